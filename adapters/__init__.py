@@ -1,0 +1,1 @@
+"""The technologies around the core, one folder or file each."""

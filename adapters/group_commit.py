@@ -1,0 +1,115 @@
+"""One thread that writes for all: what waits while one transaction is committed shares the next."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, TypeVar
+
+import attrs
+
+from core.errors import StoreError
+from core.ports.store import Store
+from core.ports.unit_of_work import UnitOfWork
+
+MAX_COMMANDS_PER_COMMIT = 64
+
+
+_T = TypeVar("_T")
+
+
+@attrs.frozen
+class _Submitted:
+    """A command and where its outcome goes."""
+
+    command: Callable[[UnitOfWork], Any]
+    future: "Future[Any]"
+
+
+@attrs.frozen
+class _Outcome:
+    """What a command returned, or the error it ended with."""
+
+    value: Any = None
+    error: BaseException | None = None
+
+    def deliver(self, future: "Future[Any]") -> None:
+        if self.error is None:
+            future.set_result(self.value)
+        else:
+            future.set_exception(self.error)
+
+
+class GroupCommitWriter:
+    """Carries out commands against a store, one after the other, several to a commit.
+
+    Each command has a savepoint of its own: one that raises undoes only itself. No future is done before the
+    commit, so a result means that it is durable. Nothing waits for company: a lone command is committed at once.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._waiting: SimpleQueue[_Submitted | None] = SimpleQueue()
+        self._closing = False
+        self._thread = Thread(target=self._run, name="runsink-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, command: Callable[[UnitOfWork], _T]) -> "Future[_T]":
+        """Have a command carried out; from any thread.
+
+        The future gets what the command returns or raises, or a ``StoreError`` when the commit failed, in which
+        case nothing of the command was kept.
+        """
+        future: Future[_T] = Future()
+        # A caller that stops waiting does not take back what it submitted.
+        future.set_running_or_notify_cancel()
+        self._waiting.put(_Submitted(command, future))
+        return future
+
+    def close(self) -> None:
+        """Carry out what was submitted, then end the thread. Nothing may be submitted any more."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._closing:
+            group = self._next_group()
+            for submitted, outcome in zip(group, self._carry_out(group), strict=True):
+                outcome.deliver(submitted.future)
+
+    def _next_group(self) -> Sequence[_Submitted]:
+        """Wait for one command, then take all that wait behind it, up to the limit of one commit."""
+        group: list[_Submitted] = []
+        submitted = self._waiting.get()
+        while submitted is not None:
+            group.append(submitted)
+            if len(group) == MAX_COMMANDS_PER_COMMIT:
+                return group
+            try:
+                submitted = self._waiting.get_nowait()
+            except Empty:
+                return group
+        self._closing = True
+        return group
+
+    def _carry_out(self, group: Sequence[_Submitted]) -> Sequence[_Outcome]:
+        if not group:
+            return ()
+        try:
+            with self._store.unit_of_work() as work:
+                outcomes = [_attempt(submitted.command, work) for submitted in group]
+                work.commit()
+        except Exception as error:  # noqa: BLE001 - whatever it is, every waiting caller has to hear of it
+            return [_Outcome(error=error)] * len(group)
+        return outcomes
+
+
+def _attempt(command: Callable[[UnitOfWork], Any], work: UnitOfWork) -> _Outcome:
+    """Carry out one command. A failing store ends the whole unit of work; any other error only the command."""
+    try:
+        with work.savepoint():
+            return _Outcome(command(work))
+    except StoreError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the caller of this command alone
+        return _Outcome(error=error)

@@ -1,0 +1,96 @@
+"""The run repository over a dictionary that can be unwound."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import attrs
+
+from core.listing import Cursor, Metadata, PageRequest, RunFilter, RunPage
+from core.ports.repository import RunRepository
+from core.run import EventId, Run
+
+
+@attrs.frozen
+class Kept:
+    """A run and its number in the order of arrival."""
+
+    run: Run
+    arrival: int
+
+    @property
+    def place(self) -> Cursor:
+        return Cursor(self.run.start_time, self.arrival)
+
+
+class MemoryRunRepository(RunRepository):
+    """Runs by key, in order of arrival, with a journal of how to undo each write."""
+
+    def __init__(self, kept: dict[EventId, Kept]) -> None:
+        self._kept = kept
+        self._journal: list[Callable[[], object]] = []
+
+    def get(self, event_id: EventId) -> Run | None:
+        kept = self._kept.get(event_id)
+        return kept.run if kept else None
+
+    def newest(self, run_id: str) -> Run | None:
+        named = (kept for kept in self._kept.values() if kept.run.run_id == run_id)
+        newest = max(named, key=lambda kept: kept.place, default=None)
+        return newest.run if newest else None
+
+    def page(self, which: RunFilter, request: PageRequest) -> RunPage:
+        matching = sorted(self._matching(which), key=lambda kept: kept.place, reverse=True)
+        if request.cursor is not None:
+            matching = [kept for kept in matching if kept.place < request.cursor]
+        end = request.offset + request.limit
+        chosen = matching[request.offset : end]
+        return RunPage(
+            runs=tuple(kept.run for kept in chosen),
+            next_cursor=chosen[-1].place if chosen and len(matching) > end else None,
+        )
+
+    def count(self, which: RunFilter) -> int:
+        return sum(1 for _ in self._matching(which))
+
+    def metadata(self) -> Metadata:
+        runs = [kept.run for kept in self._kept.values()]
+        return Metadata(
+            agent_names=tuple(sorted({run.agent_name for run in runs})),
+            job_types=tuple(sorted({run.job_type for run in runs})),
+        )
+
+    def add(self, runs: Sequence[Run]) -> Mapping[EventId, Run]:
+        before = {run.event_id: self._kept[run.event_id].run for run in runs if run.event_id in self._kept}
+        for run in runs:
+            if run.event_id not in before:
+                self._put(run, len(self._kept))
+        return before
+
+    def replace(self, run: Run) -> None:
+        self._put(run, self._kept[run.event_id].arrival)
+
+    def journal_length(self) -> int:
+        """How many writes there are to undo."""
+        return len(self._journal)
+
+    def undo_to(self, length: int) -> None:
+        """Undo writes, the last first, until only so many are left."""
+        while len(self._journal) > length:
+            self._journal.pop()()
+
+    def _put(self, run: Run, arrival: int) -> None:
+        key, old = run.event_id, self._kept.get(run.event_id)
+        self._journal.append(lambda: self._kept.pop(key) if old is None else self._kept.update({key: old}))
+        self._kept[key] = Kept(run, arrival)
+
+    def _matching(self, which: RunFilter) -> Iterator[Kept]:
+        return (kept for kept in self._kept.values() if _matches(kept.run, which))
+
+
+def _matches(run: Run, which: RunFilter) -> bool:
+    ranges = {"start_time_from", "start_time_to"}
+    equals = attrs.asdict(which, filter=lambda field, value: value is not None and field.name not in ranges)
+    return (
+        all(getattr(run, name) == value for name, value in equals.items())
+        and (which.start_time_from is None or run.start_time >= which.start_time_from)
+        and (which.start_time_to is None or run.start_time <= which.start_time_to)
+    )

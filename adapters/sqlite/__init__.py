@@ -1,0 +1,5 @@
+"""Runs kept in one SQLite file, through APSW."""
+
+from adapters.sqlite.store import SqliteStore
+
+__all__ = ["SqliteStore"]

@@ -1,0 +1,119 @@
+"""The tables, and how a database gets from any older version to this one."""
+
+from collections.abc import Callable, Sequence
+
+import apsw
+
+from core.errors import StoreUnusableError
+
+APPLICATION_ID = 0x52_55_4E_53
+"""``RUNS`` in ASCII: marks the file as runsink's (https://www.sqlite.org/pragma.html#pragma_application_id)."""
+
+
+def _version_1(connection: apsw.Connection) -> None:
+    """The first version. Columns stand in the order of ``core.run.Run``."""
+    connection.execute(
+        """
+        CREATE TABLE runs (
+            arrival INTEGER PRIMARY KEY,  -- the order of arrival; settles the order among equal starts
+            event_id TEXT NOT NULL,
+            run_id TEXT NOT NULL,
+            agent_name TEXT NOT NULL,
+            job_type TEXT NOT NULL,
+            start_time TEXT NOT NULL,  -- all times are UTC texts of 27 characters: text order is time order
+            created_at TEXT NOT NULL,
+            updated_at TEXT NOT NULL,
+            status TEXT NOT NULL,
+            parent_run_id TEXT,  -- no foreign key: a parent may arrive later, or never
+            product TEXT,
+            product_family TEXT,
+            platform TEXT,
+            subdomain TEXT,
+            website TEXT,
+            website_section TEXT,
+            item_name TEXT,
+            git_repo TEXT,
+            git_branch TEXT,
+            end_time TEXT,
+            duration_ms INTEGER,
+            items_discovered INTEGER,
+            items_succeeded INTEGER,
+            items_failed INTEGER,
+            items_skipped INTEGER,
+            input_summary TEXT,
+            output_summary TEXT,
+            error_summary TEXT,
+            error_details TEXT,
+            metrics_json TEXT,  -- this, context_json and extra: JSON objects, keys sorted, no blanks
+            context_json TEXT,
+            commit_hash TEXT,
+            commit_source TEXT,
+            commit_author TEXT,
+            commit_timestamp TEXT,
+            extra TEXT
+        ) STRICT
+        """
+    )
+    # Idempotency, and PATCH and associate-commit by key.
+    connection.execute("CREATE UNIQUE INDEX runs_by_event_id ON runs (event_id)")
+    # GET /runs/{run_id}: the newest of a name.
+    connection.execute("CREATE INDEX runs_by_run_id ON runs (run_id, start_time)")
+    # GET /runs: newest first, with any filter that has no index of its own, and the time range.
+    connection.execute("CREATE INDEX runs_by_start_time ON runs (start_time)")
+    # GET /runs?parent_run_id=: the children of a run, newest first.
+    connection.execute(
+        "CREATE INDEX runs_by_parent_run_id ON runs (parent_run_id, start_time) WHERE parent_run_id IS NOT NULL"
+    )
+    # GET /runs?agent_name= and ?job_type=: newest first, also for a name that is rare among millions.
+    connection.execute("CREATE INDEX runs_by_agent_name ON runs (agent_name, start_time)")
+    connection.execute("CREATE INDEX runs_by_job_type ON runs (job_type, start_time)")
+    # How many runs each name has: the metadata and the size of the whole list, without counting rows.
+    connection.execute(
+        """
+        CREATE TABLE tallies (
+            field TEXT NOT NULL,  -- agent_name or job_type
+            name TEXT NOT NULL,
+            runs INTEGER NOT NULL,
+            PRIMARY KEY (field, name)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+
+
+_STEPS: Sequence[Callable[[apsw.Connection], None]] = (_version_1,)
+"""Step ``n`` takes a database from version ``n`` to ``n + 1``."""
+
+VERSION = len(_STEPS)
+
+
+def migrate(connection: apsw.Connection) -> None:
+    """Bring the database to this version, in one transaction; several processes may do so at once.
+
+    Raises:
+        StoreUnusableError: the file is another application's or of a newer version; it is left untouched.
+    """
+    if _version(connection) == VERSION:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for step in _STEPS[_version(connection) :]:
+            step(connection)
+        connection.pragma("application_id", APPLICATION_ID)
+        connection.pragma("user_version", VERSION)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _version(connection: apsw.Connection) -> int:
+    application, version = connection.pragma("application_id"), connection.pragma("user_version")
+    if application == 0 and version == 0 and connection.pragma("schema_version") == 0:
+        return 0
+    if application != APPLICATION_ID:
+        raise StoreUnusableError("it is a database of another application; name another file")
+    if version > VERSION:
+        raise StoreUnusableError(
+            f"it has schema version {version} and this runsink knows versions up to {VERSION}; upgrade runsink"
+        )
+    return int(version)

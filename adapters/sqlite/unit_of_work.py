@@ -1,0 +1,71 @@
+"""The unit of work over SQLite: one immediate transaction on the one writing connection."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+from types import TracebackType
+from typing import Self
+
+import apsw
+
+from adapters.sqlite.errors import translated_errors
+from adapters.sqlite.repository import SqliteRunRepository
+from core.ports.unit_of_work import UnitOfWork
+
+
+class SqliteUnitOfWork(UnitOfWork):
+    """Holds the writing connection, and SQLite's write lock, from entering to leaving.
+
+    Plain ``BEGIN`` and ``COMMIT`` statements, because ``with connection`` of APSW holds the GIL while it waits
+    for locks and for the disk.
+    """
+
+    def __init__(self, connection: apsw.Connection, lock: Lock) -> None:
+        self._connection = connection
+        self._lock = lock
+        self._runs = SqliteRunRepository(connection)
+
+    @property
+    def runs(self) -> SqliteRunRepository:
+        return self._runs
+
+    def __enter__(self) -> Self:
+        self._lock.acquire()
+        try:
+            self._execute("BEGIN IMMEDIATE")
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self._in_transaction():
+                self._execute("ROLLBACK")
+        finally:
+            self._lock.release()
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        self._execute("SAVEPOINT nested")
+        try:
+            yield
+        except BaseException:
+            # A full disk makes SQLite roll the whole transaction back by itself.
+            if self._in_transaction():
+                self._execute("ROLLBACK TO nested")
+                self._execute("RELEASE nested")
+            raise
+        self._execute("RELEASE nested")
+
+    def commit(self) -> None:
+        self._execute("COMMIT")
+
+    def _in_transaction(self) -> bool:
+        return self._connection.in_transaction
+
+    def _execute(self, sql: str) -> None:
+        with translated_errors():
+            self._connection.execute(sql)

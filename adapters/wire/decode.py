@@ -1,0 +1,152 @@
+"""JSON bodies as batches and single runs.
+
+A good run is decoded, checked and typed in one pass by msgspec. Whatever that pass does not take, for whatever
+reason, is decoded again by the standard library and judged by ``structure``, which alone says what is wrong. So the
+fast pass must only ever take less than the slow one, and give the same when it takes.
+"""
+
+import json
+import math
+from typing import Annotated, Any, get_args
+
+import attrs
+import msgspec
+
+from adapters.wire.canonical import canonical_json
+from adapters.wire.structure import RULES, Structurer
+from core.batch import Candidate, Limits
+from core.errors import NotABatchError, RunsinkError
+from core.rules import MAX_COUNT, MAX_EVENT_ID_LENGTH, MAX_JSON_DEPTH, MAX_JSON_INTEGER_DIGITS, FieldError
+from core.run import FIELDS, SERVER_FIELDS, Count, EventId, JsonText, Run, Text, Timestamp
+
+
+class NotJsonError(RunsinkError):
+    """A body is not JSON (RFC 8259); the message says where."""
+
+
+class _Batch(msgspec.Struct):
+    """A batch whose runs are not decoded yet."""
+
+    runs: list[msgspec.Raw]
+
+
+class Decoder:
+    """Reads bodies. Safe to use from several threads."""
+
+    def __init__(self, structurer: Structurer, limits: Limits) -> None:
+        self._structurer = structurer
+        self._limits = limits
+        self._batches = msgspec.json.Decoder(_Batch)
+        self._runs = msgspec.json.Decoder(_shape())
+
+    def batch(self, body: bytes, received_at: Timestamp) -> list[Candidate]:
+        """The candidates of a batch, in order.
+
+        Raises:
+            NotJsonError, NotABatchError, BatchTooLargeError
+        """
+        try:
+            raws = self._batches.decode(body).runs
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return self._batch_slowly(body, received_at)
+        self._limits.check_batch_size(len(raws))
+        return [self._run(bytes(raw), index, received_at) for index, raw in enumerate(raws)]
+
+    def run(self, body: bytes, received_at: Timestamp) -> Candidate:
+        """The candidate of a body that is one run; raises ``NotJsonError``."""
+        return self._run(body, 0, received_at)
+
+    def _run(self, raw: bytes, index: int, received_at: Timestamp) -> Candidate:
+        return self._run_fast(raw, received_at) or self._structurer.run(decode_json(raw), index, received_at)
+
+    def _run_fast(self, raw: bytes, received_at: Timestamp) -> Run | None:
+        """The run, or nothing when the slow way has to look at it."""
+        if b"\\u0000" in raw or raw.count(b"{") + raw.count(b"[") > MAX_JSON_DEPTH:
+            return None
+        try:
+            values = list(msgspec.structs.astuple(self._runs.decode(raw)))
+            for position, rule in _RULED:
+                if values[position] is not None:
+                    values[position] = rule(values[position])
+        except (msgspec.MsgspecError, UnicodeDecodeError, FieldError):
+            return None
+        for position in _SERVER_POSITIONS:
+            values[position] = received_at
+        return Run(*values)
+
+    def _batch_slowly(self, body: bytes, received_at: Timestamp) -> list[Candidate]:
+        document = decode_json(body)
+        if not isinstance(document, dict):
+            raise NotABatchError(("body",), "a batch must be a JSON object with the field runs")
+        if "runs" not in document:
+            raise NotABatchError(("body", "runs"), "runs is required")
+        runs = document["runs"]
+        if not isinstance(runs, list):
+            raise NotABatchError(("body", "runs"), "runs must be a list of runs")
+        self._limits.check_batch_size(len(runs))
+        return [self._structurer.run(run, index, received_at) for index, run in enumerate(runs)]
+
+
+def decode_json(body: bytes) -> object:
+    """Any JSON document, as plain values.
+
+    NaN, Infinity, lone surrogates and numbers out of range are let through, for the rules to say where they stand.
+
+    Raises:
+        NotJsonError: the body is not JSON, not UTF-8, or nested too deeply to read.
+    """
+    try:
+        return json.loads(body.decode("utf-8"), parse_int=_parse_int)
+    except UnicodeDecodeError as error:
+        raise NotJsonError(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
+    except json.JSONDecodeError as error:
+        raise NotJsonError(f"the body is not JSON: {error}") from None
+    except RecursionError:
+        raise NotJsonError("the body is nested too deeply") from None
+
+
+def _parse_int(digits: str) -> int | float:
+    """The integer, or infinity when it is too long to convert in reasonable time."""
+    return int(digits) if len(digits) <= MAX_JSON_INTEGER_DIGITS else math.inf
+
+
+_SHAPES: dict[Any, Any] = {
+    EventId: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_EVENT_ID_LENGTH)],
+    Text: str,
+    Count: Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)],
+    JsonText: dict[str, Any],
+}
+"""What msgspec checks by itself; every other type is a JSON text that goes through its rule."""
+
+_FAST_RULES: dict[Any, Any] = {kind: rule for kind, rule in RULES.items() if kind not in _SHAPES}
+_FAST_RULES[JsonText] = canonical_json
+
+
+_FIELDS: tuple["attrs.Attribute[Any]", ...] = attrs.fields(Run)
+
+
+def _kind(field: "attrs.Attribute[Any]") -> Any:
+    """The type of a field without its ``| None``."""
+    return next((part for part in get_args(field.type) if part is not type(None)), field.type)
+
+
+_RULED = [
+    (position, _FAST_RULES[_kind(field)])
+    for position, field in enumerate(_FIELDS)
+    if _kind(field) in _FAST_RULES and field.name not in SERVER_FIELDS
+]
+_SERVER_POSITIONS = [FIELDS.index(name) for name in SERVER_FIELDS]
+
+
+def _shape() -> type[msgspec.Struct]:
+    """A struct with the fields of ``Run`` in their order, and with the types they have on the wire."""
+    return msgspec.defstruct("RunShape", list(map(_shape_field, _FIELDS)), forbid_unknown_fields=True)
+
+
+def _shape_field(field: "attrs.Attribute[Any]") -> Any:
+    if field.name in SERVER_FIELDS:
+        return field.name, Any, None
+    shape = _SHAPES.get(_kind(field), str)
+    if field.default is attrs.NOTHING:
+        return field.name, shape
+    return field.name, shape if field.default is not None else shape | None, field.default

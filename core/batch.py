@@ -1,0 +1,90 @@
+"""A batch of candidate runs, and what became of it."""
+
+from enum import StrEnum
+
+import attrs
+
+from core.errors import BatchTooLargeError, NotABatchError
+from core.rules import MAX_EVENT_ID_LENGTH, MAX_JSON_DEPTH, MAX_JSON_INTEGER_DIGITS
+from core.run import Run
+
+
+class FaultKind(StrEnum):
+    """Why a field was refused, for programs."""
+
+    MISSING = "missing"
+    INVALID = "value_error"
+
+
+@attrs.frozen
+class Fault:
+    """One field that breaks its rule, or a whole that is no object at all: then ``field`` is ``None``.
+
+    ``reason`` completes the sentence that starts with the field's name.
+    """
+
+    field: str | None
+    reason: str
+    kind: FaultKind = FaultKind.INVALID
+
+    def __str__(self) -> str:
+        return f"{self.field or 'it'} {self.reason}"
+
+
+@attrs.frozen
+class RefusedRun:
+    """A run that cannot be taken: where it stood in the batch, its ids so far as they are texts, every bad field."""
+
+    index: int
+    event_id: str | None
+    run_id: str | None
+    faults: tuple[Fault, ...]
+
+
+Candidate = Run | RefusedRun
+"""What the wire makes of one item of a batch."""
+
+
+@attrs.frozen
+class Conflict:
+    """An existing run whose fixed fields differ from what was sent under its ``event_id``."""
+
+    index: int
+    event_id: str
+    fields: tuple[str, ...]
+
+
+@attrs.frozen
+class BatchResult:
+    """What became of a batch; ``total == created + existing + failed``.
+
+    ``runs`` are the stored runs in the order they were sent, the failed ones left out. In an atomic batch that
+    was rolled back every run failed, while ``refused`` names only those that caused it.
+    """
+
+    runs: tuple[Run, ...]
+    total: int
+    created: int
+    existing: int
+    failed: int
+    refused: tuple[RefusedRun, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+
+
+@attrs.frozen
+class Limits:
+    """The limits in force."""
+
+    max_batch_runs: int = 1000
+    max_body_bytes: int = 16 * 1024 * 1024
+    max_page_runs: int = 1000
+    max_event_id_length: int = MAX_EVENT_ID_LENGTH
+    max_json_depth: int = MAX_JSON_DEPTH
+    max_json_integer_digits: int = MAX_JSON_INTEGER_DIGITS
+
+    def check_batch_size(self, size: int) -> None:
+        """Raise ``NotABatchError`` or ``BatchTooLargeError`` unless a batch of so many runs may be taken."""
+        if size < 1:
+            raise NotABatchError(("body", "runs"), "runs must hold at least 1 run")
+        if size > self.max_batch_runs:
+            raise BatchTooLargeError(size, self.max_batch_runs)

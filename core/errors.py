@@ -1,0 +1,100 @@
+"""Everything that can go wrong, as one family. Each error carries its data in typed attributes."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from core.batch import BatchResult, Fault, RefusedRun
+
+
+class RunsinkError(Exception):
+    """The base of every error that this product raises on purpose."""
+
+
+class NotABatchError(RunsinkError):
+    """A document is well formed, but no batch: ``place`` says where it is not, such as ``("body", "runs")``."""
+
+    def __init__(self, place: tuple[str, ...], reason: str) -> None:
+        super().__init__(reason)
+        self.place = place
+        self.reason = reason
+
+
+class BatchTooLargeError(RunsinkError):
+    """A batch holds more runs than one batch may."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"Batch size {size} exceeds maximum limit of {limit} runs")
+        self.size = size
+        self.limit = limit
+
+
+class EveryRunRefusedError(RunsinkError):
+    """Not one run of a lenient batch could be taken, so nothing was stored."""
+
+    def __init__(self, result: "BatchResult") -> None:
+        super().__init__(f"None of the {result.total} runs is valid; nothing was stored")
+        self.result = result
+
+
+class BatchRolledBackError(RunsinkError):
+    """A run of an atomic batch was refused, so nothing of the batch was stored."""
+
+    def __init__(self, result: "BatchResult") -> None:
+        first = result.refused[0]
+        super().__init__(
+            f"Batch transaction failed (rolled back): {len(result.refused)} of {result.total} runs refused; "
+            f"the first is run {first.index}: {first.faults[0]}"
+        )
+        self.result = result
+
+
+class RunRefusedError(RunsinkError):
+    """A single run breaks the rules and was not stored."""
+
+    def __init__(self, refused: "RefusedRun") -> None:
+        super().__init__("; ".join(map(str, refused.faults)))
+        self.refused = refused
+
+
+class InvalidFieldsError(RunsinkError):
+    """Fields of something other than a run break their rules; nothing was done."""
+
+    def __init__(self, faults: "tuple[Fault, ...]") -> None:
+        super().__init__("; ".join(map(str, faults)))
+        self.faults = faults
+
+
+class InvalidChangesError(InvalidFieldsError):
+    """An update names fields that cannot change, or values that break their rules."""
+
+
+class InvalidCommitError(InvalidFieldsError):
+    """A commit association lacks a field or has one that breaks its rule."""
+
+
+class InvalidQueryError(InvalidFieldsError):
+    """A query for runs names an unknown filter or a value that breaks its rule."""
+
+
+class RunNotFoundError(RunsinkError):
+    """No stored run has this ``event_id`` or ``run_id``."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"Run not found: {key}")
+        self.key = key
+
+
+class StoreError(RunsinkError):
+    """The store failed; nothing of the unit of work was kept."""
+
+
+class StoreBusyError(StoreError):
+    """Another process holds the store's lock; the same request may succeed in a moment."""
+
+
+class StoreFullError(StoreError):
+    """The disk is full; writes succeed again as soon as there is room."""
+
+
+class StoreUnusableError(StoreError):
+    """The store cannot be opened; the message says why and what to do, in one line."""

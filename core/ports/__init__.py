@@ -1,0 +1,1 @@
+"""What the core needs of the world. An adapter and its contract test carry the name of the port they fill."""

@@ -1,0 +1,55 @@
+"""The port to the kept runs: reading them, and adding and replacing them inside a unit of work."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from core.listing import Metadata, PageRequest, RunFilter, RunPage
+from core.run import EventId, Run
+
+
+class RunReader(Protocol):
+    """Reads one consistent state of the store.
+
+    Used by one thread at a time. Every method raises ``StoreError`` when the store fails.
+    What is read equals what was added or replaced, field by field.
+    """
+
+    def get(self, event_id: EventId) -> Run | None:
+        """The run with this key."""
+        ...
+
+    def newest(self, run_id: str) -> Run | None:
+        """Of the runs with this name the one that started last; of equal starts the one that arrived last."""
+        ...
+
+    def page(self, which: RunFilter, request: PageRequest) -> RunPage:
+        """The matching runs, newest start first, of equal starts the last arrived first; ``total`` is left out.
+
+        ``next_cursor`` is ``None`` exactly when no matching run follows the page.
+        """
+        ...
+
+    def count(self, which: RunFilter) -> int:
+        """How many runs match."""
+        ...
+
+    def metadata(self) -> Metadata:
+        """The agent names and job types of all runs."""
+        ...
+
+
+class RunRepository(RunReader, Protocol):
+    """A reader that also writes, inside the unit of work it belongs to, and sees what that has written so far."""
+
+    def add(self, runs: Sequence[Run]) -> Mapping[EventId, Run]:
+        """Keep every run whose ``event_id`` is not kept yet; return, by that key, the runs that were.
+
+        The keys of ``runs`` are distinct. Whether a run is new is decided together with keeping it, so that of
+        two units of work that race for one key exactly one finds it new. One call costs a number of statements
+        that does not depend on how many runs there are.
+        """
+        ...
+
+    def replace(self, run: Run) -> None:
+        """Put this run in place of the kept one with its ``event_id``, which must be there."""
+        ...

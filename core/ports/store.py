@@ -1,0 +1,23 @@
+"""The port to a whole run store."""
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from core.ports.repository import RunReader
+from core.ports.unit_of_work import UnitOfWork
+
+
+class Store(Protocol):
+    """Where runs are kept. Its methods may be called from any thread, ``close`` last and once."""
+
+    def unit_of_work(self) -> UnitOfWork:
+        """A new unit of work, not yet entered."""
+        ...
+
+    def reader(self) -> AbstractContextManager[RunReader]:
+        """One consistent state of what is committed, for the length of the block; it never waits for a writer."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything. No unit of work and no reader is in use any more."""
+        ...

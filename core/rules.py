@@ -1,0 +1,227 @@
+"""The rules for single fields: each function takes any plain value and returns it in its kept form, or refuses it.
+
+A refusal is a ``FieldError`` whose text completes the sentence that starts with the field's name
+("start_time" + "has no UTC offset; …"). Nothing is coerced: ``1`` is never ``"1"``, ``True`` is never 1.
+The source of every rule is the contract, "A run".
+"""
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+import attrs
+
+from core.run import CommitHash, CommitSource, Count, EventId, Status, Text, Timestamp
+
+MAX_EVENT_ID_LENGTH: Final = 255
+MAX_COUNT: Final = 2**63 - 1
+MAX_JSON_DEPTH: Final = 100
+MAX_JSON_INTEGER_DIGITS: Final = 4300
+"""What CPython converts by default; see "Integer string conversion length limitation" in its documentation."""
+
+STATUSES: Final[Mapping[str, Status]] = {
+    **{status.value: status for status in Status},
+    "failed": Status.FAILURE,
+    "completed": Status.SUCCESS,
+    "succeeded": Status.SUCCESS,
+}
+"""Every word that is taken for a status, aliases included."""
+
+COMMIT_SOURCES: Final[Mapping[str, CommitSource]] = {source.value: source for source in CommitSource}
+
+_COMMIT_HASH = re.compile(r"[0-9A-Fa-f]{7,40}", re.ASCII)
+_JSON_INTEGER_BOUND = 10**MAX_JSON_INTEGER_DIGITS
+_CANONICAL_LENGTH = len("2026-01-01T00:00:00.000000Z")
+
+
+class FieldError(ValueError):
+    """The value of one field breaks its rule; the message completes the sentence begun by the field's name."""
+
+
+def parse_text(value: object) -> Text:
+    """Any text that can be kept exactly."""
+    if not isinstance(value, str):
+        raise FieldError(f"must be text, not {describe(value)}")
+    _require_storable(value)
+    if "\0" in value:
+        raise FieldError("contains a NUL character (U+0000), which text fields cannot hold; remove it")
+    return Text(value)
+
+
+def parse_event_id(value: object) -> EventId:
+    """The idempotency key."""
+    text = parse_text(value)
+    if not 1 <= len(text) <= MAX_EVENT_ID_LENGTH:
+        raise FieldError(f"must have 1 to {MAX_EVENT_ID_LENGTH} characters, not {len(text)}")
+    return EventId(text)
+
+
+def parse_count(value: object) -> Count:
+    """A whole number that a signed 64-bit column holds."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise FieldError(f"must be an integer, not {describe(value)}")
+    if not 0 <= value <= MAX_COUNT:
+        raise FieldError("must be from 0 to 9223372036854775807 (2^63 - 1)")
+    return Count(value)
+
+
+def parse_status(value: object) -> Status:
+    """One of the statuses or of their aliases."""
+    status = STATUSES.get(value) if isinstance(value, str) else None
+    if status is None:
+        raise FieldError(f"must be one of {', '.join(STATUSES)}; not {describe(value)}")
+    return status
+
+
+def parse_commit_source(value: object) -> CommitSource:
+    """Who tied the commit to the run."""
+    source = COMMIT_SOURCES.get(value) if isinstance(value, str) else None
+    if source is None:
+        raise FieldError(f"must be one of {', '.join(COMMIT_SOURCES)}; not {describe(value)}")
+    return source
+
+
+def parse_commit_hash(value: object) -> CommitHash:
+    """An abbreviated or whole SHA-1."""
+    if not isinstance(value, str) or not _COMMIT_HASH.fullmatch(value):
+        raise FieldError(f"must be 7 to 40 hexadecimal digits, not {describe(value)}")
+    return CommitHash(value)
+
+
+def parse_timestamp(value: object) -> Timestamp:
+    """ISO 8601 with an offset, to the microsecond (further digits are cut off); kept in UTC."""
+    if not isinstance(value, str):
+        raise FieldError(f"must be an ISO 8601 text, not {describe(value)}")
+    try:
+        instant = datetime.fromisoformat(value)
+    except ValueError:
+        raise FieldError(f"is not an ISO 8601 date and time, such as 2026-01-31T12:00:00Z: {describe(value)}") from None
+    if instant.tzinfo is UTC and value[7:8] == "-" and value[10] == "T" and value[19:20] == ".":
+        # Most clients send one of these two forms, and the general way costs five times as much.
+        if len(value) == _CANONICAL_LENGTH and value[26] == "Z":
+            return Timestamp(value)
+        if len(value) == _CANONICAL_LENGTH + 5 and value[26:] == "+00:00":
+            return Timestamp(value[:26] + "Z")
+    return _canonical_timestamp(value, instant)
+
+
+def format_timestamp(instant: datetime) -> Timestamp:
+    """The kept form of an instant that knows its offset."""
+    return Timestamp(instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(_CANONICAL_LENGTH, "0"))
+
+
+def check_json_object(value: object) -> dict[str, object]:
+    """The same object, when every part of it is JSON that can be given back exactly.
+
+    Shape: ``dict`` with text keys, ``list``, ``str``, ``int``, finite ``float``, ``bool``, ``None``.
+    """
+    if not isinstance(value, dict):
+        raise FieldError(f"must be a JSON object, not {describe(value)}")
+    pending: list[_Placed] = [_Placed(value, None, None, 1)]
+    while pending:
+        placed = pending.pop()
+        try:
+            pending.extend(_members(placed))
+        except FieldError as error:
+            raise FieldError(f"{error} (at {placed.path()})") from None
+    return value
+
+
+def describe(value: object) -> str:  # noqa: PLR0911 - one line a JSON type
+    """A value in JSON's words, cut to a readable length and fit for an error message."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return f"the integer {value}" if abs(value) < 10**20 else "a very long integer"
+        case float():
+            return f"the number {value!r}"
+        case str():
+            shown = ascii(value[:60])
+            return f"{shown} and {len(value) - 60} characters more" if len(value) > 60 else shown
+        case list():
+            return "a list"
+        case dict():
+            return "an object"
+        case _:
+            return f"a Python {type(value).__name__}"
+
+
+def _canonical_timestamp(value: str, instant: datetime) -> Timestamp:
+    if not any(separator in value for separator in "Tt "):
+        raise FieldError(f"needs a T between date and time, as in 2026-01-31T12:00:00Z: {describe(value)}")
+    if instant.tzinfo is None:
+        raise FieldError("has no UTC offset; write it out, as in 2026-01-31T12:00:00Z or …+02:00")
+    try:
+        return format_timestamp(instant)
+    except OverflowError:
+        raise FieldError("lies outside the years 1 to 9999 once it is in UTC") from None
+
+
+def _require_storable(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise FieldError(f"contains a lone surrogate at character {error.start}, which is not Unicode text") from None
+
+
+@attrs.frozen
+class _Placed:
+    """A value inside a JSON object; where it stands is spelled out only when an error needs it."""
+
+    value: object
+    key: object
+    parent: "_Placed | None"
+    depth: int
+
+    def path(self) -> str:
+        keys: list[str] = []
+        placed: _Placed = self
+        while placed.parent is not None:
+            keys.append(ascii(placed.key)[:60])
+            placed = placed.parent
+        return "[" + "][".join(reversed(keys)) + "]" if keys else "the top"
+
+
+def _members(placed: _Placed) -> Iterator[_Placed]:
+    """What stands directly inside a value, once the value itself is found to be JSON."""
+    match placed.value:
+        case dict() as members:
+            pairs: Iterable[tuple[object, object]] = members.items()
+        case list() as items:
+            pairs = enumerate(items)
+        case leaf:
+            _check_json_leaf(leaf)
+            return
+    if placed.depth > MAX_JSON_DEPTH:
+        raise FieldError(f"is nested deeper than {MAX_JSON_DEPTH} levels")
+    for key, item in pairs:
+        if isinstance(placed.value, dict):
+            _check_json_key(key)
+        yield _Placed(item, key, placed, placed.depth + 1)
+
+
+def _check_json_key(key: object) -> None:
+    if not isinstance(key, str):
+        raise FieldError(f"has a key that is not text: {describe(key)}")
+    _require_storable(key)
+
+
+def _check_json_leaf(leaf: object) -> None:
+    match leaf:
+        case None | bool():
+            pass
+        case str():
+            _require_storable(leaf)
+        case int():
+            if abs(leaf) >= _JSON_INTEGER_BOUND:
+                raise FieldError(f"holds an integer of more than {MAX_JSON_INTEGER_DIGITS} digits")
+        case float():
+            if not math.isfinite(leaf):
+                raise FieldError("holds NaN, Infinity or a number beyond a double's range")
+        case _:
+            raise FieldError(f"holds {describe(leaf)}, which is not JSON")

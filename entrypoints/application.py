@@ -1,0 +1,62 @@
+"""The one place where store, use cases and wire are put together."""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Self, TypeVar
+
+import attrs
+
+from adapters.group_commit import GroupCommitWriter
+from adapters.sqlite import SqliteStore
+from adapters.system_clock import SystemClock
+from adapters.wire.decode import Decoder
+from adapters.wire.structure import Structurer
+from core.batch import Limits
+from core.ports.clock import Clock
+from core.ports.repository import RunReader
+from core.ports.store import Store
+from core.ports.unit_of_work import UnitOfWork
+from entrypoints.settings import Settings
+
+_T = TypeVar("_T")
+
+
+@attrs.frozen
+class Application:
+    """Everything an entrypoint needs to carry out the use cases. Usable from any thread."""
+
+    store: Store
+    writer: GroupCommitWriter
+    clock: Clock
+    limits: Limits
+    structurer: Structurer
+    decoder: Decoder
+
+    @classmethod
+    def over(cls, store: Store, clock: Clock, limits: Limits) -> Self:
+        """The application over a store, which it will close."""
+        structurer = Structurer()
+        return cls(store, GroupCommitWriter(store), clock, limits, structurer, Decoder(structurer, limits))
+
+    def write(self, command: Callable[[UnitOfWork], _T]) -> "Future[_T]":
+        """Carry out a writing use case; the future is done once its outcome is durable."""
+        return self.writer.submit(command)
+
+    def read(self, query: Callable[[RunReader], _T]) -> _T:
+        """Carry out a reading use case, in the caller's thread."""
+        with self.store.reader() as runs:
+            return query(runs)
+
+    def close(self) -> None:
+        """Finish what was submitted and let go of the store."""
+        self.writer.close()
+        self.store.close()
+
+
+def build_application(settings: Settings) -> Application:
+    """Open the store that the settings name.
+
+    Raises:
+        StoreUnusableError: it cannot be opened.
+    """
+    return Application.over(SqliteStore(settings.db), SystemClock(), Limits())

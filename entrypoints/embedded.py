@@ -1,0 +1,121 @@
+"""The in-process door: what the HTTP API does, for other Python tools, without HTTP.
+
+    with open_store("runs.db") as runs:
+        result = runs.ingest_lenient([{"event_id": "…", "run_id": "…", …}])
+        run = runs.get("my-run")
+
+The same file may be open in a server at the same time.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from adapters.wire.encode import run_as_dict
+from core.amend import associate_commit, update_run
+from core.batch import BatchResult, Candidate
+from core.ingest import create_run, ingest_atomic, ingest_lenient
+from core.listing import Metadata, PageRequest, RunFilter, RunPage
+from core.ports.repository import RunReader
+from core.ports.unit_of_work import UnitOfWork
+from core.query import get_run, list_runs, read_metadata
+from core.run import Run
+from entrypoints.application import Application, build_application
+from entrypoints.settings import Settings
+
+RunLike = Run | Mapping[str, Any]
+"""A run as read from a store, or a mapping with the contract's fields as ``json.loads`` gives them."""
+
+_T = TypeVar("_T")
+
+
+def open_store(path: str | PathLike[str]) -> "RunStore":
+    """Open the SQLite file, creating it if it is missing.
+
+    Raises:
+        StoreUnusableError: the file cannot serve; the message says why.
+    """
+    return RunStore(build_application(Settings(db=Path(path))))
+
+
+class RunStore:
+    """An open store. Every method returns once its outcome is durable; all may be called from any thread.
+
+    Errors are those of ``core.errors``, with the same messages as over HTTP.
+    """
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._application.close()
+
+    def ingest_lenient(self, runs: Sequence[RunLike]) -> BatchResult:
+        """Store every good run and name every bad one.
+
+        Raises:
+            NotABatchError, BatchTooLargeError: no run, or more than 1000.
+            EveryRunRefusedError: not one good run.
+        """
+        return self._write(partial(ingest_lenient, self._candidates(runs)))
+
+    def ingest_atomic(self, runs: Sequence[RunLike]) -> BatchResult:
+        """Store all runs or none.
+
+        Raises:
+            NotABatchError, BatchTooLargeError: no run, or more than 1000.
+            BatchRolledBackError: at least one bad run; all of them are named in its result.
+        """
+        return self._write(partial(ingest_atomic, self._candidates(runs)))
+
+    def create(self, run: RunLike) -> Run:
+        """Store one run and return it as stored; raises ``RunRefusedError``."""
+        return self._write(partial(create_run, self._candidate(0, run)))
+
+    def update(self, event_id: str, changes: Mapping[str, Any]) -> Run:
+        """Change what may change; raises ``InvalidChangesError`` or ``RunNotFoundError``."""
+        checked = self._application.structurer.changes(dict(changes))
+        return self._write(partial(update_run, event_id, checked, self._application.clock.now()))
+
+    def associate_commit(self, event_id: str, commit: Mapping[str, Any]) -> Run:
+        """Tie a commit to a run; raises ``InvalidCommitError`` or ``RunNotFoundError``."""
+        checked = self._application.structurer.commit(dict(commit))
+        return self._write(partial(associate_commit, event_id, checked, self._application.clock.now()))
+
+    def get(self, run_id: str) -> Run:
+        """The newest run of this name; raises ``RunNotFoundError``."""
+        return self._read(partial(get_run, run_id))
+
+    def page(self, which: RunFilter | None = None, request: PageRequest | None = None) -> RunPage:
+        """A page of runs, newest start first."""
+        return self._read(partial(list_runs, which or RunFilter(), request or PageRequest()))
+
+    def metadata(self) -> Metadata:
+        """The distinct agent names and job types."""
+        return self._read(read_metadata)
+
+    def _write(self, command: Callable[[UnitOfWork], _T]) -> _T:
+        return self._application.write(command).result()
+
+    def _read(self, query: Callable[[RunReader], _T]) -> _T:
+        return self._application.read(query)
+
+    def _candidates(self, runs: Sequence[RunLike]) -> list[Candidate]:
+        self._application.limits.check_batch_size(len(runs))
+        return [self._candidate(index, run) for index, run in enumerate(runs)]
+
+    def _candidate(self, index: int, run: RunLike) -> Candidate:
+        value = run_as_dict(run) if isinstance(run, Run) else dict(run)
+        return self._application.structurer.run(value, index, self._application.clock.now())
