@@ -1,6 +1,6 @@
-"""The run repository over a dictionary that can be unwound."""
+"""The run repository over a dictionary."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
@@ -18,15 +18,15 @@ class Kept:
 
     @property
     def place(self) -> Cursor:
+        """Where the run stands in the list."""
         return Cursor(self.run.start_time, self.arrival)
 
 
 class MemoryRunRepository(RunRepository):
-    """Runs by key, in order of arrival, with a journal of how to undo each write."""
+    """Runs by key, in order of arrival."""
 
     def __init__(self, kept: dict[EventId, Kept]) -> None:
         self._kept = kept
-        self._journal: list[Callable[[], object]] = []
 
     def get(self, event_id: EventId) -> Run | None:
         kept = self._kept.get(event_id)
@@ -62,25 +62,11 @@ class MemoryRunRepository(RunRepository):
         before = {run.event_id: self._kept[run.event_id].run for run in runs if run.event_id in self._kept}
         for run in runs:
             if run.event_id not in before:
-                self._put(run, len(self._kept))
+                self._kept[run.event_id] = Kept(run, arrival=len(self._kept))
         return before
 
     def replace(self, run: Run) -> None:
-        self._put(run, self._kept[run.event_id].arrival)
-
-    def journal_length(self) -> int:
-        """How many writes there are to undo."""
-        return len(self._journal)
-
-    def undo_to(self, length: int) -> None:
-        """Undo writes, the last first, until only so many are left."""
-        while len(self._journal) > length:
-            self._journal.pop()()
-
-    def _put(self, run: Run, arrival: int) -> None:
-        key, old = run.event_id, self._kept.get(run.event_id)
-        self._journal.append(lambda: self._kept.pop(key) if old is None else self._kept.update({key: old}))
-        self._kept[key] = Kept(run, arrival)
+        self._kept[run.event_id] = Kept(run, self._kept[run.event_id].arrival)
 
     def _matching(self, which: RunFilter) -> Iterator[Kept]:
         return (kept for kept in self._kept.values() if _matches(kept.run, which))

@@ -4,28 +4,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 
-from adapters.memory.repository import Kept, MemoryRunRepository
-from adapters.memory.unit_of_work import MemoryUnitOfWork
+from adapters.memory.repository import MemoryRunRepository
+from adapters.memory.unit_of_work import MemoryUnitOfWork, State
 from core.ports.repository import RunReader
 from core.ports.store import Store
-from core.run import EventId
 
 
 class MemoryStore(Store):
-    """Runs in a dictionary. A reader sees the runs that were committed when its block began."""
+    """Runs in a dictionary that is never changed once it is committed: each commit puts a new one in its place."""
 
     def __init__(self) -> None:
-        self._kept: dict[EventId, Kept] = {}
+        self._committed: State = {}
         self._lock = Lock()
 
     def unit_of_work(self) -> MemoryUnitOfWork:
-        return MemoryUnitOfWork(MemoryRunRepository(self._kept), self._lock)
+        return MemoryUnitOfWork(lambda: self._committed, self._publish, self._lock)
 
     @contextmanager
     def reader(self) -> Iterator[RunReader]:
-        with self._lock:
-            snapshot = dict(self._kept)
-        yield MemoryRunRepository(snapshot)
+        yield MemoryRunRepository(self._committed)
 
     def close(self) -> None:
-        self._kept.clear()
+        self._committed = {}
+
+    def _publish(self, state: State) -> None:
+        self._committed = state

@@ -1,22 +1,27 @@
-"""The unit of work over memory: one at a time, and a rollback that really undoes."""
+"""The unit of work over memory: it works on a copy, which becomes the store's state when it commits."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
 from types import TracebackType
 from typing import Self
 
-from adapters.memory.repository import MemoryRunRepository
+from adapters.memory.repository import Kept, MemoryRunRepository
 from core.ports.unit_of_work import UnitOfWork
+from core.run import EventId
+
+State = dict[EventId, Kept]
 
 
 class MemoryUnitOfWork(UnitOfWork):
-    """Holds the store's lock from entering to leaving; ``commit`` makes the writes stay."""
+    """Holds the store's lock from entering to leaving."""
 
-    def __init__(self, runs: MemoryRunRepository, lock: Lock) -> None:
-        self._runs = runs
+    def __init__(self, read: Callable[[], State], publish: Callable[[State], None], lock: Lock) -> None:
+        self._read = read
+        self._publish = publish
         self._lock = lock
-        self._committed = 0
+        self._state: State = {}
+        self._runs = MemoryRunRepository(self._state)
 
     @property
     def runs(self) -> MemoryRunRepository:
@@ -24,22 +29,23 @@ class MemoryUnitOfWork(UnitOfWork):
 
     def __enter__(self) -> Self:
         self._lock.acquire()
+        self._state.update(self._read())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._runs.undo_to(self._committed)
         self._lock.release()
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        start = self._runs.journal_length()
+        before = dict(self._state)
         try:
             yield
         except BaseException:
-            self._runs.undo_to(start)
+            self._state.clear()
+            self._state.update(before)
             raise
 
     def commit(self) -> None:
-        self._committed = self._runs.journal_length()
+        self._publish(dict(self._state))

@@ -12,6 +12,9 @@ from core.errors import StoreUnusableError
 OLDEST_SQLITE = (3, 51, 3)
 """Older versions can corrupt a WAL when two connections checkpoint at once (https://www.sqlite.org/wal.html)."""
 
+_FILE_HEADER = b"SQLite format 3\0"
+"""What every database begins with (https://www.sqlite.org/fileformat2.html#magic_header_string)."""
+
 BUSY_TIMEOUT_MS = 10_000
 
 
@@ -47,7 +50,8 @@ def open_reader(path: Path) -> apsw.Connection:
 
 
 def _open(path: Path, flags: int) -> apsw.Connection:
-    connection = apsw.Connection(str(path), flags=flags)
+    # Absolute, because SQLite has a meaning of its own for names such as ":memory:".
+    connection = apsw.Connection(str(path.absolute()), flags=flags)
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
     return connection
 
@@ -61,6 +65,17 @@ def _check_place(path: Path) -> None:
         raise StoreUnusableError(f"the directory {path.parent} does not exist; create it first")
     if path.is_dir():
         raise StoreUnusableError("it is a directory; name a file in it")
+    # SQLite takes a file of less than a page for an empty database and would write over it.
+    if path.exists() and path.stat().st_size and not _starts_like_a_database(path):
+        raise apsw.NotADBError
+
+
+def _starts_like_a_database(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_FILE_HEADER)) == _FILE_HEADER
+    except PermissionError as error:
+        raise apsw.PermissionsError from error
 
 
 def _check_writable(connection: apsw.Connection) -> None:

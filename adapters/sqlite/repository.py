@@ -1,7 +1,7 @@
 """The run repository over SQLite: what is said to the tables, and how rows become runs."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, cast
 
@@ -9,16 +9,17 @@ import apsw
 import attrs
 
 from adapters.sqlite.errors import translated_errors
+from adapters.sqlite.keys import add_keys, event_hash, find_arrivals, integers, run_hash
 from core.listing import Cursor, Metadata, PageRequest, RunFilter, RunPage
 from core.ports.repository import RunRepository
-from core.run import FIELDS, CommitSource, EventId, JsonText, Run, Status
+from core.run import FIELDS, FIXED_FIELDS, CommitSource, EventId, JsonText, Run, Status
 
 _COLUMNS = ", ".join(FIELDS)
 _SELECT = f"SELECT {_COLUMNS} FROM runs"
-_INSERT = f"INSERT INTO runs ({_COLUMNS}) VALUES ({', '.join('?' * len(FIELDS))}) ON CONFLICT (event_id) DO NOTHING"
-# The cross join makes SQLite look each key up in the index instead of walking the table.
-_SELECT_ARRIVED_BEFORE = f"SELECT {_COLUMNS} FROM carray(?) CROSS JOIN runs ON runs.event_id = value WHERE arrival <= ?"
-_REPLACE = f"UPDATE runs SET {', '.join(f'{name} = ?' for name in FIELDS)} WHERE event_id = ?"
+_INSERT = f"INSERT INTO runs (arrival, {_COLUMNS}) VALUES (?, {', '.join('?' * len(FIELDS))})"
+_AMONG = "arrival IN (SELECT value FROM carray(?))"
+_CHANGING = [name for name in FIELDS if name not in {*FIXED_FIELDS, "created_at"}]
+_REPLACE = f"UPDATE runs SET {', '.join(f'{name} = ?' for name in _CHANGING)} WHERE event_id = ? AND {_AMONG}"
 _TALLY = (
     "INSERT INTO tallies (field, name, runs) VALUES (?, ?, ?) "
     "ON CONFLICT (field, name) DO UPDATE SET runs = runs + excluded.runs"
@@ -26,6 +27,7 @@ _TALLY = (
 _TALLIED = ("agent_name", "job_type")
 
 _values = attrgetter(*FIELDS)
+_changing_values = attrgetter(*_CHANGING)
 _CONVERTERS: Sequence[tuple[int, Callable[[Any], object]]] = [
     (FIELDS.index(name), convert)
     for name, convert in (
@@ -45,13 +47,16 @@ class SqliteRunRepository(RunRepository):
         self._connection = connection
 
     def get(self, event_id: EventId) -> Run | None:
-        return self._one(f"{_SELECT} WHERE event_id = ?", (event_id,))
+        return self._one(f"{_SELECT} WHERE event_id = ? AND {_AMONG}", (event_id, self._arrivals(event_hash(event_id))))
 
     def newest(self, run_id: str) -> Run | None:
-        return self._one(f"{_SELECT} WHERE run_id = ? ORDER BY start_time DESC, arrival DESC LIMIT 1", (run_id,))
+        return self._one(
+            f"{_SELECT} WHERE run_id = ? AND {_AMONG} ORDER BY start_time DESC, arrival DESC LIMIT 1",
+            (run_id, self._arrivals(run_hash(run_id))),
+        )
 
     def page(self, which: RunFilter, request: PageRequest) -> RunPage:
-        conditions, bindings = _conditions(which)
+        conditions, bindings = self._conditions(which)
         if request.cursor is not None:
             conditions.append("(start_time, arrival) < (?, ?)")
             bindings += [request.cursor.start_time, request.cursor.arrival]
@@ -71,7 +76,7 @@ class SqliteRunRepository(RunRepository):
             return self._number("SELECT total(runs) FROM tallies WHERE field = 'agent_name'", ())
         if len(given) == 1 and (field := next(iter(given))) in _TALLIED:
             return self._number("SELECT total(runs) FROM tallies WHERE field = ? AND name = ?", (field, given[field]))
-        conditions, bindings = _conditions(which)
+        conditions, bindings = self._conditions(which)
         return self._number(f"SELECT count(*) FROM runs{_where(conditions)}", tuple(bindings))
 
     def metadata(self) -> Metadata:
@@ -79,19 +84,42 @@ class SqliteRunRepository(RunRepository):
 
     def add(self, runs: Sequence[Run]) -> Mapping[EventId, Run]:
         with translated_errors():
-            last = self._number("SELECT coalesce(max(arrival), 0) FROM runs", ())
-            changes = self._connection.total_changes()
-            self._connection.executemany(_INSERT, map(_values, runs))
-            before: dict[EventId, Run] = {}
-            if self._connection.total_changes() - changes < len(runs):
-                keys = apsw.carray(tuple(run.event_id for run in runs))
-                before = {run.event_id: run for run in map(_to_run, self._rows(_SELECT_ARRIVED_BEFORE, (keys, last)))}
-            self._tally([run for run in runs if run.event_id not in before] if before else runs)
+            before = self._kept(runs)
+            new = [run for run in runs if run.event_id not in before] if before else runs
+            first = self._number("SELECT coalesce(max(arrival), 0) + 1 FROM runs", ())
+            self._connection.executemany(_INSERT, ((arrival, *_values(run)) for arrival, run in enumerate(new, first)))
+            add_keys(self._connection, _keys(new, first), first, len(new))
+            self._tally(new)
         return before
 
     def replace(self, run: Run) -> None:
         with translated_errors():
-            self._connection.execute(_REPLACE, (*_values(run), run.event_id))
+            arrivals = self._arrivals(event_hash(run.event_id))
+            self._connection.execute(_REPLACE, (*_changing_values(run), run.event_id, arrivals))
+
+    def _kept(self, runs: Sequence[Run]) -> dict[EventId, Run]:
+        """What is kept under the keys of these runs."""
+        arrivals = self._arrivals(*(event_hash(run.event_id) for run in runs))
+        wanted = {run.event_id for run in runs}
+        rows = self._rows(f"{_SELECT} WHERE {_AMONG}", (arrivals,))
+        return {run.event_id: run for run in map(_to_run, rows) if run.event_id in wanted}
+
+    def _arrivals(self, *hashes: int) -> Any:
+        """The arrivals of the runs that have one of the hashes, to be bound to ``_AMONG``."""
+        with translated_errors():
+            return integers(find_arrivals(self._connection, hashes))
+
+    def _conditions(self, which: RunFilter) -> tuple[list[str], list[Any]]:
+        """The filter as SQL conditions and their bindings."""
+        operators = {"start_time_from": "start_time >= ?", "start_time_to": "start_time <= ?"}
+        given = attrs.asdict(which, filter=lambda _, value: value is not None)
+        conditions = [operators.get(name, f"{name} = ?") for name in given]
+        bindings = list(given.values())
+        for given_id, id_hash in ((which.event_id, event_hash), (which.run_id, run_hash)):
+            if given_id is not None:
+                conditions.append(_AMONG)
+                bindings.append(self._arrivals(id_hash(given_id)))
+        return conditions, bindings
 
     def _tally(self, runs: Iterable[Run]) -> None:
         for field in _TALLIED:
@@ -121,11 +149,11 @@ def _to_run(row: tuple[Any, ...]) -> Run:
     return Run(*values)
 
 
-def _conditions(which: RunFilter) -> tuple[list[str], list[Any]]:
-    """The filter as SQL conditions and their bindings."""
-    operators = {"start_time_from": "start_time >= ?", "start_time_to": "start_time <= ?"}
-    given = attrs.asdict(which, filter=lambda _, value: value is not None)
-    return [operators.get(name, f"{name} = ?") for name in given], list(given.values())
+def _keys(runs: Iterable[Run], first_arrival: int) -> Iterator[tuple[int, int]]:
+    """The entries of new runs in the index of ids."""
+    for arrival, run in enumerate(runs, first_arrival):
+        yield event_hash(run.event_id), arrival
+        yield run_hash(run.run_id), arrival
 
 
 def _where(conditions: Sequence[str]) -> str:

@@ -51,5 +51,8 @@ class RunRepository(RunReader, Protocol):
         ...
 
     def replace(self, run: Run) -> None:
-        """Put this run in place of the kept one with its ``event_id``, which must be there."""
+        """Put this run in place of the kept one with its ``event_id``, which must be there.
+
+        The two differ in no fixed field (``core.run.FIXED_FIELDS``) and not in ``created_at``.
+        """
         ...

@@ -1,0 +1,87 @@
+"""The index of event and run ids: which runs an id may belong to, at a cost that stays flat as the table grows.
+
+Ids are random, so in an ordinary index every new one changes a page of its own: a thousand pages for a thousand
+runs, each to be written to the WAL and again at the checkpoint. Here new entries go into a small table and move on
+in key order, a slice at a time: from ``keys_recent`` to ``keys_middle`` to ``keys_settled``. A slice is dense where
+it arrives, so few pages change. This is the rolling merge of O'Neil et al., "The Log-Structured Merge-Tree" (1996),
+in SQL and inside the transaction that adds the runs, so that it is as safe as they are.
+
+An entry holds 48 bits of a hash, which are fewer bytes than the id. Different ids can share a hash: whoever looks an
+id up compares the text as well.
+"""
+
+from array import array
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+from itertools import pairwise
+from typing import Any, Final
+
+import apsw
+
+HASH_BYTES: Final = 6  # the widest integer that SQLite stores in 6 bytes; the next size is 8
+HASH_SPAN: Final = 1 << (8 * HASH_BYTES - 1)
+
+TABLES: Final = ("keys_recent", "keys_middle", "keys_settled")
+TURNS: Final = (16_384, 524_288)
+"""How many arrivals a table takes to be emptied once, slice by slice; on average it holds half as many runs' keys."""
+
+_FIND = " UNION ALL ".join(f"SELECT arrival FROM carray(?1) CROSS JOIN {table} ON hash = value" for table in TABLES)
+_ADD = f"INSERT INTO {TABLES[0]} (hash, arrival) VALUES (?, ?)"
+_MOVES: Final = [
+    (
+        turn,
+        f"INSERT INTO {onward} SELECT hash, arrival FROM {table} WHERE hash BETWEEN ? AND ?",
+        f"DELETE FROM {table} WHERE hash BETWEEN ? AND ?",
+    )
+    for (table, onward), turn in zip(pairwise(TABLES), TURNS, strict=True)
+]
+
+_EVENT_HASH = blake2b(digest_size=HASH_BYTES, person=b"event_id")
+_RUN_HASH = blake2b(digest_size=HASH_BYTES, person=b"run_id")
+
+
+def event_hash(event_id: str) -> int:
+    """The hash of an ``event_id``, from 0 to ``HASH_SPAN`` - 1."""
+    digest = _EVENT_HASH.copy()
+    digest.update(event_id.encode())
+    return int.from_bytes(digest.digest(), "big") >> 1
+
+
+def run_hash(run_id: str) -> int:
+    """The hash of a ``run_id``, from 0 to ``HASH_SPAN`` - 1."""
+    digest = _RUN_HASH.copy()
+    digest.update(run_id.encode())
+    return int.from_bytes(digest.digest(), "big") >> 1
+
+
+def integers(values: Iterable[int]) -> Any:
+    """Hashes or arrivals to be bound for ``carray``."""
+    # An empty array has no address to bind. A 0 stands for it: no arrival, and a hash like any other.
+    return apsw.carray(array("q", values) or array("q", [0]))
+
+
+def find_arrivals(connection: apsw.Connection, hashes: Iterable[int]) -> list[int]:
+    """The arrivals of all runs that have one of the hashes."""
+    return [arrival for (arrival,) in connection.execute(_FIND, (integers(hashes),))]
+
+
+def add_keys(connection: apsw.Connection, keys: Iterable[tuple[int, int]], first_arrival: int, count: int) -> None:
+    """Add ``(hash, arrival)`` pairs of ``count`` new runs, and move older ones on.
+
+    Where the merge stands follows from the arrival numbers alone: with each arrival it moves by one part in
+    ``TURNS`` of the hash span. There is no state to keep or to lose.
+    """
+    # Later tables first, so that no entry moves twice.
+    for turn, copy, delete in reversed(_MOVES):
+        for bounds in _slices(first_arrival, count, turn):
+            connection.execute(copy, bounds)
+            connection.execute(delete, bounds)
+    connection.executemany(_ADD, sorted(keys))
+
+
+def _slices(first: int, count: int, turn: int) -> Iterator[tuple[int, int]]:
+    """The hash ranges, both ends included, that are due between one arrival and another."""
+    start, end = first % turn, first % turn + min(count, turn)
+    for low, high in ((start, min(end, turn)), (0, end - turn)):
+        if low < high:
+            yield low * HASH_SPAN // turn, high * HASH_SPAN // turn - 1
