@@ -76,6 +76,7 @@ class GroupCommitWriter:
             group = self._next_group()
             for submitted, outcome in zip(group, self._carry_out(group), strict=True):
                 outcome.deliver(submitted.future)
+            self._store.maintain(quiet=self._waiting.empty())
 
     def _next_group(self) -> Sequence[_Submitted]:
         """Wait for one command, then take all that wait behind it, up to the limit of one commit."""

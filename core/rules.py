@@ -20,6 +20,8 @@ MAX_COUNT: Final = 2**63 - 1
 MAX_JSON_DEPTH: Final = 100
 MAX_JSON_INTEGER_DIGITS: Final = 4300
 """What CPython converts by default; see "Integer string conversion length limitation" in its documentation."""
+JSON_INTEGER_BOUND: Final = 10**MAX_JSON_INTEGER_DIGITS
+"""The first integer that has too many digits."""
 
 STATUSES: Final[Mapping[str, Status]] = {
     **{status.value: status for status in Status},
@@ -32,8 +34,15 @@ STATUSES: Final[Mapping[str, Status]] = {
 COMMIT_SOURCES: Final[Mapping[str, CommitSource]] = {source.value: source for source in CommitSource}
 
 _COMMIT_HASH = re.compile(r"[0-9A-Fa-f]{7,40}", re.ASCII)
-_JSON_INTEGER_BOUND = 10**MAX_JSON_INTEGER_DIGITS
+_UTC_TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?(?:Z|\+00:00)", re.ASCII)
 _CANONICAL_LENGTH = len("2026-01-01T00:00:00.000000Z")
+# CPython's parser takes any separator and stops at a NUL, so the form is checked before the calendar.
+_ISO_8601 = re.compile(
+    r"\d{4}(-\d\d-\d\d|\d{4}|-W\d\d(-\d)?|W\d\d\d?)"
+    r"[Tt ]\d\d(:?\d\d(:?\d\d([.,]\d+)?)?)?"
+    r"(Z|[+-]\d\d(:?\d\d(:?\d\d(\.\d+)?)?)?)?",
+    re.ASCII,
+)
 
 
 class FieldError(ValueError):
@@ -94,17 +103,12 @@ def parse_timestamp(value: object) -> Timestamp:
     """ISO 8601 with an offset, to the microsecond (further digits are cut off); kept in UTC."""
     if not isinstance(value, str):
         raise FieldError(f"must be an ISO 8601 text, not {describe(value)}")
-    try:
-        instant = datetime.fromisoformat(value)
-    except ValueError:
-        raise FieldError(f"is not an ISO 8601 date and time, such as 2026-01-31T12:00:00Z: {describe(value)}") from None
-    if instant.tzinfo is UTC and value[7:8] == "-" and value[10] == "T" and value[19:20] == ".":
-        # Most clients send one of these two forms, and the general way costs five times as much.
-        if len(value) == _CANONICAL_LENGTH and value[26] == "Z":
-            return Timestamp(value)
-        if len(value) == _CANONICAL_LENGTH + 5 and value[26:] == "+00:00":
-            return Timestamp(value[:26] + "Z")
-    return _canonical_timestamp(value, instant)
+    if (utc := _UTC_TIMESTAMP.fullmatch(value)) and _is_calendar_instant(value):
+        # What most clients send needs no arithmetic, which costs three times as much.
+        return Timestamp(f"{utc[1]}.{utc[2] or '':0<6}Z")
+    if not utc and _ISO_8601.fullmatch(value) and _is_calendar_instant(value):
+        return _canonical_timestamp(value)
+    raise FieldError(f"is not an ISO 8601 date and time, such as 2026-01-31T12:00:00Z: {describe(value)}")
 
 
 def format_timestamp(instant: datetime) -> Timestamp:
@@ -151,9 +155,16 @@ def describe(value: object) -> str:  # noqa: PLR0911 - one line a JSON type
             return f"a Python {type(value).__name__}"
 
 
-def _canonical_timestamp(value: str, instant: datetime) -> Timestamp:
-    if not any(separator in value for separator in "Tt "):
-        raise FieldError(f"needs a T between date and time, as in 2026-01-31T12:00:00Z: {describe(value)}")
+def _is_calendar_instant(value: str) -> bool:
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _canonical_timestamp(value: str) -> Timestamp:
+    instant = datetime.fromisoformat(value)
     if instant.tzinfo is None:
         raise FieldError("has no UTC offset; write it out, as in 2026-01-31T12:00:00Z or …+02:00")
     try:
@@ -218,7 +229,7 @@ def _check_json_leaf(leaf: object) -> None:
         case str():
             _require_storable(leaf)
         case int():
-            if abs(leaf) >= _JSON_INTEGER_BOUND:
+            if abs(leaf) >= JSON_INTEGER_BOUND:
                 raise FieldError(f"holds an integer of more than {MAX_JSON_INTEGER_DIGITS} digits")
         case float():
             if not math.isfinite(leaf):

@@ -3,32 +3,36 @@
 import asyncio
 import signal
 import sys
-from pathlib import Path
 
 import click
 import typed_settings as ts
+from typed_settings.exceptions import TsError
 
 from core.errors import StoreUnusableError
 from entrypoints.application import Application, build_application
 from entrypoints.http.server import start_server
-from entrypoints.settings import Settings
-
-_CONFIG_FILE = Path("runsink.toml")
+from entrypoints.settings import Settings, loaders, settings_file
 
 
-@click.group()
-@click.version_option(package_name="runsink")
 def main() -> None:
-    """Keeps the runs that agents, pipelines and LLM workers upload."""
+    """Run the command line; anything that is set wrongly ends it with one line and status 2."""
+    try:
+        _build_command()()
+    except (TsError, ValueError) as error:
+        sources = f"options, RUNSINK_ variables, {settings_file()}"
+        click.echo(f"runsink: invalid setting ({sources}): {_first_cause(error)}", err=True)
+        sys.exit(2)
 
 
-def _loaders() -> list[ts.loaders.Loader]:
-    file = ts.FileLoader({"*.toml": ts.TomlFormat("runsink")}, files=[_CONFIG_FILE], env_var="RUNSINK_CONFIG")
-    return [file, ts.EnvLoader("RUNSINK_")]
+def _build_command() -> click.Command:
+    """The command line. Building it reads the configuration, whose values are shown as defaults."""
+    group = click.version_option(package_name="runsink")(
+        click.Group("runsink", help="Keeps the runs that agents, pipelines and LLM workers upload.")
+    )
+    group.add_command(click.command(ts.click_options(Settings, loaders())(serve)))
+    return group
 
 
-@main.command()
-@ts.click_options(Settings, _loaders())
 def serve(settings: Settings) -> None:
     """Take runs over HTTP until SIGTERM or SIGINT."""
     try:
@@ -52,3 +56,10 @@ async def _serve(application: Application, settings: Settings) -> None:
     click.echo(f"runsink listens on {server.url}, database {settings.db}")
     await stop.wait()
     await server.close()
+
+
+def _first_cause(error: BaseException) -> str:
+    """What is wrong in one line, without the layers around it."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return " ".join(str(error).split())

@@ -116,6 +116,6 @@ class RunStore:
         self._application.limits.check_batch_size(len(runs))
         return [self._candidate(index, run) for index, run in enumerate(runs)]
 
-    def _candidate(self, index: int, run: RunLike) -> Candidate:
-        value = run_as_dict(run) if isinstance(run, Run) else dict(run)
+    def _candidate(self, index: int, run: object) -> Candidate:
+        value = run_as_dict(run) if isinstance(run, Run) else dict(run) if isinstance(run, Mapping) else run
         return self._application.structurer.run(value, index, self._application.clock.now())

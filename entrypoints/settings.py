@@ -1,10 +1,20 @@
 """What can be set, under one name each for the command line, the environment and the configuration file."""
 
+import os
 from pathlib import Path
 
 import attrs
 import typed_settings as ts
-from attrs.validators import ge, in_, le
+
+
+def _is_port(_settings: "Settings", _field: "attrs.Attribute[int]", value: int) -> None:
+    if not 0 <= value <= 65535:
+        raise ValueError(f"port must be from 0 to 65535, not {value}")
+
+
+def _is_partial_status(_settings: "Settings", _field: "attrs.Attribute[int]", value: int) -> None:
+    if value not in (500, 207):
+        raise ValueError(f"partial-status must be 500 or 207, not {value}")
 
 
 @attrs.frozen(kw_only=True)
@@ -12,8 +22,27 @@ class Settings:
     """The settings of one server. Option ``--name``, variable ``RUNSINK_NAME``, TOML key ``name``."""
 
     host: str = ts.option(default="127.0.0.1", help="Address to listen on.")
-    port: int = ts.option(default=8765, validator=[ge(0), le(65535)], help="Port to listen on; 0 takes a free one.")
+    port: int = ts.option(default=8765, validator=_is_port, help="Port to listen on; 0 takes a free one.")
     db: Path = ts.option(default=Path("./runsink.db"), help="SQLite file that keeps the runs; created if missing.")
     partial_status: int = ts.option(
-        default=500, validator=in_((500, 207)), help="Status of a lenient upload of which some runs failed: 500 or 207."
+        default=500,
+        validator=_is_partial_status,
+        help="Status of a lenient upload of which some runs failed: 500 or 207.",
     )
+
+
+def settings_file() -> Path:
+    """The file with settings: the one that ``RUNSINK_CONFIG`` names, else ``runsink.toml`` where we are."""
+    return Path(os.environ.get("RUNSINK_CONFIG", "runsink.toml"))
+
+
+def loaders() -> list[ts.loaders.Loader]:
+    """Where settings come from besides the command line: the file, and the environment, which beats it.
+
+    Raises:
+        ValueError: the file that ``RUNSINK_CONFIG`` names is missing.
+    """
+    file = settings_file()
+    if "RUNSINK_CONFIG" in os.environ and not file.is_file():
+        raise ValueError(f"RUNSINK_CONFIG names {file}, and there is no such file")
+    return [ts.FileLoader({"*": ts.TomlFormat("runsink")}, files=[file]), ts.EnvLoader("RUNSINK_")]

@@ -24,6 +24,9 @@ class MemoryStore(Store):
     def reader(self) -> Iterator[RunReader]:
         yield MemoryRunRepository(self._committed)
 
+    def maintain(self, *, quiet: bool) -> None:
+        pass
+
     def close(self) -> None:
         self._committed = {}
 

@@ -1,21 +1,30 @@
 """Opening connections: the file, its checks, and the settings every connection has."""
 
+import struct
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
 
-from adapters.sqlite.schema import migrate
+from adapters.sqlite.schema import identify, migrate
 from core.errors import StoreUnusableError
 
 OLDEST_SQLITE = (3, 51, 3)
 """Older versions can corrupt a WAL when two connections checkpoint at once (https://www.sqlite.org/wal.html)."""
 
-_FILE_HEADER = b"SQLite format 3\0"
-"""What every database begins with (https://www.sqlite.org/fileformat2.html#magic_header_string)."""
+_MAGIC = b"SQLite format 3\0"
+_HEADER = struct.Struct(">16s24xI16xI4xI28x")
+"""Magic, schema version, user version, application id (https://www.sqlite.org/fileformat2.html#the_database_header)."""
 
 BUSY_TIMEOUT_MS = 10_000
+
+WRITER_CACHE_KIB = 32 * 1024
+"""The inner pages of every tree and the pages that the merge of keys works on, for some ten million runs."""
+
+WAL_CAP_BYTES = 64 * 1024 * 1024
+"""The size at which the WAL is checkpointed whatever else waits."""
 
 
 def open_writer(path: Path) -> apsw.Connection:
@@ -29,15 +38,16 @@ def open_writer(path: Path) -> apsw.Connection:
         connection = _open(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
         try:
             _check_writable(connection)
-            # Nothing is written into a file of somebody else's, not even the WAL mode in its header.
-            connection.pragma("journal_mode")
             migrate(connection)
-            connection.pragma("journal_mode", "wal")
+            _use_wal(connection)
         except BaseException:
             connection.close()
             raise
     # An acknowledged run survives a power cut (https://www.sqlite.org/pragma.html#pragma_synchronous).
     connection.pragma("synchronous", "FULL")
+    connection.pragma("cache_size", -WRITER_CACHE_KIB)
+    # After a reader has held it up, the WAL's file shrinks again (https://www.sqlite.org/pragma.html).
+    connection.pragma("journal_size_limit", WAL_CAP_BYTES)
     return connection
 
 
@@ -65,17 +75,41 @@ def _check_place(path: Path) -> None:
         raise StoreUnusableError(f"the directory {path.parent} does not exist; create it first")
     if path.is_dir():
         raise StoreUnusableError("it is a directory; name a file in it")
-    # SQLite takes a file of less than a page for an empty database and would write over it.
-    if path.exists() and path.stat().st_size and not _starts_like_a_database(path):
-        raise apsw.NotADBError
+    if path.exists():
+        _check_header(path)
 
 
-def _starts_like_a_database(path: Path) -> bool:
+def _check_header(path: Path) -> None:
+    """Refuse what is not ours before SQLite opens it.
+
+    SQLite would take a file of a few bytes for an empty database and write over it, and by closing another
+    application's database it would work off the WAL that a crash left beside it.
+    """
     try:
         with path.open("rb") as file:
-            return file.read(len(_FILE_HEADER)) == _FILE_HEADER
+            header = file.read(_HEADER.size)
     except PermissionError as error:
         raise apsw.PermissionsError from error
+    if not header:
+        return
+    if len(header) < _HEADER.size or not header.startswith(_MAGIC):
+        raise apsw.NotADBError
+    _, schema_version, user_version, application_id = _HEADER.unpack(header)
+    identify(application_id, user_version, schema_version)
+
+
+def _use_wal(connection: apsw.Connection) -> None:
+    """Switch to WAL, which SQLite refuses at once, without its busy timeout, while another process does the same."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.pragma("journal_mode", "wal")
+        except apsw.BusyError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _check_writable(connection: apsw.Connection) -> None:

@@ -11,7 +11,7 @@ id up compares the text as well.
 """
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import pairwise
 from typing import Any, Final
@@ -26,7 +26,10 @@ TURNS: Final = (16_384, 524_288)
 """How many arrivals a table takes to be emptied once, slice by slice; on average it holds half as many runs' keys."""
 
 _FIND = " UNION ALL ".join(f"SELECT arrival FROM carray(?1) CROSS JOIN {table} ON hash = value" for table in TABLES)
-_ADD = f"INSERT INTO {TABLES[0]} (hash, arrival) VALUES (?, ?)"
+# One statement for all entries, for each statement lets go of the GIL and has to get it back. An entry is one integer,
+# the hash above the place among the new runs.
+_PLACE_BITS: Final = 16
+_ADD = f"INSERT INTO {TABLES[0]} SELECT value >> {_PLACE_BITS}, ?2 + (value & {(1 << _PLACE_BITS) - 1}) FROM carray(?1)"
 _MOVES: Final = [
     (
         turn,
@@ -65,18 +68,21 @@ def find_arrivals(connection: apsw.Connection, hashes: Iterable[int]) -> list[in
     return [arrival for (arrival,) in connection.execute(_FIND, (integers(hashes),))]
 
 
-def add_keys(connection: apsw.Connection, keys: Iterable[tuple[int, int]], first_arrival: int, count: int) -> None:
-    """Add ``(hash, arrival)`` pairs of ``count`` new runs, and move older ones on.
+def add_keys(connection: apsw.Connection, hashes: Sequence[tuple[int, int]], first_arrival: int) -> None:
+    """Add the hashes of new runs, in their order of arrival, two of each run; and move older entries on.
 
     Where the merge stands follows from the arrival numbers alone: with each arrival it moves by one part in
     ``TURNS`` of the hash span. There is no state to keep or to lose.
     """
     # Later tables first, so that no entry moves twice.
     for turn, copy, delete in reversed(_MOVES):
-        for bounds in _slices(first_arrival, count, turn):
+        for bounds in _slices(first_arrival, len(hashes), turn):
             connection.execute(copy, bounds)
             connection.execute(delete, bounds)
-    connection.executemany(_ADD, sorted(keys))
+    for start in range(0, len(hashes), 1 << _PLACE_BITS):
+        part = hashes[start : start + (1 << _PLACE_BITS)]
+        entries = sorted(hash_ << _PLACE_BITS | place for place, pair in enumerate(part) for hash_ in pair)
+        connection.execute(_ADD, (integers(entries), first_arrival + start))
 
 
 def _slices(first: int, count: int, turn: int) -> Iterator[tuple[int, int]]:

@@ -1,7 +1,7 @@
 """The run repository over SQLite: what is said to the tables, and how rows become runs."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, cast
 
@@ -88,7 +88,7 @@ class SqliteRunRepository(RunRepository):
             new = [run for run in runs if run.event_id not in before] if before else runs
             first = self._number("SELECT coalesce(max(arrival), 0) + 1 FROM runs", ())
             self._connection.executemany(_INSERT, ((arrival, *_values(run)) for arrival, run in enumerate(new, first)))
-            add_keys(self._connection, _keys(new, first), first, len(new))
+            add_keys(self._connection, [(event_hash(run.event_id), run_hash(run.run_id)) for run in new], first)
             self._tally(new)
         return before
 
@@ -147,13 +147,6 @@ def _to_run(row: tuple[Any, ...]) -> Run:
         if values[position] is not None:
             values[position] = convert(values[position])
     return Run(*values)
-
-
-def _keys(runs: Iterable[Run], first_arrival: int) -> Iterator[tuple[int, int]]:
-    """The entries of new runs in the index of ids."""
-    for arrival, run in enumerate(runs, first_arrival):
-        yield event_hash(run.event_id), arrival
-        yield run_hash(run.run_id), arrival
 
 
 def _where(conditions: Sequence[str]) -> str:

@@ -113,14 +113,24 @@ def migrate(connection: apsw.Connection) -> None:
         raise
 
 
-def _version(connection: apsw.Connection) -> int:
-    application, version = connection.pragma("application_id"), connection.pragma("user_version")
-    if application == 0 and version == 0 and connection.pragma("schema_version") == 0:
+def identify(application_id: int, user_version: int, schema_version: int) -> int:
+    """The version of a database, by the marks in its header; 0 for an empty one.
+
+    Raises:
+        StoreUnusableError: it is another application's or of a newer version.
+    """
+    if application_id == user_version == schema_version == 0:
         return 0
-    if application != APPLICATION_ID:
+    if application_id != APPLICATION_ID:
         raise StoreUnusableError("it is a database of another application; name another file")
-    if version > VERSION:
+    if user_version > VERSION:
         raise StoreUnusableError(
-            f"it has schema version {version} and this runsink knows versions up to {VERSION}; upgrade runsink"
+            f"it has schema version {user_version} and this runsink knows versions up to {VERSION}; upgrade runsink"
         )
-    return int(version)
+    return user_version
+
+
+def _version(connection: apsw.Connection) -> int:
+    # One statement, so that what another process commits is seen either whole or not at all.
+    marks = connection.execute("SELECT * FROM pragma_application_id, pragma_user_version, pragma_schema_version")
+    return identify(*marks.fetchall()[0])

@@ -6,7 +6,6 @@ fast pass must only ever take less than the slow one, and give the same when it 
 """
 
 import json
-import math
 from typing import Annotated, Any, get_args
 
 import attrs
@@ -16,7 +15,14 @@ from adapters.wire.canonical import canonical_json
 from adapters.wire.structure import RULES, Structurer
 from core.batch import Candidate, Limits
 from core.errors import NotABatchError, RunsinkError
-from core.rules import MAX_COUNT, MAX_EVENT_ID_LENGTH, MAX_JSON_DEPTH, MAX_JSON_INTEGER_DIGITS, FieldError
+from core.rules import (
+    JSON_INTEGER_BOUND,
+    MAX_COUNT,
+    MAX_EVENT_ID_LENGTH,
+    MAX_JSON_DEPTH,
+    MAX_JSON_INTEGER_DIGITS,
+    FieldError,
+)
 from core.run import FIELDS, SERVER_FIELDS, Count, EventId, JsonText, Run, Text, Timestamp
 
 
@@ -105,9 +111,9 @@ def decode_json(body: bytes) -> object:
         raise NotJsonError("the body is nested too deeply") from None
 
 
-def _parse_int(digits: str) -> int | float:
-    """The integer, or infinity when it is too long to convert in reasonable time."""
-    return int(digits) if len(digits) <= MAX_JSON_INTEGER_DIGITS else math.inf
+def _parse_int(digits: str) -> int:
+    """The integer, or another one that is refused as well when it is too long to convert in reasonable time."""
+    return int(digits) if len(digits.removeprefix("-")) <= MAX_JSON_INTEGER_DIGITS else JSON_INTEGER_BOUND
 
 
 _SHAPES: dict[Any, Any] = {

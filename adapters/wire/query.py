@@ -13,13 +13,16 @@ _PAGING = ("limit", "offset", "cursor")
 
 
 def parse_list_query(query: Mapping[str, str], structurer: Structurer, limits: Limits) -> tuple[RunFilter, PageRequest]:
-    """Which runs and which part of their list.
+    """Which runs and which part of their list. A mapping may hold a name several times, as a query string may.
 
     ``cursor=`` without a value begins at the top like no cursor, but without counting.
 
     Raises:
-        InvalidQueryError: an unknown parameter, or a value that breaks its rule.
+        InvalidQueryError: an unknown or repeated parameter, or a value that breaks its rule.
     """
+    names = list(query.keys())
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise InvalidQueryError(tuple(Fault(name, "is given more than once") for name in repeated))
     which = structurer.run_filter({name: value for name, value in query.items() if name not in _PAGING})
     cursor = query.get("cursor")
     request = PageRequest(

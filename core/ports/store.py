@@ -18,6 +18,13 @@ class Store(Protocol):
         """One consistent state of what is committed, for the length of the block; it never waits for a writer."""
         ...
 
+    def maintain(self, *, quiet: bool) -> None:
+        """Do what housekeeping is due; called between units of work by the thread that writes.
+
+        ``quiet`` says that nobody waits to write. Otherwise only what cannot be put off any longer is done.
+        """
+        ...
+
     def close(self) -> None:
         """Let go of everything. No unit of work and no reader is in use any more."""
         ...

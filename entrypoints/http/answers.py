@@ -47,6 +47,15 @@ def detail_response(status: int, detail: str, headers: Mapping[str, str] | None 
     return json_response({"detail": detail}, status=status, headers=headers)
 
 
+async def answer_expectation(request: web.Request) -> web.StreamResponse | None:
+    """Say 100 Continue to who waits for it, and 417 to any other expectation (RFC 9110, section 10.1.1)."""
+    if request.headers["Expect"].lower() != "100-continue":
+        return detail_response(HTTPStatus.EXPECTATION_FAILED, "the only expectation that can be met is 100-continue")
+    if request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    return None
+
+
 def _detail(error: RunsinkError) -> dict[str, Any]:
     return {"detail": str(error)}
 

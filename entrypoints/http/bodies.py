@@ -45,7 +45,7 @@ def _check_type(request: web.Request) -> None:
 
 
 def _check_encoding(request: web.Request) -> None:
-    encoding = request.headers.get("Content-Encoding", "identity")
+    encoding = ", ".join(request.headers.getall("Content-Encoding", ("identity",)))
     if encoding.lower() != "identity":
         raise UnacceptableBodyError(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Content-Encoding {encoding} is not supported; send the body as it is"

@@ -1,5 +1,7 @@
 """Starting and stopping the HTTP server."""
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -7,6 +9,7 @@ from importlib.metadata import version
 
 import attrs
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from core.errors import RunsinkError
 from entrypoints.application import Application
@@ -20,16 +23,50 @@ _log = logging.getLogger("runsink")
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+DRAIN_SECONDS = 30
+"""How long stopping waits for requests that have begun; a client that sends no more must not keep it for ever."""
+
+
+class _InFlight:
+    """The requests that have begun and are not answered yet."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._none = asyncio.Event()
+        self._none.set()
+        self.draining = False
+
+    def __enter__(self) -> None:
+        self._count += 1
+        self._none.clear()
+
+    def __exit__(self, *_error: object) -> None:
+        self._count -= 1
+        if not self._count:
+            self._none.set()
+
+    async def drain(self) -> None:
+        """Wait until every request is answered, for as long as that may take."""
+        self.draining = True
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._none.wait(), DRAIN_SECONDS)
+
+
 @attrs.frozen
 class RunningServer:
     """A server that listens. ``url`` has no slash at its end."""
 
     url: str
+    _site: web.TCPSite
     _runner: web.AppRunner
+    _in_flight: _InFlight
     _executor: ThreadPoolExecutor
 
     async def close(self) -> None:
-        """Take no more connections, answer what was accepted, then stop. The application stays open."""
+        """Take no more connections, answer what has begun, then stop. The application stays open."""
+        await self._site.stop()
+        # aiohttp's own shutdown throws away the rest of bodies that are still arriving, so it comes after.
+        await self._in_flight.drain()
         await self._runner.cleanup()
         self._executor.shutdown()
 
@@ -41,24 +78,36 @@ async def start_server(application: Application, settings: Settings) -> RunningS
         OSError: the address or the port cannot be had.
     """
     executor = ThreadPoolExecutor(max_workers=4, thread_name_prefix="runsink")
+    in_flight = _InFlight()
     routes = Routes(application, executor, settings.partial_status, version("runsink"))
-    runner = web.AppRunner(_build_app(routes), access_log=None, auto_decompress=False, handle_signals=False)
+    app = web.Application(middlewares=[_follow(in_flight), _answer_errors])
+    app.add_routes(routes.table())
+    runner = web.AppRunner(app, access_log=None, auto_decompress=False, handle_signals=False, shutdown_timeout=1)
     await runner.setup()
+    site = web.TCPSite(runner, settings.host, settings.port)
     try:
-        await web.TCPSite(runner, settings.host, settings.port).start()
+        await site.start()
     except BaseException:
         await runner.cleanup()
         executor.shutdown()
         raise
     host, port = runner.addresses[0][:2]
     shown = f"[{host}]" if ":" in host else host
-    return RunningServer(f"http://{shown}:{port}", runner, executor)
+    return RunningServer(f"http://{shown}:{port}", site, runner, in_flight, executor)
 
 
-def _build_app(routes: Routes) -> web.Application:
-    app = web.Application(middlewares=[_answer_errors])
-    app.add_routes(routes.table())
-    return app
+def _follow(in_flight: _InFlight) -> Middleware:
+    """A middleware that counts requests, and while draining lets each be the last of its connection."""
+
+    @web.middleware
+    async def follow(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        with in_flight:
+            response = await handler(request)
+            if in_flight.draining:
+                response.force_close()
+            return response
+
+    return follow
 
 
 @web.middleware

@@ -1,0 +1,271 @@
+"""Show runsink at work, from the start of the server to its end: what ``make demo`` runs.
+
+    python examples/demo.py
+
+Needs a Python in which runsink is installed. Everything happens in a temporary directory and on 127.0.0.1; nothing
+stays behind. Exits with 0 only if everything went as it should.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import FrameType
+from typing import Any, NoReturn
+from urllib.parse import quote, urlencode
+from urllib.request import ProxyHandler, build_opener
+
+EXAMPLES = Path(__file__).resolve().parent
+LAUNCH_FILE = EXAMPLES / "launch.json"
+TIMEOUT_SECONDS = 20
+# The demo sets everything itself; a proxy cannot reach this machine's own loopback.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("RUNSINK_")} | {
+    "NO_PROXY": "127.0.0.1",
+    "no_proxy": "127.0.0.1",
+}
+
+
+class UnexpectedError(Exception):
+    """Something did not go as the contract says."""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A server that runs, and the file to send to it."""
+
+    url: str
+    directory: Path
+    runs: tuple[dict[str, Any], ...]
+
+    @property
+    def good(self) -> tuple[dict[str, Any], ...]:
+        """The runs that are not broken on purpose."""
+        return tuple(run for run in self.runs if "broken_on_purpose" not in run.get("extra", {}))
+
+    @property
+    def broken(self) -> tuple[dict[str, Any], ...]:
+        """The runs that are."""
+        return tuple(run for run in self.runs if run not in self.good)
+
+    def get(self, path: str, **query: str | int) -> Any:
+        """What the server answers to a GET."""
+        opener = build_opener(ProxyHandler({}))
+        with opener.open(f"{self.url}{path}?{urlencode(query)}", timeout=TIMEOUT_SECONDS) as response:
+            return json.load(response)
+
+    def stored(self) -> int:
+        """The number of runs in the store."""
+        total: int = self.get("/api/v1/runs", limit=1)["total"]
+        return total
+
+    def write(self, name: str, runs: list[dict[str, Any]]) -> Path:
+        """Put a batch into a file of the temporary directory."""
+        path = self.directory / name
+        path.write_text(json.dumps({"runs": runs}), encoding="utf-8")
+        return path
+
+    def upload(self, file: Path, *options: str) -> subprocess.CompletedProcess[str]:
+        """Run ``upload.py`` and show what it prints."""
+        print("$ python", "examples/upload.py", self.url, file.name, *options)
+        command = [sys.executable, str(EXAMPLES / "upload.py"), self.url, str(file), *options]
+        done = subprocess.run(
+            command, env=ENVIRONMENT, capture_output=True, encoding="utf-8", timeout=TIMEOUT_SECONDS, check=False
+        )
+        print(done.stdout + done.stderr, end="")
+        return done
+
+
+def heading(text: str) -> None:
+    """Print the title of a step."""
+    print(f"\n{text}\n{'-' * len(text)}", flush=True)
+
+
+def expect(what: str, found: object, expected: object) -> None:
+    """Print what was found, and stop unless it is what was expected."""
+    if found != expected:
+        raise UnexpectedError(f"{what}: expected {expected!r}, found {found!r}")
+    print(f"[ok] {what}: {found}")
+
+
+def check(what: str, *, holds: bool) -> None:
+    """Stop unless it is so."""
+    if not holds:
+        raise UnexpectedError(f"not so: {what}")
+    print(f"[ok] {what}")
+
+
+def refused_names(output: str) -> set[str]:
+    """The runs that ``upload.py`` names as refused."""
+    return set(re.findall(r"^ +refused: run \d+ (\S+)$", output, re.MULTILINE))
+
+
+def upload_leniently(demo: Demo) -> None:
+    """Send everything: what is good stays."""
+    heading("Lenient upload: the good runs are stored, the broken ones named")
+    done = demo.upload(LAUNCH_FILE)
+    total, good, broken = len(demo.runs), len(demo.good), len(demo.broken)
+    expect_line(done.stdout, f"HTTP 500: {total} runs, {good} created, 0 existing, {broken} failed")
+    check("every broken run is named, and no other", holds=refused_names(done.stdout) == names(demo.broken))
+    expect("runs in the store", demo.stored(), good)
+
+
+def upload_atomically(demo: Demo) -> None:
+    """Send the same launch as if it were new: one broken run, and none of it stays."""
+    heading("Atomic upload of the launch under new event_ids: all or nothing")
+    again = [run | {"event_id": f"again-{run['event_id']}"} for run in demo.runs]
+    done = demo.upload(demo.write("launch-again.json", again), "--atomic")
+    total = len(demo.runs)
+    expect_line(done.stdout, f"HTTP 400: {total} runs, 0 created, 0 existing, {total} failed")
+    check("every broken run is named, and no other", holds=refused_names(done.stdout) == names(demo.broken))
+    expect("runs in the store, as before", demo.stored(), len(demo.good))
+
+
+def upload_good_ones(demo: Demo) -> None:
+    """Send what is stored already."""
+    heading("Atomic upload of the good runs only: they are known by their event_ids")
+    done = demo.upload(demo.write("launch-good.json", list(demo.good)), "--atomic")
+    good = len(demo.good)
+    expect_line(done.stdout, f"HTTP 201: {good} runs, 0 created, {good} existing, 0 failed")
+    expect("runs in the store, as before", demo.stored(), good)
+
+
+def read_one(demo: Demo) -> None:
+    """Get a model call that timed out, by its name."""
+    sent = next(run for run in demo.good if run["job_type"] == "model_call" and run["status"] == "timeout")
+    heading(f"One run: GET /api/v1/runs/{sent['run_id']}")
+    stored = demo.get(f"/api/v1/runs/{quote(sent['run_id'], safe='')}")
+    print(json.dumps({name: value for name, value in stored.items() if value is not None}, indent=2))
+    check("every field is as it was sent, the times in UTC", holds=comparable(stored) == comparable(stored | sent))
+
+
+def read_newest(demo: Demo) -> None:
+    """List the newest runs."""
+    heading("The newest five: GET /api/v1/runs?limit=5")
+    page = demo.get("/api/v1/runs", limit=5)
+    print(f"{'start_time':27}  {'status':9}  {'duration':>9}  run_id")
+    for run in page["runs"]:
+        duration = "" if run["duration_ms"] is None else f"{run['duration_ms']} ms"
+        print(f"{run['start_time']:27}  {run['status']:9}  {duration:>9}  {run['run_id']}")
+    starts = [run["start_time"] for run in page["runs"]]
+    expect("runs shown", len(starts), 5)
+    check("newest first", holds=starts == sorted(starts, reverse=True))
+
+
+def read_metadata(demo: Demo) -> None:
+    """List the names in use."""
+    heading("The names in use: GET /api/v1/metadata")
+    metadata = demo.get("/api/v1/metadata")
+    for kind, field in (("agent_names", "agent_name"), ("job_types", "job_type")):
+        print(f"{kind}: {', '.join(metadata[kind])}")
+        expect(f"number of {kind}", metadata["counts"][kind], len({run[field] for run in demo.good}))
+
+
+def names(runs: tuple[dict[str, Any], ...]) -> set[str]:
+    """The run_ids of the runs."""
+    return {run["run_id"] for run in runs}
+
+
+def comparable(run: Mapping[str, Any]) -> dict[str, Any]:
+    """The run with its times as instants, however they are written."""
+    times = {name: datetime.fromisoformat(run[name]) for name in ("start_time", "end_time")}
+    return {**run, **times}
+
+
+def expect_line(output: str, line: str) -> None:
+    """Stop unless the first line of the output is this one."""
+    expect("the answer", output.partition("\n")[0], line)
+
+
+@contextmanager
+def running_server(directory: Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """Start a server on a free port; it is gone when the block ends, however that ends."""
+    command = [console_script(), "serve", "--host", "127.0.0.1", "--port", "0", "--db", str(directory / "runs.db")]
+    # The directory is empty, so no runsink.toml is read. In a group of its own the server does not get the Ctrl-C that
+    # is meant for the demo, which then stops it in good order.
+    with subprocess.Popen(
+        command, cwd=directory, env=ENVIRONMENT, stdout=subprocess.PIPE, encoding="utf-8", process_group=0
+    ) as process:
+        watchdog = threading.Timer(TIMEOUT_SECONDS, process.kill)
+        watchdog.daemon = True
+        try:
+            watchdog.start()
+            yield first_url(process), process
+        finally:
+            watchdog.cancel()
+            stop(process)
+
+
+def console_script() -> str:
+    """The command ``runsink`` of the environment that this Python belongs to."""
+    script = Path(sys.executable).with_name("runsink")
+    if not script.is_file():
+        raise UnexpectedError(f"{script} is missing; install runsink into this environment first")
+    return str(script)
+
+
+def first_url(process: "subprocess.Popen[str]") -> str:
+    """The address that the server prints once it listens."""
+    line = process.stdout.readline() if process.stdout else ""
+    print(line, end="")
+    found = re.search(r"http://[^\s,]+", line)
+    if found is None:
+        raise UnexpectedError(f"the server did not start; it said {line!r}")
+    return found[0]
+
+
+def stop(process: "subprocess.Popen[str]") -> int:
+    """Ask the server to end, and end it if it does not."""
+    process.terminate()
+    try:
+        return process.wait(TIMEOUT_SECONDS)
+    except BaseException:
+        process.kill()
+        raise
+
+
+def show() -> None:
+    """Go through all steps."""
+    runs = tuple(json.loads(LAUNCH_FILE.read_text(encoding="utf-8"))["runs"])
+    with TemporaryDirectory(prefix="runsink-demo-") as name:
+        directory = Path(name)
+        heading("Start: runsink serve --port 0 --db (a temporary file)")
+        with running_server(directory) as (url, process):
+            demo = Demo(url, directory, runs)
+            for step in (upload_leniently, upload_atomically, upload_good_ones, read_one, read_newest, read_metadata):
+                step(demo)
+            heading("Stop: SIGTERM")
+            expect("exit status of the server", stop(process), 0)
+
+
+def end_by_exception(number: int, _frame: FrameType | None) -> NoReturn:
+    """Leave through every ``finally``, so that the server and the directory go too."""
+    sys.exit(128 + number)
+
+
+def main() -> int:
+    """Run the demo and return the exit status."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end_by_exception)
+    try:
+        show()
+    except KeyboardInterrupt:
+        return 130
+    except (UnexpectedError, OSError, subprocess.SubprocessError) as error:
+        sys.stdout.flush()
+        print(f"\ndemo.py: {error}", file=sys.stderr)
+        return 1
+    print("\nEverything went as it should.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,272 @@
+"""Real servers to talk to, in a thread and as processes, and the client that talks to them."""
+
+import asyncio
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from email.message import Message
+from functools import cached_property
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import attrs
+import pytest
+
+from entrypoints.application import build_application
+from entrypoints.http.server import start_server
+from entrypoints.settings import Settings
+
+MakeRun = Callable[..., dict[str, Any]]
+
+RUNSINK = Path(sys.executable).parent / "runsink"
+GIVE_UP_OVERRIDE = """
+import ctypes, os, sys
+PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1
+if ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0):
+    sys.exit("cannot give up CAP_DAC_OVERRIDE")
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+DEADLINE_SECONDS = 30
+"""Only ends a test that hangs."""
+
+
+@attrs.frozen
+class Answer:
+    """What a server answered; every body is JSON."""
+
+    status: int
+    headers: Message
+    body: Any
+
+    @property
+    def counts(self) -> tuple[int, int, int, int]:
+        """Of a batch: total, created, existing, failed."""
+        body = self.body
+        return body["total"], body["created"], body["existing"], body["failed"]
+
+    @property
+    def bad_fields(self) -> set[tuple[int, str | None]]:
+        """Of a batch: the index and the field of every error."""
+        return {(error["index"], error["field"]) for error in self.body["errors"]}
+
+    @property
+    def event_ids(self) -> list[str]:
+        """Of anything with runs: their keys in order."""
+        return [run["event_id"] for run in self.body["runs"]]
+
+    @property
+    def locations(self) -> list[list[str | int]]:
+        """Of a 422: where the faults are."""
+        return [fault["loc"] for fault in self.body["detail"]]
+
+
+@attrs.frozen
+class Api:
+    """A client of one server; every request has a connection of its own, so it may be used from several threads."""
+
+    url: str
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | Iterable[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send exactly this; an iterable body goes out in chunks, without a length."""
+        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=DEADLINE_SECONDS)
+        try:
+            connection.request(method, path, body, dict(headers or {}), encode_chunked=True)
+            response = connection.getresponse()
+            return Answer(response.status, response.headers, json.loads(response.read()))
+        finally:
+            connection.close()
+
+    def send(self, method: str, path: str, document: object, **headers: str) -> Answer:
+        """Send a document as JSON; ``Content_Type="…"`` and the like add or replace headers."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        body = document if isinstance(document, bytes) else json.dumps(document).encode()
+        return self.request(method, path, body, {"Content-Type": "application/json", **named})
+
+    def upload(self, endpoint: str, runs: object, **headers: str) -> Answer:
+        """Upload a batch to ``batch`` or ``batch-transactional``."""
+        return self.send("POST", f"/api/v1/runs/{endpoint}", {"runs": runs}, **headers)
+
+    def lenient(self, runs: object, **headers: str) -> Answer:
+        """Upload a lenient batch."""
+        return self.upload("batch", runs, **headers)
+
+    def atomic(self, runs: object, **headers: str) -> Answer:
+        """Upload an atomic batch."""
+        return self.upload("batch-transactional", runs, **headers)
+
+    def create(self, run: object) -> Answer:
+        """Upload one run."""
+        return self.send("POST", "/api/v1/runs", run)
+
+    def patch(self, event_id: str, changes: object) -> Answer:
+        """Change a run."""
+        return self.send("PATCH", f"/api/v1/runs/{quote(event_id, safe='')}", changes)
+
+    def commit(self, event_id: str, commit: object) -> Answer:
+        """Tie a commit to a run."""
+        return self.send("POST", f"/api/v1/runs/{quote(event_id, safe='')}/associate-commit", commit)
+
+    def get(self, run_id: str) -> Answer:
+        """The newest run of a name."""
+        return self.request("GET", f"/api/v1/runs/{quote(run_id, safe='')}")
+
+    def find(self, **query: object) -> Answer:
+        """A page of the list of runs."""
+        return self.request("GET", f"/api/v1/runs?{urlencode(query)}")
+
+    def stored(self, event_id: str) -> Any:
+        """The one run with this key as the list shows it."""
+        (run,) = self.find(event_id=event_id).body["runs"]
+        return run
+
+
+Start = Callable[..., AbstractContextManager[Api]]
+
+
+@attrs.frozen
+class Served:
+    """A ``runsink serve`` process."""
+
+    process: "subprocess.Popen[str]"
+
+    @cached_property
+    def first_line(self) -> str:
+        """What the process says once it listens; the test fails if it says anything else."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line.startswith("runsink listens on http://"):
+            self.process.kill()
+            pytest.fail(f"{line}{self.process.communicate()[1]}")
+        return line
+
+    @cached_property
+    def api(self) -> Api:
+        """A client, as soon as the process listens."""
+        return Api(self.first_line.removeprefix("runsink listens on ").partition(",")[0])
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
+        """Send the signal once the process listens; its exit status and what it complained about."""
+        assert self.first_line
+        self.process.send_signal(number)
+        _, complaints = self.process.communicate(timeout=DEADLINE_SECONDS)
+        return self.process.returncode, complaints
+
+
+Serve = Callable[..., AbstractContextManager[Served]]
+Finish = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@contextmanager
+def running_server(settings: Settings) -> Iterator[Api]:
+    """A server in a thread of its own, for the length of the block."""
+    application = build_application(settings)
+    loop = asyncio.new_event_loop()
+    thread = Thread(target=loop.run_forever, name="server under test")
+    thread.start()
+    try:
+        server = asyncio.run_coroutine_threadsafe(start_server(application, settings), loop).result()
+        try:
+            yield Api(server.url)
+        finally:
+            asyncio.run_coroutine_threadsafe(server.close(), loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+        application.close()
+
+
+def own_environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment for a child: ours, without anybody's settings of runsink but these."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RUNSINK_")}
+    return {**kept, **settings}
+
+
+@contextmanager
+def serving_process(options: Sequence[str], directory: Path, environment: Mapping[str, str]) -> Iterator[Served]:
+    """A ``runsink serve`` process, not waited for; unless the block ends it, SIGTERM does, with 0 and in silence."""
+    with subprocess.Popen(
+        [RUNSINK, "serve", *options],
+        cwd=directory,
+        env=own_environment(environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        served = Served(process)
+        try:
+            yield served
+            if process.poll() is None:
+                assert served.end() == (0, "")
+        finally:
+            process.kill()
+
+
+def restricted(command: Sequence[str | Path]) -> list[str | Path]:
+    """The command, without the right of root to write what the file modes forbid."""
+    return [sys.executable, "-c", GIVE_UP_OVERRIDE, *command] if os.geteuid() == 0 else list(command)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Start:
+    """Start a server in a thread, on a free port over ``runs.db``, with the given settings on top."""
+
+    def start_with(**settings: Any) -> AbstractContextManager[Api]:
+        return running_server(Settings(**{"port": 0, "db": tmp_path / "runs.db", **settings}))
+
+    return start_with
+
+
+@pytest.fixture
+def server(start: Start) -> Iterator[Api]:
+    """A server over a new database."""
+    with start() as api:
+        yield api
+
+
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """One server for all tests that only look at runs with keys of their own."""
+    with running_server(Settings(port=0, db=tmp_path_factory.mktemp("shared") / "runs.db")) as api:
+        yield api
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Serve:
+    """Start ``runsink serve`` in ``tmp_path`` with these options and, by keyword, environment variables."""
+
+    def serve_with(*options: str, **environment: str) -> AbstractContextManager[Served]:
+        return serving_process(options, tmp_path, environment)
+
+    return serve_with
+
+
+@pytest.fixture
+def finish(tmp_path: Path) -> Finish:
+    """Run ``runsink`` in ``tmp_path`` until it ends by itself, bound by the file modes even as root."""
+
+    def finish_with(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            restricted([RUNSINK, *arguments]),
+            cwd=tmp_path,
+            env=own_environment(environment),
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_SECONDS,
+            check=False,
+        )
+
+    return finish_with
