@@ -95,7 +95,10 @@ def _check_header(path: Path) -> None:
     if len(header) < _HEADER.size or not header.startswith(_MAGIC):
         raise apsw.NotADBError
     _, schema_version, user_version, application_id = _HEADER.unpack(header)
-    identify(application_id, user_version, schema_version)
+    version = identify(application_id, user_version, schema_version)
+    # A database of ours is marked before it ever has a WAL.
+    if version == 0 and Path(f"{path}-wal").exists():
+        raise StoreUnusableError("it is a database of another application; name another file")
 
 
 def _use_wal(connection: apsw.Connection) -> None:

@@ -1,6 +1,7 @@
 """The tables, and how a database gets from any older version to this one."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import apsw
 
@@ -132,5 +133,6 @@ def identify(application_id: int, user_version: int, schema_version: int) -> int
 
 def _version(connection: apsw.Connection) -> int:
     # One statement, so that what another process commits is seen either whole or not at all.
-    marks = connection.execute("SELECT * FROM pragma_application_id, pragma_user_version, pragma_schema_version")
-    return identify(*marks.fetchall()[0])
+    marks: Any = connection.execute("SELECT * FROM pragma_application_id, pragma_user_version, pragma_schema_version")
+    ((application_id, user_version, schema_version),) = marks
+    return identify(application_id, user_version, schema_version)
