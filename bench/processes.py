@@ -1,0 +1,144 @@
+"""The processes of the bench: servers, and workers that measure. Each is ended by its own pid, whatever happens."""
+
+import json
+import os
+import re
+import select
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+from typing import IO, Any, cast
+
+import attrs
+import psutil
+
+START_SECONDS = 30
+STOP_SECONDS = 120
+WORKER = Path(__file__).with_name("worker.py")
+_URL = re.compile(r"http://[^\s,/]+")
+
+
+class ProcessError(Exception):
+    """A process did not do what it was started for; the message says which and how."""
+
+
+@attrs.frozen
+class Server:
+    """A server that listens; ``pid`` is 0 when it is not ours."""
+
+    url: str
+    pid: int
+
+
+@contextmanager
+def runsink_server(db: Path, options: Sequence[str] = ()) -> Iterator[Server]:
+    """``runsink serve`` on a free port of 127.0.0.1. At the end it is drained by SIGTERM, and must exit with 0."""
+    beside = Path(sys.executable).with_name("runsink")
+    program = str(beside) if beside.exists() else shutil.which("runsink")
+    if program is None:
+        raise ProcessError("there is no runsink command; install the project first: pip install -e .")
+    command = [program, "serve", "--host", "127.0.0.1", "--port", "0", "--db", str(db), *options]
+    with _listening(command, db.parent) as server:
+        yield server
+
+
+@contextmanager
+def idle_server(directory: Path) -> Iterator[Server]:
+    """An aiohttp server that reads the body and does nothing with it."""
+    with _listening([sys.executable, str(WORKER), "nothing"], directory) as server:
+        yield server
+
+
+@contextmanager
+def _listening(command: Sequence[str], directory: Path) -> Iterator[Server]:
+    """Start a server that prints its URL in the first line, and stop it at the end."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RUNSINK_")}
+    log = directory / "server.log"
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            command, cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors
+        )
+    failed = True
+    try:
+        yield Server(_read_url(process, log), process.pid)
+        failed = False
+    finally:
+        _stop(process)
+        if not failed and process.returncode != 0:
+            shown = f"{shlex.join(command)} ended with {process.returncode}"
+            raise ProcessError(f"{shown}: {log.read_text(errors='replace')[-2000:]}")
+
+
+def run_worker(kind: str, task: Any, timeout: float) -> dict[str, Any]:
+    """Have a task (an attrs object) done by a process of its own and return what it found."""
+    done = subprocess.run(
+        [sys.executable, str(WORKER), kind],
+        input=json.dumps(attrs.asdict(task)),
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise ProcessError(f"the worker {kind} failed with {done.returncode}; see above")
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process and its children have used of the processor; 0 for pid 0."""
+    return sum(sum(process.cpu_times()[:2]) for process in _family(pid))
+
+
+def resident_mib(pid: int) -> float:
+    """What a process and its children hold in memory now."""
+    return sum(_status_kib(process.pid, "VmRSS") for process in _family(pid)) / 1024
+
+
+def peak_mib(pid: int) -> float:
+    """The most that a process and its children have held in memory, each at its own worst time."""
+    return sum(_status_kib(process.pid, "VmHWM") for process in _family(pid)) / 1024
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    if not pid:
+        return []
+    parent = psutil.Process(pid)
+    return [parent, *parent.children(recursive=True)]
+
+
+def _status_kib(pid: int, name: str) -> int:
+    text = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name}:"))
+
+
+def _read_url(process: "subprocess.Popen[bytes]", log: Path) -> str:
+    output = cast("IO[bytes]", process.stdout)
+    end, line = monotonic() + START_SECONDS, b""
+    while not line.endswith(b"\n"):
+        ready, _, _ = select.select([output], [], [], max(0.0, end - monotonic()))
+        chunk = os.read(output.fileno(), 4096) if ready else b""
+        if not chunk:
+            raise ProcessError(f"the server did not start: {log.read_text(errors='replace')[-2000:]}")
+        line += chunk
+    found = _URL.search(line.decode())
+    if found is None:
+        raise ProcessError(f"the server does not say where it listens: {line!r}")
+    return found[0]
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    finally:
+        if process.stdout is not None:
+            process.stdout.close()

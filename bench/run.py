@@ -1,0 +1,160 @@
+"""The bench: ``python bench/run.py {floor,http,growth,profile,all}``; what each figure means is in README.md."""
+
+import argparse
+import json
+import os
+import platform
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NoReturn
+
+import apsw
+import breakdown
+import growth
+import throughput
+from plotting import plot_growth
+from processes import Server
+from scenarios import ANSWERS, BATCH_PATHS, SCENARIOS, make_cases
+from served import Timing, require_disk
+
+_PARTS = ("floor", "http", "growth", "profile")
+_GROWTH_SCENARIOS = ("S2", "S3")
+
+
+def main() -> None:
+    """Measure what the command line asks for, print the tables and write the JSON and the plot."""
+    signal.signal(signal.SIGTERM, _leave)
+    options = _parse()
+    require_disk(options.dir)
+    found: dict[str, Any] = {"about": _about(options)}
+    for part in _PARTS if options.part == "all" else (options.part,):
+        print(f"{part}: {options.reps} repetitions of {options.seconds:g} s", flush=True)
+        found[part] = {"floor": _floor, "http": _http, "growth": _growth, "profile": _profile}[part](options)
+        if options.json:
+            options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+def _floor(options: argparse.Namespace) -> Any:
+    measured = throughput.measure_floors(_plan(options, options.scenarios, ANSWERS))
+    _show(measured.table("Floor, empty database: median (lowest-highest)", throughput.FIGURES))
+    return measured.as_json()
+
+
+def _http(options: argparse.Namespace) -> Any:
+    measured = throughput.measure_http(_plan(options, options.scenarios, options.answers))
+    where = options.url or "empty database"
+    _show(measured.table(f"HTTP, {where}: median (lowest-highest)", throughput.FIGURES))
+    return measured.as_json()
+
+
+def _growth(options: argparse.Namespace) -> Any:
+    names = [name for name in _GROWTH_SCENARIOS if name in options.scenarios]
+    plan = growth.GrowthPlan(
+        plan=_plan(options, names, ("full",)),
+        sizes=sorted(options.sizes),
+        cache=options.cache,
+        queries=options.queries,
+        tolerance=options.tolerance,
+    )
+    rates, queries = growth.measure_growth(plan)
+    _show(rates.table("Growth: median (lowest-highest)", growth.FIGURES))
+    _show(queries.table("Queries, ms: median (lowest-highest)", growth.QUERY_FIGURES))
+    plot_growth(growth.curves(plan, rates), options.plot)
+    _show(f"Plot: {options.plot}")
+    return {"throughput": rates.as_json(), "queries": queries.as_json()}
+
+
+def _profile(options: argparse.Namespace) -> Any:
+    measured = breakdown.measure_stages(_plan(options, ["S2"], ["full"]))
+    _show(measured.table("One batch of 1000, lenient, full answer: median (lowest-highest)", breakdown.FIGURES))
+    return measured.as_json()
+
+
+def _plan(options: argparse.Namespace, names: Sequence[str], answers: Sequence[str]) -> throughput.Plan:
+    return throughput.Plan(
+        names=names,
+        cases=make_cases(names, options.endpoints, answers),
+        repetitions=options.reps,
+        timing=Timing(options.seconds, options.warmup),
+        directory=options.dir,
+        server=Server(options.url.rstrip("/"), options.pid) if options.url else None,
+        options=tuple(options.server_option),
+        nothing=options.nothing,
+    )
+
+
+def _about(options: argparse.Namespace) -> dict[str, Any]:
+    """Under which circumstances the figures came about."""
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "runsink": version("runsink"),
+        "python": platform.python_version(),
+        "apsw": apsw.apsw_version(),
+        "sqlite": apsw.sqlite_lib_version(),
+        "aiohttp": version("aiohttp"),
+        "system": platform.platform(),
+        "processors": os.cpu_count(),
+        "load_average": os.getloadavg(),
+        "options": {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()},
+    }
+
+
+def _parse() -> argparse.Namespace:
+    temporary = Path(tempfile.gettempdir())
+    parser = argparse.ArgumentParser(
+        prog="bench/run.py", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    add = parser.add_argument
+    add("part", choices=[*_PARTS, "all"], help="what to measure")
+    add("--reps", type=int, default=5, help="interleaved repetitions")
+    add("--seconds", type=float, default=2.0, help="seconds of each measurement")
+    add("--warmup", type=float, default=0.5, help="seconds before each measurement that do not count")
+    add("--scenarios", type=_listed(SCENARIOS), default=list(SCENARIOS), help="some of S1,S2,S3,S4,S5")
+    add("--endpoints", type=_listed(BATCH_PATHS), default=list(BATCH_PATHS), help="lenient,atomic")
+    add("--answers", type=_listed(ANSWERS), default=list(ANSWERS), help="http: full,minimal")
+    add("--sizes", type=_sizes, default=[0, 100_000, 2_000_000, 10_000_000], help="growth: runs stored before")
+    add("--queries", type=int, default=300, help="growth: queries of each kind a repetition")
+    add("--tolerance", type=float, default=0.05, help="growth: share by which a database may grow while measuring")
+    add("--url", help="http: a server that runs already, instead of a new runsink for each measurement")
+    add("--pid", type=int, default=0, help="http: the process behind --url, for its use of the processor")
+    add("--server-option", action="append", default=[], help="an option for runsink serve, such as --x=1; repeatable")
+    add("--nothing", action="store_true", help="http: also an aiohttp server that does nothing")
+    add("--json", type=Path, help="write everything, single repetitions included, to this file")
+    add("--plot", type=Path, default=Path("runsink-growth.png"), help="growth: write the plot to this file")
+    add("--dir", type=Path, default=temporary, help="where to put databases for the time of the bench; a real disk")
+    add("--cache", type=Path, default=temporary / "runsink-bench-cache", help="growth: keeps the filled databases")
+    return parser.parse_args()
+
+
+def _listed(known: Any) -> Any:
+    def parse(text: str) -> list[str]:
+        names = text.split(",")
+        if unknown := [name for name in names if name not in known]:
+            raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; known are {', '.join(known)}")
+        return names
+
+    return parse
+
+
+def _sizes(text: str) -> list[int]:
+    """Numbers such as 0,100k,2m."""
+    units = {"k": 1000, "m": 1_000_000}
+    return [int(part.rstrip("kmKM")) * units.get(part[-1].lower(), 1) for part in text.split(",")]
+
+
+def _show(text: str) -> None:
+    print(f"\n{text}\n", flush=True)
+
+
+def _leave(_number: int, _frame: Any) -> NoReturn:
+    """Leave by an exception, so that every process and directory is cleared away."""
+    sys.exit("ended by SIGTERM")
+
+
+if __name__ == "__main__":
+    main()

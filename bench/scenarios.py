@@ -1,0 +1,84 @@
+"""The scenarios S1 to S5, and the cases made of them."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import attrs
+
+BATCH_PATHS: Final = {"lenient": "/api/v1/runs/batch", "atomic": "/api/v1/runs/batch-transactional"}
+SINGLE_PATH: Final = "/api/v1/runs"
+ANSWERS: Final = ("full", "minimal")
+
+# How many runs a second are prepared for; a faster server ends its measurement early, which changes no figure.
+_BATCH_RATE = 60_000
+_SINGLE_RATE = 15_000
+
+
+@attrs.frozen
+class Scenario:
+    """How many clients send batches of which size; ``repeated`` sends the same batch again and again."""
+
+    name: str
+    clients: int
+    batch_runs: int
+    repeated: bool = False
+
+    @property
+    def single(self) -> bool:
+        """Whether runs are sent one by one, not as batches."""
+        return self.batch_runs == 1
+
+    def runs_for(self, seconds: float) -> int:
+        """How many runs to prepare for so many seconds."""
+        if self.repeated:
+            return self.batch_runs
+        least = self.clients * self.batch_runs * 4
+        return max(least, int(seconds * (_SINGLE_RATE if self.single else _BATCH_RATE)))
+
+
+SCENARIOS: Final = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario("S1", clients=1, batch_runs=100),
+        Scenario("S2", clients=1, batch_runs=1000),
+        Scenario("S3", clients=8, batch_runs=100),
+        Scenario("S4", clients=32, batch_runs=1),
+        Scenario("S5", clients=1, batch_runs=1000, repeated=True),
+    )
+}
+
+FLOOR_OF: Final = {"S1": "S1", "S2": "S2", "S3": "S1", "S5": "S5"}
+"""Which floor a scenario is held against: that of the same batch. Single runs have none."""
+
+
+@attrs.frozen
+class Case:
+    """One scenario against one endpoint with one form of answer."""
+
+    scenario: Scenario
+    endpoint: str
+    answer: str
+
+    @property
+    def name(self) -> str:
+        """As the tables have it."""
+        if self.scenario.single:
+            return f"{self.scenario.name} single"
+        return f"{self.scenario.name} {self.endpoint} {self.answer}"
+
+    @property
+    def path(self) -> str:
+        """Where it is sent."""
+        return SINGLE_PATH if self.scenario.single else BATCH_PATHS[self.endpoint]
+
+
+def make_cases(names: Sequence[str], endpoints: Iterable[str], answers: Sequence[str]) -> list[Case]:
+    """Every combination, ordered by scenario; single runs have one endpoint and one answer."""
+    cases = []
+    for name in names:
+        scenario = SCENARIOS[name]
+        if scenario.single:
+            cases.append(Case(scenario, "single", "full"))
+        else:
+            cases += [Case(scenario, endpoint, answer) for endpoint in endpoints for answer in answers]
+    return cases

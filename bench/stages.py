@@ -1,0 +1,107 @@
+"""The stages of one batch inside the server, in one process and one after the other, with the product's own pieces."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import Any, cast
+
+import attrs
+from bodies import batch_body, make_bodies, make_ids, make_pool
+
+from adapters.sqlite import SqliteStore
+from adapters.system_clock import SystemClock
+from adapters.wire.decode import Decoder
+from adapters.wire.encode import batch_answer, encode
+from adapters.wire.structure import Structurer
+from core.batch import Limits
+from core.ingest import ingest_lenient
+from core.ports.repository import RunRepository
+from core.ports.unit_of_work import UnitOfWork
+from core.run import EventId, Run
+
+STAGES = ("decode and check", "ingest, without the store", "insert", "begin and commit", "encode")
+
+
+@attrs.frozen
+class StagesTask:
+    """Work for one process; bodies of ``batch_runs`` runs, as many as there is time for."""
+
+    db: str
+    batch_runs: int
+    seconds: float
+    warmup: float
+    runs_prepared: int
+
+
+class TimedRepository:
+    """The repository's ``add`` with its time taken; the ingest asks it for nothing else."""
+
+    def __init__(self, runs: RunRepository) -> None:
+        self._runs = runs
+        self.spent = 0.0
+
+    def add(self, runs: Sequence[Run]) -> Mapping[EventId, Run]:
+        """As in the port."""
+        began = perf_counter()
+        before = self._runs.add(runs)
+        self.spent += perf_counter() - began
+        return before
+
+
+class TimedUnitOfWork:
+    """What the ingest needs of a unit of work."""
+
+    def __init__(self, work: UnitOfWork) -> None:
+        self.runs = TimedRepository(work.runs)
+
+
+def run_stages(task: StagesTask) -> dict[str, float]:
+    """Microseconds a run, by stage."""
+    bodies = _bodies(task)
+    limits = Limits()
+    decoder = Decoder(Structurer(), limits)
+    store = SqliteStore(Path(task.db))
+    take = partial(_take, store=store, decoder=decoder, clock=SystemClock())
+    try:
+        _repeat(take, bodies, task.warmup)
+        laps = _repeat(take, bodies, task.seconds)
+    finally:
+        store.close()
+    runs = len(laps) * task.batch_runs
+    return {stage: sum(lap[place] for lap in laps) * 1e6 / runs for place, stage in enumerate(STAGES)}
+
+
+def _take(body: bytes, store: SqliteStore, decoder: Decoder, clock: SystemClock) -> list[float]:
+    """Take one batch as the server does; the seconds of each stage."""
+    began = perf_counter()
+    batch = decoder.batch(body, clock.now())
+    decoded = perf_counter()
+    with store.unit_of_work() as work:
+        timed = TimedUnitOfWork(work)
+        entered = perf_counter()
+        result = ingest_lenient(batch, cast(UnitOfWork, timed))
+        ingested = perf_counter()
+        work.commit()
+    committed = perf_counter()
+    if len(encode(batch_answer(result, minimal=False))) < len(body) or result.created != len(batch):
+        raise AssertionError("a batch was not taken whole")
+    encoded = perf_counter()
+    inserted = timed.runs.spent
+    outside = (entered - decoded) + (committed - ingested)
+    return [decoded - began, ingested - entered - inserted, inserted, outside, encoded - committed]
+
+
+def _bodies(task: StagesTask) -> list[bytes]:
+    runs = make_bodies(make_pool(), list(make_ids(task.runs_prepared)), datetime.now(UTC))
+    size = task.batch_runs
+    return [batch_body(runs[first : first + size]) for first in range(0, len(runs) - size + 1, size)]
+
+
+def _repeat(take: Any, bodies: list[bytes], seconds: float) -> list[list[float]]:
+    laps: list[list[float]] = []
+    end = perf_counter() + seconds
+    while bodies and (not laps or perf_counter() < end):
+        laps.append(take(bodies.pop()))
+    return laps

@@ -1,0 +1,48 @@
+"""The product's tables, as the floor and the filling write them. The tables themselves are made by the product."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import apsw
+
+from adapters.sqlite import keys
+from core.run import FIELDS
+
+COLUMNS = ", ".join(FIELDS)
+INSERT = f"INSERT INTO runs (arrival, {COLUMNS}) VALUES (?, {', '.join('?' * len(FIELDS))})"
+
+_KNOWN_TABLES = {"runs", "tallies", *keys.TABLES}
+_EVENT_ID = FIELDS.index("event_id")
+_RUN_ID = FIELDS.index("run_id")
+
+
+class UnknownSchemaError(Exception):
+    """The product's schema holds something that the bench would leave empty; ``bench/tables.py`` must learn it."""
+
+
+def require_known_schema(connection: apsw.Connection) -> None:
+    """Raise ``UnknownSchemaError`` unless a database that the bench wrote is one that the product could have written.
+
+    A column is all right when it is a field of a run, may be left to SQLite, or has a default.
+    """
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    if unknown := {name for name in tables if not name.startswith("sqlite_")} - _KNOWN_TABLES:
+        raise UnknownSchemaError(f"the bench does not fill the tables {sorted(unknown)}")
+    # table_info leaves out generated columns; a primary key of INTEGER is numbered by SQLite.
+    columns = connection.execute("SELECT name, pk, dflt_value FROM pragma_table_info('runs')").fetchall()
+    if left := [name for name, key, default in columns if name not in FIELDS and not key and default is None]:
+        raise UnknownSchemaError(f"the bench does not fill the columns {left} of runs")
+
+
+def insert_rows(connection: apsw.Connection, rows: Sequence[Sequence[Any]]) -> None:
+    """Insert new rows, their values in the order of the fields, and their keys."""
+    ((first,),) = connection.execute("SELECT coalesce(max(arrival), 0) + 1 FROM runs")
+    connection.executemany(INSERT, ((arrival, *row) for arrival, row in enumerate(rows, first)))
+    hashes = [(keys.event_hash(row[_EVENT_ID]), keys.run_hash(row[_RUN_ID])) for row in rows]
+    keys.add_keys(connection, hashes, first)
+
+
+def schema_of(connection: apsw.Connection) -> Sequence[tuple[str, str, str]]:
+    """Kind, name and DDL of everything in the schema that has DDL, sorted."""
+    sql = "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type, name"
+    return [(kind, name, ddl) for kind, name, ddl in connection.execute(sql)]

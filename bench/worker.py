@@ -1,0 +1,32 @@
+"""The processes that measure: ``worker.py KIND`` reads a task as JSON, does it, and prints what it found as JSON."""
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from floor import FloorTask, run_floor
+from load import LoadTask, run_load
+from nothing import serve_nothing
+from queries import QueryTask, run_queries
+from stages import StagesTask, run_stages
+
+_KINDS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "floor": lambda task: run_floor(FloorTask(**task)),
+    "load": lambda task: run_load(LoadTask(**task)),
+    "queries": lambda task: run_queries(QueryTask(**task)),
+    "stages": lambda task: run_stages(StagesTask(**task)),
+}
+
+
+def main() -> None:
+    """Do the one task, or serve until SIGTERM."""
+    kind = sys.argv[1]
+    if kind == "nothing":
+        serve_nothing()
+    else:
+        json.dump(_KINDS[kind](json.load(sys.stdin)), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
