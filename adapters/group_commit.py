@@ -1,5 +1,6 @@
 """One thread that writes for all: what waits while one transaction is committed shares the next."""
 
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
@@ -13,6 +14,8 @@ from core.ports.store import Store
 from core.ports.unit_of_work import UnitOfWork
 
 MAX_COMMANDS_PER_COMMIT = 64
+
+_log = logging.getLogger("runsink")
 
 
 _T = TypeVar("_T")
@@ -76,7 +79,7 @@ class GroupCommitWriter:
             group = self._next_group()
             for submitted, outcome in zip(group, self._carry_out(group), strict=True):
                 outcome.deliver(submitted.future)
-            self._store.maintain(quiet=self._waiting.empty())
+            self._maintain()
 
     def _next_group(self) -> Sequence[_Submitted]:
         """Wait for one command, then take all that wait behind it, up to the limit of one commit."""
@@ -92,6 +95,13 @@ class GroupCommitWriter:
                 return group
         self._closing = True
         return group
+
+    def _maintain(self) -> None:
+        try:
+            self._store.maintain(quiet=self._waiting.empty())
+        except StoreError:
+            # Nobody waits for it, it is tried again after the next commit, and writing goes on meanwhile.
+            _log.exception("housekeeping of the store failed")
 
     def _carry_out(self, group: Sequence[_Submitted]) -> Sequence[_Outcome]:
         if not group:

@@ -58,7 +58,7 @@ class Run:
     """One run with every field of the contract; an optional field that was not given is ``None``.
 
     The values have passed the rules in ``core.rules``; ``created_at`` and ``updated_at`` are the store's own.
-    The order of the fields is the order of the wire and of the stored columns.
+    The order of the fields is the order of the stored columns.
     """
 
     event_id: EventId

@@ -29,7 +29,11 @@ _FIND = " UNION ALL ".join(f"SELECT arrival FROM carray(?1) CROSS JOIN {table} O
 # One statement for all entries, for each statement lets go of the GIL and has to get it back. An entry is one integer,
 # the hash above the place among the new runs.
 _PLACE_BITS: Final = 16
-_ADD = f"INSERT INTO {TABLES[0]} SELECT value >> {_PLACE_BITS}, ?2 + (value & {(1 << _PLACE_BITS) - 1}) FROM carray(?1)"
+# The two ids of a run may share a hash; one entry is enough then.
+_ADD = (
+    f"INSERT OR IGNORE INTO {TABLES[0]} "
+    f"SELECT value >> {_PLACE_BITS}, ?2 + (value & {(1 << _PLACE_BITS) - 1}) FROM carray(?1)"
+)
 _MOVES: Final = [
     (
         turn,

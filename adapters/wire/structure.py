@@ -107,8 +107,8 @@ def _with_extra(given: dict[str, Any]) -> dict[str, Any]:
     extra = given.get("extra", {})
     if not isinstance(extra, dict):
         return given
-    if both := sorted(name for name in unknown.keys() & extra.keys() if unknown[name] != extra[name]):
-        reason = f"and the run itself both hold {rules.describe(both[0])}, with different values; send it once"
+    if both := sorted(unknown.keys() & extra.keys()):
+        reason = f"and the run itself both hold {rules.describe(both[0])}; send it once"
         raise InvalidFieldsError((Fault("extra", reason),))
     return given | {"extra": {**extra, **unknown}}
 

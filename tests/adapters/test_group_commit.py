@@ -1,0 +1,325 @@
+"""The one writing thread: who shares a commit, who hears of which error, and what is kept."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from threading import Event
+from types import TracebackType
+from typing import Self
+
+import pytest
+
+from adapters.group_commit import MAX_COMMANDS_PER_COMMIT, GroupCommitWriter
+from adapters.memory import MemoryStore
+from core.errors import StoreBusyError, StoreError, StoreFullError
+from core.ports.repository import RunReader, RunRepository
+from core.ports.store import Store
+from core.ports.unit_of_work import UnitOfWork
+from tests.contract.samples import HANG_GUARD_SECONDS, all_keys, sample_run
+
+
+class BoomError(Exception):
+    """A command goes wrong."""
+
+
+class ObservedStore(Store):
+    """A store in memory that counts commits, can hold them up and can fail."""
+
+    def __init__(self) -> None:
+        self._inner = MemoryStore()
+        self.commits = 0
+        self.commit_reached = Event()
+        self.commit_allowed = Event()
+        self.entering_fails: StoreError | None = None
+        self.commit_fails: StoreError | None = None
+        self.maintenance_fails: StoreError | None = None
+        self.maintained: list[bool] = []
+
+    def unit_of_work(self) -> UnitOfWork:
+        return ObservedWork(self, self._inner.unit_of_work())
+
+    def reader(self) -> AbstractContextManager[RunReader]:
+        return self._inner.reader()
+
+    def maintain(self, *, quiet: bool) -> None:
+        self.maintained.append(quiet)
+        if self.maintenance_fails:
+            raise self.maintenance_fails
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class ObservedWork(UnitOfWork):
+    """Hands everything on to the unit of work inside it."""
+
+    def __init__(self, store: ObservedStore, inner: UnitOfWork) -> None:
+        self._store = store
+        self._inner = inner
+
+    @property
+    def runs(self) -> RunRepository:
+        return self._inner.runs
+
+    def __enter__(self) -> Self:
+        if self._store.entering_fails:
+            raise self._store.entering_fails
+        self._inner.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._inner.__exit__(kind, error, trace)
+
+    def savepoint(self) -> AbstractContextManager[None]:
+        return self._inner.savepoint()
+
+    def commit(self) -> None:
+        self._store.commits += 1
+        self._store.commit_reached.set()
+        assert self._store.commit_allowed.wait(HANG_GUARD_SECONDS)
+        if self._store.commit_fails:
+            raise self._store.commit_fails
+        self._inner.commit()
+
+
+@pytest.fixture
+def store() -> ObservedStore:
+    """A store whose commits are held up until ``commit_allowed`` is set."""
+    return ObservedStore()
+
+
+@pytest.fixture
+def writer(store: ObservedStore) -> Iterator[GroupCommitWriter]:
+    """A writer over the store; whatever the test forgot is let through at the end."""
+    made = GroupCommitWriter(store)
+    yield made
+    store.commit_allowed.set()
+    made.close()
+
+
+def add(key: str) -> Callable[[UnitOfWork], str]:
+    """A command that adds a run and returns its key."""
+
+    def command(work: UnitOfWork) -> str:
+        work.runs.add([sample_run(key)])
+        return key
+
+    return command
+
+
+def add_and_raise(key: str, error: Exception) -> Callable[[UnitOfWork], str]:
+    """A command that adds a run and then raises."""
+
+    def command(work: UnitOfWork) -> str:
+        work.runs.add([sample_run(key)])
+        raise error
+
+    return command
+
+
+def hold_first_commit(store: ObservedStore, writer: GroupCommitWriter) -> "Future[str]":
+    """Submit a command and return once its commit is under way, and held up."""
+    first = writer.submit(add("first"))
+    assert store.commit_reached.wait(HANG_GUARD_SECONDS)
+    return first
+
+
+def result(future: "Future[str]") -> str:
+    """What a future got; a writer that lost it would hang the test."""
+    return future.result(HANG_GUARD_SECONDS)
+
+
+def test_a_lone_command_is_committed_at_once(store: ObservedStore, writer: GroupCommitWriter) -> None:
+    """Nothing waits for company."""
+    store.commit_allowed.set()
+    assert result(writer.submit(add("a"))) == "a"
+    assert (store.commits, all_keys(store)) == (1, {"a"})
+
+
+def test_commands_that_wait_share_the_next_commit(store: ObservedStore, writer: GroupCommitWriter) -> None:
+    """What is submitted during one commit is committed together by the next."""
+    first = hold_first_commit(store, writer)
+    waiting = [writer.submit(add(str(number))) for number in range(20)]
+    store.commit_allowed.set()
+    assert [result(future) for future in (first, *waiting)] == ["first", *map(str, range(20))]
+    assert store.commits == 2
+    assert all_keys(store) == {"first", *map(str, range(20))}
+
+
+def test_no_future_is_done_before_its_commit(store: ObservedStore, writer: GroupCommitWriter) -> None:
+    """While a group's commit is held up none of its outcomes is out, neither a value nor an error."""
+    gathered = Event()
+
+    def gather(_work: UnitOfWork) -> str:
+        assert gathered.wait(HANG_GUARD_SECONDS)
+        return "gathered"
+
+    store.commit_allowed.set()
+    before = writer.submit(gather)
+    group = [writer.submit(add("a")), writer.submit(add_and_raise("b", BoomError()))]
+    store.commit_allowed.clear()
+    gathered.set()
+    assert store.commit_reached.wait(HANG_GUARD_SECONDS)
+    assert not any(future.done() for future in (before, *group))
+    store.commit_allowed.set()
+    assert result(group[0]) == "a"
+    assert isinstance(group[1].exception(HANG_GUARD_SECONDS), BoomError)
+
+
+def test_a_command_that_raises_undoes_only_itself(store: ObservedStore, writer: GroupCommitWriter) -> None:
+    """Its own caller gets the error; what shares the commit is kept."""
+    hold_first_commit(store, writer)
+    good, bad, other = writer.submit(add("a")), writer.submit(add_and_raise("b", BoomError())), writer.submit(add("c"))
+    store.commit_allowed.set()
+    assert (result(good), result(other)) == ("a", "c")
+    with pytest.raises(BoomError):
+        result(bad)
+    assert (store.commits, all_keys(store)) == (2, {"first", "a", "c"})
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_failing_store_ends_the_whole_group(store: ObservedStore, writer: GroupCommitWriter, place: int) -> None:
+    """A ``StoreError`` of any command reaches all that share its commit, and nothing of them is kept."""
+    hold_first_commit(store, writer)
+    error = StoreFullError("the disk is full")
+    commands = [add("a"), add("b")]
+    commands.insert(place, add_and_raise("c", error))
+    group = [writer.submit(command) for command in commands]
+    store.commit_allowed.set()
+    assert [future.exception(HANG_GUARD_SECONDS) for future in group] == [error] * 3
+    assert (store.commits, all_keys(store)) == (1, {"first"})
+
+
+def test_a_failing_commit_reaches_the_whole_group(store: ObservedStore, writer: GroupCommitWriter) -> None:
+    """Nobody is told of success by a commit that failed, and nothing is kept."""
+    first = hold_first_commit(store, writer)
+    group = [writer.submit(add("a")), writer.submit(add("b"))]
+    store.commit_fails = StoreError("the database failed")
+    store.commit_allowed.set()
+    errors = [future.exception(HANG_GUARD_SECONDS) for future in (first, *group)]
+    assert errors == [store.commit_fails] * 3
+    assert all_keys(store) == set()
+
+
+def test_a_store_that_cannot_be_entered_is_reported(store: ObservedStore, writer: GroupCommitWriter) -> None:
+    """A busy store fails the commands that waited for it, and no others."""
+    store.commit_allowed.set()
+    store.entering_fails = StoreBusyError("locked")
+    assert writer.submit(add("a")).exception(HANG_GUARD_SECONDS) is store.entering_fails
+    store.entering_fails = None
+    assert result(writer.submit(add("b"))) == "b"
+    assert all_keys(store) == {"b"}
+
+
+def test_the_writer_goes_on_after_any_error(store: ObservedStore, writer: GroupCommitWriter) -> None:
+    """After failing commands and a failing commit, the next command is carried out."""
+    store.commit_allowed.set()
+    assert isinstance(writer.submit(add_and_raise("a", BoomError())).exception(HANG_GUARD_SECONDS), BoomError)
+    store.commit_fails = StoreError("the database failed")
+    assert writer.submit(add("b")).exception(HANG_GUARD_SECONDS) is store.commit_fails
+    store.commit_fails = None
+    assert result(writer.submit(add("c"))) == "c"
+    assert all_keys(store) == {"c"}
+
+
+def test_housekeeping_follows_each_commit(store: ObservedStore, writer: GroupCommitWriter) -> None:
+    """The store may keep house between commits, and hears whether anybody waits."""
+    hold_first_commit(store, writer)
+    waiting = writer.submit(add("a"))
+    assert store.maintained == []
+    store.commit_allowed.set()
+    assert result(waiting) == "a"
+    writer.close()
+    assert store.maintained[0] is False
+    assert store.maintained[-1] is True
+
+
+def test_the_writer_goes_on_when_housekeeping_fails(store: ObservedStore, writer: GroupCommitWriter) -> None:
+    """A checkpoint that finds the disk full harms nobody who submits later."""
+    store.commit_allowed.set()
+    store.maintenance_fails = StoreFullError("the disk is full")
+    assert result(writer.submit(add("a"))) == "a"
+    assert result(writer.submit(add("b"))) == "b"
+    assert all_keys(store) == {"a", "b"}
+
+
+def test_more_than_one_group_may_wait(store: ObservedStore, writer: GroupCommitWriter) -> None:
+    """Of more commands than one commit takes none is lost, and none is done twice."""
+    number = 2 * MAX_COMMANDS_PER_COMMIT + 22
+    hold_first_commit(store, writer)
+    waiting = [writer.submit(add(str(key))) for key in range(number)]
+    store.commit_allowed.set()
+    assert [result(future) for future in waiting] == [str(key) for key in range(number)]
+    assert store.commits == 1 + 3
+    assert len(all_keys(store)) == 1 + number
+
+
+def test_commands_are_carried_out_in_order(store: ObservedStore, writer: GroupCommitWriter) -> None:
+    """Of commands from one thread the earlier is carried out before the later, across groups too."""
+    hold_first_commit(store, writer)
+    order: list[int] = []
+    waiting = [writer.submit(lambda _work, key=key: order.append(key)) for key in range(100)]  # type: ignore[misc]
+    store.commit_allowed.set()
+    for future in waiting:
+        future.result(HANG_GUARD_SECONDS)
+    assert order == list(range(100))
+
+
+def test_many_threads_may_submit(store: ObservedStore, writer: GroupCommitWriter) -> None:
+    """Whatever several threads submit at once is all kept."""
+    store.commit_allowed.set()
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(lambda key: result(writer.submit(add(str(key)))), range(100)))
+    assert all_keys(store) == set(done) == set(map(str, range(100)))
+
+
+@pytest.mark.parametrize("number", [0, 1, MAX_COMMANDS_PER_COMMIT - 1, MAX_COMMANDS_PER_COMMIT, 150])
+def test_closing_carries_out_what_was_submitted(number: int) -> None:
+    """After ``close`` every future is done, whatever the number that waited."""
+    store = ObservedStore()
+    writer = GroupCommitWriter(store)
+    hold_first_commit(store, writer)
+    waiting = [writer.submit(add(str(key))) for key in range(number)]
+    with ThreadPoolExecutor(1) as pool:
+        closing = pool.submit(writer.close)
+        store.commit_allowed.set()
+        closing.result(HANG_GUARD_SECONDS)
+    assert all(future.done() for future in waiting)
+    assert len(all_keys(store)) == 1 + number
+
+
+def test_closing_an_idle_writer_ends_it(store: ObservedStore) -> None:
+    """A writer that never had anything to do can be closed."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(GroupCommitWriter(store).close).result(HANG_GUARD_SECONDS)
+    assert store.commits == 0
+
+
+def test_cancelling_takes_nothing_back(store: ObservedStore, writer: GroupCommitWriter) -> None:
+    """What was submitted is carried out although its future is cancelled, and the writer goes on."""
+    hold_first_commit(store, writer)
+    future = writer.submit(add("a"))
+    assert not future.cancel()
+    store.commit_allowed.set()
+    assert result(future) == "a"
+    assert result(writer.submit(add("b"))) == "b"
+    assert all_keys(store) == {"first", "a", "b"}
+
+
+def test_a_task_that_is_cancelled_does_no_harm(store: ObservedStore, writer: GroupCommitWriter) -> None:
+    """An event loop that stops waiting leaves the command and the writer alone."""
+
+    async def give_up() -> None:
+        wrapped = asyncio.wrap_future(writer.submit(add("a")))
+        wrapped.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await wrapped
+
+    hold_first_commit(store, writer)
+    asyncio.run(give_up())
+    store.commit_allowed.set()
+    assert result(writer.submit(add("b"))) == "b"
+    assert all_keys(store) == {"first", "a", "b"}

@@ -1,0 +1,83 @@
+"""Runs to keep, and short ways to keep and read them."""
+
+from collections.abc import Callable, Sequence
+from threading import Thread
+from typing import Any, Protocol, TypeVar
+
+from core.listing import PageRequest, RunFilter
+from core.ports.repository import RunReader
+from core.ports.store import Store
+from core.run import Run
+
+T = TypeVar("T")
+
+HANG_GUARD_SECONDS = 5
+"""How long a test lets something take that must not wait at all. Only a broken store ever waits so long."""
+
+
+class OpenStore(Protocol):
+    """Makes a store; a durable one is the same again every time."""
+
+    def __call__(self) -> Store: ...
+
+
+def at(second: int) -> str:
+    """An instant in its kept form; a later one for a larger number."""
+    return f"2026-01-31T12:{second // 60:02}:{second % 60:02}.000000Z"
+
+
+def sample_run(event_id: str = "event-1", **fields: Any) -> Run:
+    """A kept run with the given fields on top."""
+    required = {
+        "run_id": "launch-1",
+        "agent_name": "translator",
+        "job_type": "translate_page",
+        "start_time": at(0),
+        "created_at": at(0),
+        "updated_at": at(0),
+    }
+    return Run(event_id=event_id, **{**required, **fields})  # type: ignore[arg-type]
+
+
+def keep(store: Store, *runs: Run) -> None:
+    """Add runs, one after the other, and commit."""
+    with store.unit_of_work() as work:
+        for run in runs:
+            work.runs.add([run])
+        work.commit()
+
+
+def read(store: Store, query: Callable[[RunReader], T]) -> T:
+    """What a reader of its own sees."""
+    with store.reader() as runs:
+        return query(runs)
+
+
+def everything(runs: RunReader) -> Sequence[Run]:
+    """All runs, the newest first."""
+    return runs.page(RunFilter(), PageRequest(limit=1000)).runs
+
+
+def all_keys(store: Store) -> set[str]:
+    """The keys of all committed runs."""
+    return {run.event_id for run in read(store, everything)}
+
+
+def without_waiting(work: Callable[[], T]) -> T:
+    """The result of something done in another thread, while this one holds on to what it holds."""
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:  # noqa: BLE001 - handed on to the test
+            errors.append(error)
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(HANG_GUARD_SECONDS)
+    if errors:
+        raise errors[0]
+    assert results, "it waits for what the test holds"
+    return results[0]

@@ -1,0 +1,199 @@
+"""Every sentence of ``core.ports.store``, for every store."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Barrier, Event
+
+import pytest
+
+from adapters.sqlite import SqliteStore
+from core.listing import RunFilter
+from core.ports.repository import RunReader
+from core.ports.store import Store
+from core.run import EventId
+from tests.contract.samples import all_keys, everything, keep, read, sample_run, without_waiting
+
+THREADS = 4
+
+
+def test_a_reader_sees_what_was_committed(store: Store) -> None:
+    """What was committed before the block is there."""
+    keep(store, sample_run())
+    assert read(store, everything) == (sample_run(),)
+
+
+def test_a_reader_does_not_wait_for_a_writer(store: Store) -> None:
+    """While a unit of work is under way, a whole reading block begins and ends."""
+    keep(store, sample_run("a"))
+    with store.unit_of_work() as work:
+        work.runs.add([sample_run("b")])
+        assert without_waiting(lambda: all_keys(store)) == {"a"}
+
+
+def test_a_reader_does_not_see_what_is_not_committed(store: Store) -> None:
+    """Runs, counts and names of a unit of work under way are invisible to everybody else."""
+    with store.unit_of_work() as work:
+        work.runs.add([sample_run("a")])
+        assert without_waiting(lambda: read(store, _impression)) == ((), 0, ())
+
+
+def test_a_reader_does_not_see_what_is_replaced_but_not_committed(store: Store) -> None:
+    """A run that is being replaced reads as it was."""
+    keep(store, sample_run("a"))
+    with store.unit_of_work() as work:
+        work.runs.replace(sample_run("a", output_summary="new"))
+        assert without_waiting(lambda: read(store, everything)) == (sample_run("a"),)
+
+
+def test_a_writer_does_not_wait_for_a_reader(store: Store) -> None:
+    """Within a reading block a unit of work can be entered and committed."""
+    with store.reader() as runs:
+        assert everything(runs) == ()
+        without_waiting(partial(keep, store, sample_run("a")))
+    assert all_keys(store) == {"a"}
+
+
+def test_a_reader_holds_one_consistent_state(store: Store) -> None:
+    """What is committed during the block stays invisible in it, in whatever way one reads."""
+    keep(store, sample_run("a", agent_name="a"))
+    with store.reader() as runs:
+        before = _impression(runs)
+        keep(store, sample_run("b", agent_name="b"))
+        with store.unit_of_work() as work:
+            work.runs.replace(sample_run("a", agent_name="a", output_summary="new"))
+            work.commit()
+        assert _impression(runs) == before
+        assert runs.get(EventId("b")) is None
+        assert runs.newest("launch-1") == sample_run("a", agent_name="a")
+    assert all_keys(store) == {"a", "b"}
+
+
+def test_the_next_reader_sees_the_next_state(store: Store) -> None:
+    """A reading block holds its state for its own length only."""
+    for number in range(5):
+        assert read(store, lambda runs: runs.count(RunFilter())) == number
+        keep(store, sample_run(f"event-{number}"))
+
+
+def test_readers_in_one_another_are_independent(store: Store) -> None:
+    """Each of two open blocks holds the state of its own beginning."""
+    with store.reader() as outer:
+        assert everything(outer) == ()
+        keep(store, sample_run("a"))
+        with store.reader() as inner:
+            assert everything(inner) == (sample_run("a"),)
+        assert everything(outer) == ()
+
+
+def test_a_reader_left_by_an_exception_is_no_loss(store: Store) -> None:
+    """The error goes on, and both reading and writing work afterwards."""
+    with pytest.raises(LookupError), store.reader() as runs:  # noqa: PT012 - the block is what is tested
+        everything(runs)
+        raise LookupError
+    keep(store, sample_run("a"))
+    assert all_keys(store) == {"a"}
+
+
+def test_readers_work_in_several_threads_at_once(store: Store) -> None:
+    """Blocks that are all open at the same time read the same and disturb nobody."""
+    keep(store, *(sample_run(f"event-{number}") for number in range(50)))
+    barrier = Barrier(THREADS)
+
+    def impression(_number: int) -> object:
+        with store.reader() as runs:
+            barrier.wait()
+            return [_impression(runs) for _ in range(5)]
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        found = list(pool.map(impression, range(THREADS)))
+    assert found == [[read(store, _impression)] * 5] * THREADS
+
+
+def test_readers_never_see_half_a_unit_of_work(store: Store) -> None:
+    """While pairs of runs are committed together, no reader ever finds one of a pair alone."""
+    done = Event()
+
+    def watch(_number: int) -> bool:
+        whole = True
+        while not done.is_set():
+            with store.reader() as runs:
+                found, counted, _ = _impression(runs)
+                whole = whole and len(found) == counted and counted % 2 == 0
+        return whole
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        watching = [pool.submit(watch, number) for number in range(THREADS - 1)]
+        try:
+            for number in range(15):
+                keep_together(store, f"left-{number}", f"right-{number}")
+        finally:
+            done.set()
+        assert all(watcher.result() for watcher in watching)
+    assert len(all_keys(store)) == 30
+
+
+def test_units_of_work_can_be_had_from_any_thread(store: Store) -> None:
+    """One thread after the other writes, and all of it is kept."""
+    for number in range(THREADS):
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(keep, store, sample_run(f"event-{number}")).result()
+    assert all_keys(store) == {f"event-{number}" for number in range(THREADS)}
+
+
+def test_a_unit_of_work_not_entered_holds_nothing_up(store: Store) -> None:
+    """Only entering takes hold of the store."""
+    idle = store.unit_of_work()
+    without_waiting(partial(keep, store, sample_run("a")))
+    with idle as work:
+        assert work.runs.count(RunFilter()) == 1
+
+
+def test_closing_gives_the_file_back(open_durable: Callable[[], SqliteStore]) -> None:
+    """Durable stores only: after closing, readers included, another may open and write."""
+    first = open_durable()
+    keep(first, sample_run("a"))
+    with first.reader() as one, first.reader() as two:
+        assert everything(one) == everything(two)
+    first.close()
+    second = open_durable()
+    keep(second, sample_run("b"))
+    assert all_keys(second) == {"a", "b"}
+    second.close()
+
+
+def test_two_open_stores_share_one_file(open_durable: Callable[[], SqliteStore]) -> None:
+    """Durable stores only: what one commits the other sees at once, and of one key one finds it new."""
+    first, second = open_durable(), open_durable()
+    keep(first, sample_run("a", agent_name="first"))
+    with second.unit_of_work() as work:
+        assert dict(work.runs.add([sample_run("a")])) == {"a": sample_run("a", agent_name="first")}
+    assert all_keys(second) == {"a"}
+    second.close()
+    first.close()
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_housekeeping_changes_nothing(store: Store, quiet: bool) -> None:  # noqa: FBT001 - it is the subject
+    """What is kept before is kept after, with a reader open or not, and writing goes on."""
+    store.maintain(quiet=quiet)
+    keep(store, *(sample_run(f"event-{number}", input_summary="x" * 1000) for number in range(100)))
+    with store.reader() as runs:
+        before = _impression(runs)
+        keep(store, sample_run("late"))
+        store.maintain(quiet=quiet)
+        assert _impression(runs) == before
+    store.maintain(quiet=quiet)
+    assert len(all_keys(store)) == 101
+
+
+def keep_together(store: Store, *keys: str) -> None:
+    """Add runs and commit them at once, each in a call of its own."""
+    with store.unit_of_work() as work:
+        for key in keys:
+            work.runs.add([sample_run(key)])
+        work.commit()
+
+
+def _impression(runs: RunReader) -> tuple[tuple[object, ...], int, tuple[str, ...]]:
+    return tuple(everything(runs)), runs.count(RunFilter()), runs.metadata().agent_names

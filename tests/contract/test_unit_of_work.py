@@ -1,0 +1,291 @@
+"""Every sentence of ``core.ports.unit_of_work``, for every store."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import attrs
+import pytest
+
+from adapters.sqlite import SqliteStore
+from core.listing import Metadata, RunFilter
+from core.ports.store import Store
+from core.ports.unit_of_work import UnitOfWork
+from core.run import Count, EventId, Run, Status
+from tests.contract.samples import all_keys, at, everything, keep, read, sample_run
+
+THREADS = 4
+
+
+class BoomError(Exception):
+    """Something goes wrong inside a block."""
+
+
+def _add(work: UnitOfWork, *keys: str) -> None:
+    work.runs.add([sample_run(key, agent_name=key) for key in keys])
+
+
+def _fail_after_adding(work: UnitOfWork, key: str) -> None:
+    with work.savepoint():
+        _add(work, key)
+        raise BoomError
+
+
+def test_leaving_without_commit_undoes_everything(store: Store) -> None:
+    """Runs added and runs replaced are as they were before."""
+    keep(store, sample_run("a"))
+    with store.unit_of_work() as work:
+        _add(work, "b", "c")
+        work.runs.replace(sample_run("a", status=Status.FAILURE, updated_at=at(1)))
+    assert read(store, everything) == (sample_run("a"),)
+
+
+def test_an_exception_undoes_everything_and_goes_on(store: Store) -> None:
+    """The caller hears of the error, and nothing was kept."""
+    with pytest.raises(BoomError), store.unit_of_work() as work:  # noqa: PT012 - the block is what is tested
+        _add(work, "a")
+        raise BoomError
+    assert all_keys(store) == set()
+
+
+def test_counts_and_names_are_undone_too(store: Store) -> None:
+    """What the store keeps beside the runs is undone with them."""
+    with store.unit_of_work() as work:
+        _add(work, "a")
+    assert read(store, lambda runs: runs.metadata()) == Metadata((), ())
+    assert read(store, lambda runs: runs.count(RunFilter())) == 0
+
+
+def test_what_was_undone_is_new_again(store: Store) -> None:
+    """A key whose adding was undone can be added, as a new one."""
+    with store.unit_of_work() as work:
+        _add(work, "a")
+    with store.unit_of_work() as work:
+        assert dict(work.runs.add([sample_run("a")])) == {}
+        work.commit()
+    assert all_keys(store) == {"a"}
+
+
+def test_the_store_works_after_an_undone_unit_of_work(store: Store) -> None:
+    """Undoing leaves earlier commits alone and does not stop later ones."""
+    keep(store, sample_run("a"))
+    with pytest.raises(BoomError), store.unit_of_work() as work:  # noqa: PT012 - the block is what is tested
+        _add(work, "b")
+        raise BoomError
+    keep(store, sample_run("c"))
+    assert all_keys(store) == {"a", "c"}
+
+
+def test_commit_keeps_everything(store: Store) -> None:
+    """What was added and replaced before the commit is there after it."""
+    keep(store, sample_run("a"))
+    with store.unit_of_work() as work:
+        _add(work, "b")
+        work.runs.replace(sample_run("a", output_summary="new"))
+        work.commit()
+    assert set(read(store, everything)) == {sample_run("a", output_summary="new"), sample_run("b", agent_name="b")}
+
+
+def test_an_exception_after_commit_undoes_nothing(store: Store) -> None:
+    """What is committed stays, whatever happens before the block is left."""
+    with pytest.raises(BoomError), store.unit_of_work() as work:  # noqa: PT012 - the block is what is tested
+        _add(work, "a")
+        work.commit()
+        raise BoomError
+    assert all_keys(store) == {"a"}
+
+
+def test_an_empty_commit_is_taken(store: Store) -> None:
+    """A unit of work that did nothing can be committed."""
+    with store.unit_of_work() as work:
+        work.commit()
+    assert all_keys(store) == set()
+
+
+def test_it_sees_its_own_writes(store: Store) -> None:
+    """Every kind of reading sees what was written before in the same unit of work."""
+    run = sample_run("a", agent_name="a")
+    with store.unit_of_work() as work:
+        work.runs.add([run])
+        assert work.runs.get(EventId("a")) == work.runs.newest("launch-1") == run
+        assert everything(work.runs) == (run,)
+        assert work.runs.count(RunFilter()) == 1
+        assert work.runs.metadata().agent_names == ("a",)
+
+
+def test_an_inner_savepoint_is_undone_alone(store: Store) -> None:
+    """An exception undoes what was done inside the savepoint and nothing else."""
+    with store.unit_of_work() as work:
+        _add(work, "before")
+        with pytest.raises(BoomError):
+            _fail_after_adding(work, "inside")
+        _add(work, "after")
+        work.commit()
+    assert all_keys(store) == {"before", "after"}
+
+
+def test_a_savepoint_undoes_replacing(store: Store) -> None:
+    """A run replaced inside a failed savepoint is the one from before it, also if that was never committed."""
+    with store.unit_of_work() as work:
+        work.runs.add([sample_run("a")])
+        with pytest.raises(BoomError), work.savepoint():  # noqa: PT012 - the block is what is tested
+            work.runs.replace(sample_run("a", output_summary="one"))
+            work.runs.replace(sample_run("a", output_summary="two"))
+            raise BoomError
+        work.commit()
+    assert read(store, everything) == (sample_run("a"),)
+
+
+def test_a_savepoint_undoes_counts_and_names(store: Store) -> None:
+    """Metadata and count are those from before the failed savepoint."""
+    with store.unit_of_work() as work:
+        _add(work, "a")
+        with pytest.raises(BoomError):
+            _fail_after_adding(work, "b")
+        assert work.runs.metadata().agent_names == ("a",)
+        assert work.runs.count(RunFilter()) == 1
+
+
+def test_a_left_savepoint_is_kept(store: Store) -> None:
+    """Leaving a savepoint without an exception keeps what was done inside, if all is committed."""
+    with store.unit_of_work() as work:
+        with work.savepoint():
+            _add(work, "a")
+        work.commit()
+    assert all_keys(store) == {"a"}
+
+
+def test_a_left_savepoint_is_not_yet_durable(store: Store) -> None:
+    """A savepoint is part of its unit of work and undone with it."""
+    with store.unit_of_work() as work, work.savepoint():
+        _add(work, "a")
+    assert all_keys(store) == set()
+
+
+def test_an_outer_savepoint_undoes_the_inner_ones(store: Store) -> None:
+    """What an inner savepoint kept goes when the one around it fails."""
+    with store.unit_of_work() as work:
+        _add(work, "a")
+        with pytest.raises(BoomError), work.savepoint():  # noqa: PT012 - the block is what is tested
+            with work.savepoint():
+                _add(work, "b")
+            raise BoomError
+        work.commit()
+    assert all_keys(store) == {"a"}
+
+
+def test_an_inner_failure_leaves_the_outer_savepoint_alone(store: Store) -> None:
+    """Savepoints nest: the innermost takes the blame, the ones around it go on."""
+    with store.unit_of_work() as work:
+        with work.savepoint():
+            _add(work, "outer")
+            with pytest.raises(BoomError):
+                _fail_after_adding(work, "inner")
+            _add(work, "outer too")
+        work.commit()
+    assert all_keys(store) == {"outer", "outer too"}
+
+
+def test_many_savepoints_in_a_row(store: Store) -> None:
+    """Each of many savepoints is kept or undone by itself."""
+    with store.unit_of_work() as work:
+        for number in range(20):
+            if number % 2:
+                with pytest.raises(BoomError):
+                    _fail_after_adding(work, str(number))
+            else:
+                with work.savepoint():
+                    _add(work, str(number))
+        work.commit()
+    assert all_keys(store) == {str(number) for number in range(0, 20, 2)}
+
+
+def test_keyboard_interrupts_undo_too(store: Store) -> None:
+    """Any exception counts, also those that are no ``Exception``."""
+    with store.unit_of_work() as work:
+        with pytest.raises(KeyboardInterrupt), work.savepoint():  # noqa: PT012 - the block is what is tested
+            _add(work, "a")
+            raise KeyboardInterrupt
+        work.commit()
+    assert all_keys(store) == set()
+
+
+def _in_threads(work: Callable[[int], Run | None]) -> list[Run | None]:
+    """Do something in several threads that all begin at once."""
+    barrier = Barrier(THREADS)
+
+    def begin(number: int) -> Run | None:
+        barrier.wait()
+        return work(number)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(begin, range(THREADS)))
+
+
+def test_units_of_work_exclude_each_other(store: Store) -> None:
+    """Reading and then writing loses no update, however many threads do it."""
+    keep(store, sample_run("counter", duration_ms=0))
+
+    def count_up(_number: int) -> None:
+        for _ in range(10):
+            with store.unit_of_work() as work:
+                run = work.runs.get(EventId("counter"))
+                assert run is not None
+                assert run.duration_ms is not None
+                work.runs.replace(attrs.evolve(run, duration_ms=Count(run.duration_ms + 1)))
+                work.commit()
+
+    _in_threads(count_up)
+    assert read(store, everything) == (sample_run("counter", duration_ms=THREADS * 10),)
+
+
+def test_of_those_that_race_for_a_key_one_finds_it_new(store: Store) -> None:
+    """Whoever comes first keeps the run, and all the others get that run back."""
+
+    def race(number: int) -> Run | None:
+        mine = sample_run("contested", agent_name=f"racer-{number}")
+        with store.unit_of_work() as work:
+            before = work.runs.add([mine])
+            work.commit()
+        return before.get(mine.event_id)
+
+    found = _in_threads(race)
+    (kept,) = read(store, everything)
+    assert found.count(None) == 1
+    assert found.count(kept) == THREADS - 1
+    assert kept.agent_name == f"racer-{found.index(None)}"
+
+
+def test_a_waiting_unit_of_work_sees_what_was_committed(store: Store) -> None:
+    """Entering after another was left, it builds upon that one's commit and not upon an older state."""
+
+    def add_next(_number: int) -> None:
+        with store.unit_of_work() as work:
+            _add(work, f"event-{work.runs.count(RunFilter())}")
+            work.commit()
+
+    _in_threads(add_next)
+    assert all_keys(store) == {f"event-{number}" for number in range(THREADS)}
+
+
+def test_what_is_committed_survives_reopening(open_durable: Callable[[], SqliteStore]) -> None:
+    """Durable stores only: committed runs are there when the store is opened again, in their order of arrival."""
+    first = open_durable()
+    runs = [sample_run(key, agent_name=key) for key in "bac"]
+    keep(first, *runs)
+    first.close()
+    second = open_durable()
+    assert read(second, everything) == tuple(reversed(runs))
+    assert read(second, lambda kept: kept.metadata()).agent_names == ("a", "b", "c")
+    second.close()
+
+
+def test_what_is_not_committed_does_not_survive_reopening(open_durable: Callable[[], SqliteStore]) -> None:
+    """Durable stores only: an undone unit of work leaves nothing in the file."""
+    first = open_durable()
+    with first.unit_of_work() as work:
+        _add(work, "a")
+    first.close()
+    second = open_durable()
+    assert all_keys(second) == set()
+    second.close()

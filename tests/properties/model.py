@@ -1,0 +1,118 @@
+"""What a run store should hold, as a plain dictionary."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import attrs
+
+from core.run import Run
+from tests.properties.strategies import (
+    COUNTS,
+    OBJECTS,
+    OPTIONAL_TEXTS,
+    REQUIRED_TEXTS,
+    STATUSES,
+    canonical,
+    expected_utc,
+)
+
+CHANGEABLE: Final = (
+    "status",
+    "end_time",
+    *COUNTS,
+    "input_summary",
+    "output_summary",
+    "error_summary",
+    "error_details",
+    "metrics_json",
+    "context_json",
+)
+COMMIT: Final = ("commit_hash", "commit_source", "commit_author", "commit_timestamp")
+NAMED: Final = frozenset(
+    {
+        "event_id",
+        *REQUIRED_TEXTS,
+        "start_time",
+        "status",
+        *OPTIONAL_TEXTS,
+        "end_time",
+        *COUNTS,
+        *OBJECTS,
+        *COMMIT,
+        "created_at",
+        "updated_at",
+    }
+)
+FIXED: Final = NAMED - {*CHANGEABLE, *COMMIT, "created_at", "updated_at"}
+
+Kept = dict[str, Any]
+"""A run as it should be kept: times in UTC, objects as canonical texts, every field there."""
+
+
+def kept_value(name: str, value: Any) -> Any:
+    """What is kept of the value sent for a field."""
+    if value is None:
+        return None
+    if name in OBJECTS:
+        return canonical(value)
+    if name == "status":
+        return STATUSES[value]
+    return expected_utc(value) if name.endswith("_time") or name == "commit_timestamp" else value
+
+
+def kept_run(sent: Mapping[str, Any], now: str) -> Kept:
+    """What is kept of a good run that arrives now."""
+    kept: Kept = dict.fromkeys(NAMED)
+    kept |= {name: kept_value(name, value) for name, value in sent.items() if name in NAMED}
+    kept |= {"status": kept["status"] or "running", "created_at": now, "updated_at": now}
+    if unknown := {name: value for name, value in sent.items() if name not in NAMED}:
+        kept["extra"] = canonical({**(sent.get("extra") or {}), **unknown})
+    return kept
+
+
+def seen(run: Run) -> Kept:
+    """A run as it was read, in the model's terms."""
+    values = {field.name: getattr(run, field.name) for field in attrs.fields(Run)}
+    return values | {name: canonical(json.loads(values[name])) for name in OBJECTS if values[name] is not None}
+
+
+@attrs.define
+class Outcome:
+    """What a batch of good runs should come to."""
+
+    created: int
+    runs: list[Kept]
+    conflicts: list[tuple[int, str, frozenset[str]]]
+
+
+class Model:
+    """The runs by key, in order of arrival."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Kept] = {}
+
+    def ingest(self, sent: Iterable[tuple[int, Mapping[str, Any]]], now: str) -> Outcome:
+        """Keep the runs whose keys are new; of the others say how they differ."""
+        outcome = Outcome(0, [], [])
+        for index, run in sent:
+            mine = kept_run(run, now)
+            theirs = self.kept.setdefault(run["event_id"], mine)
+            outcome.created += theirs is mine
+            outcome.runs.append(theirs)
+            if differing := frozenset(name for name in FIXED if mine[name] != theirs[name]):
+                outcome.conflicts.append((index, run["event_id"], differing))
+        return outcome
+
+    def change(self, event_id: str, changes: Mapping[str, Any], now: str) -> Kept:
+        """Apply an update or a commit; nothing at all is no change."""
+        if changes:
+            sent = {name: kept_value(name, value) for name, value in changes.items()}
+            self.kept[event_id] = self.kept[event_id] | sent | {"updated_at": now}
+        return self.kept[event_id]
+
+    def newest_first(self) -> list[Kept]:
+        """All runs in the order of the list."""
+        arrived = list(enumerate(self.kept.values()))
+        arrived.sort(key=lambda pair: (pair[1]["start_time"], pair[0]), reverse=True)
+        return [run for _, run in arrived]

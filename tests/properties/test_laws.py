@@ -1,0 +1,350 @@
+"""Laws that hold for any input, whatever was sent before."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from adapters.memory import MemoryStore
+from adapters.wire.canonical import canonical_json
+from adapters.wire.decode import Decoder, NotJsonError, decode_json
+from adapters.wire.encode import encode, run_as_dict
+from adapters.wire.structure import Structurer
+from core.batch import Candidate, Limits
+from core.errors import BatchTooLargeError, EveryRunRefusedError, NotABatchError, RunRefusedError
+from core.listing import PageRequest
+from core.ports.clock import Clock
+from core.rules import FieldError, check_json_object, format_timestamp, parse_timestamp
+from core.run import Run, Timestamp
+from entrypoints.application import Application
+from entrypoints.embedded import RunStore
+from tests.properties.model import kept_run, seen
+from tests.properties.raw import REQUIRED, damaged, iso_forms, raw_runs, raw_values
+from tests.properties.strategies import (
+    canonical,
+    expected_utc,
+    json_objects,
+    json_values,
+    kept_timestamp,
+    sent_runs,
+    sent_timestamps,
+)
+
+EXAMPLES = settings(deadline=None, max_examples=200)
+SOME = settings(deadline=None, max_examples=80)
+FEW = settings(deadline=None, max_examples=40)
+
+NOW = Timestamp("2026-06-01T00:00:00.000000Z")
+STRUCTURER = Structurer()
+DECODER = Decoder(STRUCTURER, Limits(max_batch_runs=5))
+
+
+class StoppedClock(Clock):
+    """Always tells the same instant."""
+
+    def now(self) -> Timestamp:
+        return NOW
+
+
+def _store() -> RunStore:
+    return RunStore(Application.over(MemoryStore(), StoppedClock(), Limits()))
+
+
+def _create(store: RunStore, sent: dict[str, Any]) -> Run | None:
+    try:
+        return store.create(sent)
+    except RunRefusedError:
+        return None
+
+
+def _lenient(store: RunStore, batch: list[dict[str, Any]]) -> list[Run]:
+    try:
+        return list(store.ingest_lenient(batch).runs)
+    except EveryRunRefusedError:
+        return []
+
+
+_MIXED = st.one_of(
+    sent_runs(st.sampled_from("abc")),
+    sent_runs(st.sampled_from("abc")).map(lambda run: run | {"start_time": "soon"}),
+)
+
+
+@FEW
+@given(batch=st.lists(_MIXED, min_size=1, max_size=5))
+def test_a_lenient_batch_is_its_runs_one_by_one(batch: list[dict[str, Any]]) -> None:
+    """A lenient batch answers and keeps what sending each run by itself answers and keeps."""
+    with _store() as together, _store() as apart:
+        one_by_one = [run for run in (_create(apart, sent) for sent in batch) if run is not None]
+        assert _lenient(together, batch) == one_by_one
+        request = PageRequest(limit=1000)
+        assert together.page(request=request).runs == apart.page(request=request).runs
+
+
+@FEW
+@given(sent=sent_runs())
+def test_bytes_and_values_make_the_same_run(sent: dict[str, Any]) -> None:
+    """A run sent as JSON, one sent as a mapping and the model's are one run, field by field."""
+    from_bytes = DECODER.run(json.dumps(sent).encode(), NOW)
+    assert isinstance(from_bytes, Run)
+    assert from_bytes == STRUCTURER.run(sent, 0, NOW)
+    assert seen(from_bytes) == kept_run(sent, NOW)
+
+
+@FEW
+@given(sent=sent_runs())
+def test_an_answer_sent_again_is_the_same_run(sent: dict[str, Any]) -> None:
+    """What the product answers for a run can be sent to it, and is that run."""
+    run = STRUCTURER.run(sent, 0, NOW)
+    assert isinstance(run, Run)
+    assert DECODER.run(encode(run), NOW) == run
+    assert STRUCTURER.run(run_as_dict(run), 0, NOW) == run
+
+
+def _fast(raw: bytes) -> Run | None:
+    return DECODER._run_fast(raw, NOW)  # noqa: SLF001 - the law is about this pass alone
+
+
+def _typed(run: Candidate) -> list[tuple[type, object]]:
+    return [(type(value), value) for value in attrs.astuple(run, recurse=False)]
+
+
+def test_the_fast_pass_takes_a_good_run() -> None:
+    """The laws about the fast pass are not empty: it takes a run with every kind of field."""
+    given_fields = '"status":"failed","duration_ms":1,"metrics_json":{"b":1,"a":[1e16]},"commit_source":"ci","extra":{}'
+    raw = "{" + ",".join(f'"{name}":{value}' for name, value in REQUIRED) + "," + given_fields + "}"
+    assert _fast(raw.encode()) == STRUCTURER.run(json.loads(raw), 0, NOW)
+    assert _fast(raw.encode()) is not None
+
+
+@EXAMPLES
+@given(raw=raw_runs())
+def test_what_the_fast_pass_takes_the_slow_pass_makes_equal(raw: bytes) -> None:
+    """Whenever the fast pass makes a run, the slow pass makes an equal one, of equal types."""
+    fast = _fast(raw)
+    if fast is not None:
+        assert _typed(fast) == _typed(STRUCTURER.run(decode_json(raw), 0, NOW))
+
+
+@EXAMPLES
+@given(raw=damaged(raw_runs()))
+def test_the_fast_pass_takes_no_damaged_run(raw: bytes) -> None:
+    """Also of bytes that were damaged the fast pass takes only what the slow pass takes as well."""
+    fast = _fast(raw)
+    if fast is not None:
+        assert _typed(fast) == _typed(STRUCTURER.run(decode_json(raw), 0, NOW))
+
+
+@EXAMPLES
+@given(
+    name=st.sampled_from(["metrics_json", "product", "duration_ms", "start_time", "event_id", "x"]), value=raw_values()
+)
+def test_one_field_replaced_is_judged_alike(name: str, value: str) -> None:
+    """One nearly good value in an otherwise good run: both passes agree."""
+    members = {**dict(REQUIRED), name: value}
+    raw = ("{" + ",".join(f'"{field}":{text}' for field, text in members.items()) + "}").encode(
+        "utf-8", "surrogatepass"
+    )
+    fast = _fast(raw)
+    if fast is not None:
+        assert _typed(fast) == _typed(STRUCTURER.run(decode_json(raw), 0, NOW))
+
+
+@SOME
+@given(raws=st.lists(raw_runs(), min_size=1, max_size=5))
+def test_a_batch_is_its_runs(raws: list[bytes]) -> None:
+    """A batch is decoded to what each of its runs is decoded to, or is no JSON because one of them is none."""
+    body = b'{"runs":[' + b",".join(raws) + b"]}"
+    try:
+        alone = [DECODER.run(raw, NOW) for raw in raws]
+    except NotJsonError:
+        with pytest.raises(NotJsonError):
+            DECODER.batch(body, NOW)
+        return
+    expected = [run if isinstance(run, Run) else attrs.evolve(run, index=n) for n, run in enumerate(alone)]
+    assert DECODER.batch(body, NOW) == expected
+
+
+def _decode(body: bytes) -> list[Candidate] | None:
+    """The candidates of a batch, or nothing for any of the refusals there are."""
+    try:
+        return DECODER.batch(body, NOW)
+    except (NotJsonError, NotABatchError, BatchTooLargeError):
+        return None
+
+
+@SOME
+@given(document=json_values() | st.fixed_dictionaries({"runs": json_values() | st.lists(json_objects())}))
+def test_any_document_gives_candidates_or_a_refusal(document: Any) -> None:
+    """One candidate for each of up to five runs; anything else is refused in one of three ways."""
+    candidates = _decode(json.dumps(document).encode())
+    runs = document.get("runs") if isinstance(document, dict) else None
+    if isinstance(runs, list) and 1 <= len(runs) <= 5:
+        assert candidates is not None
+        assert len(candidates) == len(runs)
+    else:
+        assert candidates is None
+
+
+@SOME
+@given(body=st.binary() | damaged(st.lists(raw_runs()).map(lambda raws: b'{"runs":[' + b",".join(raws) + b"]}")))
+@example(body=b"")
+@example(body=b"\xef\xbb\xbf{}")
+@example(body='{"runs":[]}'.encode("utf-16"))
+@example(body=b"[" * 100_000)
+@example(body=b'{"runs":[' + b"[" * 100_000)
+@example(body=b'{"runs":[{"x":' + b"[" * 5000 + b"]" * 5000 + b"}]}")
+@example(body=b'{"runs":[' + b"9" * 100_000 + b"]}")
+@example(body=b'{"runs":[{"duration_ms":' + b"9" * 100_000 + b"}]}")
+@example(body=b'{"runs":[{"metrics_json":{"a":' + b"9" * 100_000 + b".5}}]}")
+@example(body=b'{"runs":[{"\\ud800":1,"event_id":"\\ud800"}]}')
+@example(body=b'{"runs":[{"x":NaN,"extra":{"x":NaN}}]}')
+def test_any_bytes_give_candidates_or_a_refusal(body: bytes) -> None:
+    """No bytes at all make the decoder fail in any other way, and what it gives can be told apart."""
+    candidates = _decode(body)
+    assert candidates is None or 1 <= len(candidates) <= 5
+
+
+@pytest.mark.parametrize("depth", range(300, 1000, 50))
+def test_deep_nesting_in_both_places_is_refused_and_no_failure(depth: int) -> None:
+    """A field sent at the top and in ``extra``, both nested deeply: the run is refused, nothing breaks."""
+    deep = b"[" * depth + b"]" * depth
+    candidates = _decode(b'{"runs":[{"x":' + deep + b',"extra":{"x":' + deep + b"}}]}")
+    assert candidates is None or not isinstance(candidates[0], Run)
+
+
+@EXAMPLES
+@given(value=json_objects(), data=st.data())
+def test_canonical_text_is_one_text_for_one_object(value: dict[str, Any], data: st.DataObject) -> None:
+    """The order in which keys were sent does not show, and the text says exactly what was sent."""
+    shuffled = dict(data.draw(st.permutations(list(value.items()))))
+    text = canonical_json(check_json_object(value))
+    assert canonical_json(shuffled) == text
+    assert canonical(json.loads(text)) == canonical(value)
+
+
+@EXAMPLES
+@given(value=json_objects())
+def test_canonical_text_has_sorted_keys_at_every_level(value: dict[str, Any]) -> None:
+    """Keys stand in the order of code points, in objects in lists in objects too."""
+
+    def check(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [name for name, _ in pairs]
+        assert keys == sorted(set(keys))
+        return dict(pairs)
+
+    assert json.loads(canonical_json(value), object_pairs_hook=check) is not None
+
+
+@EXAMPLES
+@given(value=json_objects())
+def test_canonical_text_is_a_fixed_point(value: dict[str, Any]) -> None:
+    """Making the text of what the text says gives the same text."""
+    text = canonical_json(value)
+    assert canonical_json(json.loads(text)) == text
+    assert canonical_json(json.loads(json.dumps(value, indent=1))) == text
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_longest_integers_are_kept(sign: int) -> None:
+    """The wire keeps every integer that the rules keep: up to 4300 digits, of either sign."""
+    value = {"a": sign * (10**4300 - 1)}
+    raw = json.dumps({**{name: json.loads(text) for name, text in REQUIRED}, "metrics_json": value}).encode()
+    run = DECODER.run(raw, NOW)
+    assert isinstance(run, Run), run
+    assert run.metrics_json == canonical(check_json_object(value))
+
+
+@pytest.mark.parametrize(("top", "inside"), [(1, True), (1, 1.0), (0, False), (0.0, -0.0), ([1], [True])])
+def test_two_values_of_one_field_are_never_merged(top: object, inside: object) -> None:
+    """A field sent at the top and in ``extra`` with values that differ as JSON is refused, not changed in silence."""
+    sent = {**{name: json.loads(text) for name, text in REQUIRED}, "x": top, "extra": {"x": inside}}
+    assert not isinstance(STRUCTURER.run(sent, 0, NOW), Run)
+
+
+@EXAMPLES
+@given(text=sent_timestamps())
+def test_a_timestamp_is_kept_in_utc(text: str) -> None:
+    """Any offset is worked in, by the arithmetic that anybody can do."""
+    assert parse_timestamp(text) == expected_utc(text)
+
+
+@EXAMPLES
+@given(text=sent_timestamps())
+def test_a_kept_timestamp_is_kept_as_it_is(text: str) -> None:
+    """Sending back what was read changes nothing."""
+    kept = parse_timestamp(text)
+    assert parse_timestamp(kept) == kept
+    assert len(kept) == 27
+
+
+@EXAMPLES
+@given(first=sent_timestamps(), second=sent_timestamps())
+def test_text_order_is_time_order(first: str, second: str) -> None:
+    """Kept timestamps compare as texts exactly as their instants do."""
+    early, late = datetime.fromisoformat(first), datetime.fromisoformat(second)
+    assert (parse_timestamp(first) < parse_timestamp(second)) == (early < late)
+    assert (parse_timestamp(first) == parse_timestamp(second)) == (early == late)
+
+
+@EXAMPLES
+@given(form=iso_forms())
+def test_any_iso_form_means_its_instant_or_is_refused(form: tuple[str, datetime]) -> None:
+    """Week dates, basic forms, commas, odd offsets: what is taken is kept as the instant that it means."""
+    text, instant = form
+    try:
+        kept = parse_timestamp(text)
+    except FieldError:
+        return
+    assert kept == kept_timestamp(instant)
+
+
+@EXAMPLES
+@given(instant=st.datetimes(min_value=datetime(2, 1, 1), max_value=datetime(9998, 12, 31), timezones=st.timezones()))  # noqa: DTZ001
+def test_formatting_and_parsing_are_inverse(instant: datetime) -> None:
+    """An instant of any time zone that the product formats is parsed to the same text, and is that instant."""
+    kept = format_timestamp(instant)
+    assert parse_timestamp(kept) == kept
+    assert datetime.fromisoformat(kept) == instant.astimezone(UTC)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0001-01-01T00:00:00+00:01",
+        "9999-12-31T23:59:59-00:01",
+        "2026-01-31T12:00:00",
+        "2026-01-31",
+        "2026-02-29T12:00:00Z",
+        "2026-01-31T25:00:00Z",
+        "2026-01-31T12:00:60Z",
+        "2026-01-31T12:00:00+24:00",
+        "2026-01-31T12:00:00.000000Z ",
+        "2026-01-31T12:00:00.000000\ud800",
+        "2026-01-31T12:00:00Z\0",
+        "2026-01-31T12:00:00Z\0trailing",
+        "2026-01-31x12:00:00 Z",
+        "2026-01-31\ud80012:00:00Z",
+        "\uff12026-01-31T12:00:00Z",
+        "",
+        "now",
+    ],
+)
+def test_what_is_no_instant_is_refused(text: str) -> None:
+    """No offset, no such day, beyond the years 1 to 9999: refused as a fault of the field, never by another error."""
+    with pytest.raises(FieldError):
+        parse_timestamp(text)
+
+
+def test_midnight_at_the_end_of_a_day_is_never_kept_as_24_hours() -> None:
+    """``24:00`` is refused or kept as the next day's start, as the Python at hand reads it; text order holds."""
+    for text in ("2026-01-31T24:00:00.000000Z", "2026-01-31T24:00:00.000000+00:00", "2026-01-31T24:00:00Z"):
+        try:
+            kept = parse_timestamp(text)
+        except FieldError:
+            continue
+        assert kept == "2026-02-01T00:00:00.000000Z"
