@@ -110,7 +110,7 @@ class GroupCommitWriter:
             with self._store.unit_of_work() as work:
                 outcomes = [_attempt(submitted.command, work) for submitted in group]
                 work.commit()
-        except Exception as error:  # noqa: BLE001 - whatever it is, every waiting caller has to hear of it
+        except BaseException as error:  # noqa: BLE001 - whatever it is, every waiting caller has to hear of it
             return [_Outcome(error=error)] * len(group)
         return outcomes
 

@@ -34,12 +34,13 @@ STATUSES: Final[Mapping[str, Status]] = {
 COMMIT_SOURCES: Final[Mapping[str, CommitSource]] = {source.value: source for source in CommitSource}
 
 _COMMIT_HASH = re.compile(r"[0-9A-Fa-f]{7,40}", re.ASCII)
-_UTC_TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?(?:Z|\+00:00)", re.ASCII)
+_UTC_TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\dT(?!24)\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?(?:Z|\+00:00)", re.ASCII)
 _CANONICAL_LENGTH = len("2026-01-01T00:00:00.000000Z")
-# CPython's parser takes any separator and stops at a NUL, so the form is checked before the calendar.
+# CPython's parser takes any separator, stops at a NUL, and takes 24:00 in some versions only, so the form is checked
+# before the calendar.
 _ISO_8601 = re.compile(
     r"\d{4}(-\d\d-\d\d|\d{4}|-W\d\d(-\d)?|W\d\d\d?)"
-    r"[Tt ]\d\d(:?\d\d(:?\d\d([.,]\d+)?)?)?"
+    r"[Tt ](?!24)\d\d(:?\d\d(:?\d\d([.,]\d+)?)?)?"
     r"(Z|[+-]\d\d(:?\d\d(:?\d\d(\.\d+)?)?)?)?",
     re.ASCII,
 )

@@ -49,15 +49,17 @@ _RUN_HASH = blake2b(digest_size=HASH_BYTES, person=b"run_id")
 
 def event_hash(event_id: str) -> int:
     """The hash of an ``event_id``, from 0 to ``HASH_SPAN`` - 1."""
-    digest = _EVENT_HASH.copy()
-    digest.update(event_id.encode())
-    return int.from_bytes(digest.digest(), "big") >> 1
+    return _hash(_EVENT_HASH.copy(), event_id)
 
 
 def run_hash(run_id: str) -> int:
     """The hash of a ``run_id``, from 0 to ``HASH_SPAN`` - 1."""
-    digest = _RUN_HASH.copy()
-    digest.update(run_id.encode())
+    return _hash(_RUN_HASH.copy(), run_id)
+
+
+def _hash(digest: blake2b, text: str) -> int:
+    # Nobody has an id with a lone surrogate, but anybody may ask for one.
+    digest.update(text.encode(errors="surrogatepass"))
     return int.from_bytes(digest.digest(), "big") >> 1
 
 

@@ -47,13 +47,13 @@ class SqliteRunRepository(RunRepository):
         self._connection = connection
 
     def get(self, event_id: EventId) -> Run | None:
-        return self._one(f"{_SELECT} WHERE event_id = ? AND {_AMONG}", (event_id, self._arrivals(event_hash(event_id))))
+        arrivals = self._arrivals([event_hash(event_id)])
+        return self._one(f"{_SELECT} WHERE event_id = ? AND {_AMONG}", event_id, arrivals)
 
     def newest(self, run_id: str) -> Run | None:
-        return self._one(
-            f"{_SELECT} WHERE run_id = ? AND {_AMONG} ORDER BY start_time DESC, arrival DESC LIMIT 1",
-            (run_id, self._arrivals(run_hash(run_id))),
-        )
+        arrivals = self._arrivals([run_hash(run_id)])
+        sql = f"{_SELECT} WHERE run_id = ? AND {_AMONG} ORDER BY start_time DESC, arrival DESC LIMIT 1"
+        return self._one(sql, run_id, arrivals)
 
     def page(self, which: RunFilter, request: PageRequest) -> RunPage:
         conditions, bindings = self._conditions(which)
@@ -94,20 +94,22 @@ class SqliteRunRepository(RunRepository):
 
     def replace(self, run: Run) -> None:
         with translated_errors():
-            arrivals = self._arrivals(event_hash(run.event_id))
-            self._connection.execute(_REPLACE, (*_changing_values(run), run.event_id, arrivals))
+            arrivals = self._arrivals([event_hash(run.event_id)])
+            self._connection.execute(_REPLACE, (*_changing_values(run), run.event_id, integers(arrivals)))
 
     def _kept(self, runs: Sequence[Run]) -> dict[EventId, Run]:
         """What is kept under the keys of these runs."""
-        arrivals = self._arrivals(*(event_hash(run.event_id) for run in runs))
+        arrivals = self._arrivals(event_hash(run.event_id) for run in runs)
+        if not arrivals:
+            return {}
         wanted = {run.event_id for run in runs}
-        rows = self._rows(f"{_SELECT} WHERE {_AMONG}", (arrivals,))
+        rows = self._rows(f"{_SELECT} WHERE {_AMONG}", (integers(arrivals),))
         return {run.event_id: run for run in map(_to_run, rows) if run.event_id in wanted}
 
-    def _arrivals(self, *hashes: int) -> Any:
-        """The arrivals of the runs that have one of the hashes, to be bound to ``_AMONG``."""
+    def _arrivals(self, hashes: Iterable[int]) -> list[int]:
+        """The arrivals of the runs that have one of the hashes; bound as ``integers`` to ``_AMONG``."""
         with translated_errors():
-            return integers(find_arrivals(self._connection, hashes))
+            return find_arrivals(self._connection, hashes)
 
     def _conditions(self, which: RunFilter) -> tuple[list[str], list[Any]]:
         """The filter as SQL conditions and their bindings."""
@@ -118,7 +120,7 @@ class SqliteRunRepository(RunRepository):
         for given_id, id_hash in ((which.event_id, event_hash), (which.run_id, run_hash)):
             if given_id is not None:
                 conditions.append(_AMONG)
-                bindings.append(self._arrivals(id_hash(given_id)))
+                bindings.append(integers(self._arrivals([id_hash(given_id)])))
         return conditions, bindings
 
     def _tally(self, runs: Iterable[Run]) -> None:
@@ -129,8 +131,9 @@ class SqliteRunRepository(RunRepository):
     def _names(self, field: str) -> tuple[str, ...]:
         return tuple(name for (name,) in self._rows("SELECT name FROM tallies WHERE field = ? ORDER BY name", (field,)))
 
-    def _one(self, sql: str, bindings: tuple[Any, ...]) -> Run | None:
-        rows = self._rows(sql, bindings)
+    def _one(self, sql: str, key: str, arrivals: Sequence[int]) -> Run | None:
+        """The run that has the key and one of the arrivals."""
+        rows = self._rows(sql, (key, integers(arrivals))) if arrivals else []
         return _to_run(rows[0]) if rows else None
 
     def _number(self, sql: str, bindings: tuple[Any, ...]) -> int:

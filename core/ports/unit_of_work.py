@@ -10,8 +10,9 @@ from core.ports.repository import RunRepository
 class UnitOfWork(Protocol):
     """All or nothing: leaving the block without ``commit()`` undoes everything, so forgetting is safe.
 
-    Units of work of one store exclude each other: entering waits until the one before is left, and raises
-    ``StoreBusyError`` when the wait grows too long. A unit of work is entered once and used by one thread.
+    Units of work of one store exclude each other: entering waits until the one before is left. It raises
+    ``StoreBusyError`` when another process keeps it waiting for too long. A unit of work is entered once and used
+    by one thread.
     """
 
     @property

@@ -289,3 +289,12 @@ def test_import_needs_no_web_framework() -> None:
     """Importing the door does not import aiohttp."""
     code = "import sys, entrypoints.embedded; print('aiohttp' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
+
+
+def test_an_id_that_is_no_text_is_not_found(tmp_path: Path) -> None:
+    """A lone surrogate in an id that is asked for is a run that is not there, not an error of the encoding."""
+    with open_store(tmp_path / "runs.db") as runs:
+        with pytest.raises(RunNotFoundError):
+            runs.get("\ud800")
+        with pytest.raises(RunNotFoundError):
+            runs.update("\ud800", {"status": "failed"})
