@@ -41,11 +41,11 @@ def connect(server: "Api") -> socket.socket:
 
 
 def wait_until_refused(server: "Api") -> None:
-    """Return once the server takes no more connections."""
+    """Return once the server takes no more connections; one that it had not taken yet is reset."""
     while True:
         try:
             connect(server).close()
-        except ConnectionRefusedError:
+        except ConnectionError:
             return
 
 
