@@ -1,6 +1,6 @@
 """The floor: the smallest honest loop over the same bodies and the same tables, in one process and without HTTP.
 
-It decodes, inserts, commits and encodes the full answer, and checks nothing. Its tables, indexes and connection
+It decodes, looks the keys up, inserts, commits and encodes the full answer, and checks nothing. Its tables, indexes and connection
 are the product's; the product's tallies are left out, so that the floor is rather too fast than too slow.
 """
 

@@ -84,11 +84,12 @@ class SqliteRunRepository(RunRepository):
 
     def add(self, runs: Sequence[Run]) -> Mapping[EventId, Run]:
         with translated_errors():
-            before = self._kept(runs)
+            hashes = {run.event_id: event_hash(run.event_id) for run in runs}
+            before = self._kept(hashes)
             new = [run for run in runs if run.event_id not in before] if before else runs
             first = self._number("SELECT coalesce(max(arrival), 0) + 1 FROM runs", ())
             self._connection.executemany(_INSERT, ((arrival, *_values(run)) for arrival, run in enumerate(new, first)))
-            add_keys(self._connection, [(event_hash(run.event_id), run_hash(run.run_id)) for run in new], first)
+            add_keys(self._connection, [(hashes[run.event_id], run_hash(run.run_id)) for run in new], first)
             self._tally(new)
         return before
 
@@ -97,14 +98,13 @@ class SqliteRunRepository(RunRepository):
             arrivals = self._arrivals([event_hash(run.event_id)])
             self._connection.execute(_REPLACE, (*_changing_values(run), run.event_id, integers(arrivals)))
 
-    def _kept(self, runs: Sequence[Run]) -> dict[EventId, Run]:
-        """What is kept under the keys of these runs."""
-        arrivals = self._arrivals(event_hash(run.event_id) for run in runs)
+    def _kept(self, hashes: Mapping[EventId, int]) -> dict[EventId, Run]:
+        """The runs that are kept under these keys, given with their hashes."""
+        arrivals = self._arrivals(hashes.values())
         if not arrivals:
             return {}
-        wanted = {run.event_id for run in runs}
         rows = self._rows(f"{_SELECT} WHERE {_AMONG}", (integers(arrivals),))
-        return {run.event_id: run for run in map(_to_run, rows) if run.event_id in wanted}
+        return {run.event_id: run for run in map(_to_run, rows) if run.event_id in hashes}
 
     def _arrivals(self, hashes: Iterable[int]) -> list[int]:
         """The arrivals of the runs that have one of the hashes; bound as ``integers`` to ``_AMONG``."""
