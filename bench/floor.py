@@ -1,7 +1,8 @@
 """The floor: the smallest honest loop over the same bodies and the same tables, in one process and without HTTP.
 
-It decodes, looks the keys up, inserts, commits and encodes the full answer, and checks nothing. Its tables, indexes and connection
-are the product's; the product's tallies are left out, so that the floor is rather too fast than too slow.
+It decodes, looks the keys up, inserts, commits and encodes the full answer, and checks nothing. Its tables, indexes
+and connection are the product's; the product's tallies are left out, so that the floor is rather too fast than too
+slow.
 """
 
 from collections.abc import Sequence
