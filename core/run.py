@@ -53,9 +53,12 @@ class CommitSource(StrEnum):
     CI = "ci"
 
 
-@attrs.frozen
+@attrs.define(unsafe_hash=True)
 class Run:
     """One run with every field of the contract; an optional field that was not given is ``None``.
+
+    A value: nobody changes one, a changed run is a new one. It is not frozen because that takes four times as long
+    to make, and making runs is much of the work of taking a batch.
 
     The values have passed the rules in ``core.rules``; ``created_at`` and ``updated_at`` are the store's own.
     The order of the fields is the order of the stored columns.
