@@ -35,7 +35,6 @@ COMMIT_SOURCES: Final[Mapping[str, CommitSource]] = {source.value: source for so
 
 _COMMIT_HASH = re.compile(r"[0-9A-Fa-f]{7,40}", re.ASCII)
 _UTC_TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\dT(?!24)\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?(?:Z|\+00:00)", re.ASCII)
-_CANONICAL_LENGTH = len("2026-01-01T00:00:00.000000Z")
 # CPython's parser takes any separator, stops at a NUL, and takes 24:00 in some versions only, so the form is checked
 # before the calendar.
 _ISO_8601 = re.compile(
@@ -114,7 +113,7 @@ def parse_timestamp(value: object) -> Timestamp:
 
 def format_timestamp(instant: datetime) -> Timestamp:
     """The kept form of an instant that knows its offset."""
-    return Timestamp(instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(_CANONICAL_LENGTH, "0"))
+    return Timestamp(instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z")
 
 
 def check_json_object(value: object) -> dict[str, object]:

@@ -25,6 +25,9 @@ TABLES: Final = ("keys_recent", "keys_middle", "keys_settled")
 TURNS: Final = (16_384, 524_288)
 """How many arrivals a table takes to be emptied once, slice by slice; on average it holds half as many runs' keys."""
 
+STRIDE: Final = 64
+"""The merge moves on with every so many arrivals, so that single runs do not each pay for a slice."""
+
 _FIND = " UNION ALL ".join(f"SELECT arrival FROM carray(?1) CROSS JOIN {table} ON hash = value" for table in TABLES)
 # One statement for all entries, for each statement lets go of the GIL and has to get it back. An entry is one integer,
 # the hash above the place among the new runs.
@@ -77,8 +80,8 @@ def find_arrivals(connection: apsw.Connection, hashes: Iterable[int]) -> list[in
 def add_keys(connection: apsw.Connection, hashes: Sequence[tuple[int, int]], first_arrival: int) -> None:
     """Add the hashes of new runs, in their order of arrival, two of each run; and move older entries on.
 
-    Where the merge stands follows from the arrival numbers alone: with each arrival it moves by one part in
-    ``TURNS`` of the hash span. There is no state to keep or to lose.
+    Where the merge stands follows from the arrival numbers alone: with each ``STRIDE`` of them it moves by so many
+    parts in ``TURNS`` of the hash span. There is no state to keep or to lose.
     """
     # Later tables first, so that no entry moves twice.
     for turn, copy, delete in reversed(_MOVES):
@@ -93,7 +96,9 @@ def add_keys(connection: apsw.Connection, hashes: Sequence[tuple[int, int]], fir
 
 def _slices(first: int, count: int, turn: int) -> Iterator[tuple[int, int]]:
     """The hash ranges, both ends included, that are due between one arrival and another."""
-    start, end = first % turn, first % turn + min(count, turn)
-    for low, high in ((start, min(end, turn)), (0, end - turn)):
+    parts = turn // STRIDE
+    start = first // STRIDE % parts
+    end = start + min((first + count) // STRIDE - first // STRIDE, parts)
+    for low, high in ((start, min(end, parts)), (0, end - parts)):
         if low < high:
-            yield low * HASH_SPAN // turn, high * HASH_SPAN // turn - 1
+            yield low * HASH_SPAN // parts, high * HASH_SPAN // parts - 1

@@ -87,7 +87,7 @@ class SqliteRunRepository(RunRepository):
             hashes = {run.event_id: event_hash(run.event_id) for run in runs}
             before = self._kept(hashes)
             new = [run for run in runs if run.event_id not in before] if before else runs
-            first = self._number("SELECT coalesce(max(arrival), 0) + 1 FROM runs", ())
+            first = self._next_arrival()
             self._connection.executemany(_INSERT, ((arrival, *_values(run)) for arrival, run in enumerate(new, first)))
             add_keys(self._connection, [(hashes[run.event_id], run_hash(run.run_id)) for run in new], first)
             self._tally(new)
@@ -97,6 +97,9 @@ class SqliteRunRepository(RunRepository):
         with translated_errors():
             arrivals = self._arrivals([event_hash(run.event_id)])
             self._connection.execute(_REPLACE, (*_changing_values(run), run.event_id, integers(arrivals)))
+
+    def _next_arrival(self) -> int:
+        return self._number("SELECT coalesce(max(arrival), 0) + 1 FROM runs", ())
 
     def _kept(self, hashes: Mapping[EventId, int]) -> dict[EventId, Run]:
         """The runs that are kept under these keys, given with their hashes."""
@@ -124,9 +127,8 @@ class SqliteRunRepository(RunRepository):
         return conditions, bindings
 
     def _tally(self, runs: Iterable[Run]) -> None:
-        for field in _TALLIED:
-            names = Counter(map(attrgetter(field), runs))
-            self._connection.executemany(_TALLY, [(field, name, count) for name, count in names.items()])
+        names = Counter((field, name) for field in _TALLIED for name in map(attrgetter(field), runs))
+        self._connection.executemany(_TALLY, [(*named, count) for named, count in names.items()])
 
     def _names(self, field: str) -> tuple[str, ...]:
         return tuple(name for (name,) in self._rows("SELECT name FROM tallies WHERE field = ? ORDER BY name", (field,)))

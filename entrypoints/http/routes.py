@@ -22,6 +22,7 @@ from core.query import get_run, list_runs, read_metadata
 from entrypoints.application import Application
 from entrypoints.http.answers import answer_expectation, json_response
 from entrypoints.http.bodies import read_json_body
+from entrypoints.http.outcomes import Outcomes
 
 _T = TypeVar("_T")
 
@@ -37,6 +38,7 @@ class Routes:
     """
 
     application: Application
+    outcomes: Outcomes
     executor: Executor
     partial_status: int
     version: str
@@ -141,8 +143,7 @@ class Routes:
         return await read_json_body(request, self.application.limits.max_body_bytes)
 
     async def _write(self, command: Callable[[UnitOfWork], _T]) -> _T:
-        # Shielded: a client that hangs up does not take back what it submitted.
-        return await asyncio.shield(asyncio.wrap_future(self.application.write(command)))
+        return await self.outcomes.wait(self.application.write(command))
 
     async def _read(self, query: Callable[[RunReader], _T]) -> _T:
         return await self._run_in_thread(partial(self.application.read, query))

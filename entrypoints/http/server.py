@@ -15,6 +15,7 @@ from core.errors import RunsinkError
 from entrypoints.application import Application
 from entrypoints.http.answers import detail_response, error_response
 from entrypoints.http.bodies import UnacceptableBodyError
+from entrypoints.http.outcomes import Outcomes
 from entrypoints.http.routes import Routes
 from entrypoints.settings import Settings
 
@@ -79,8 +80,8 @@ async def start_server(application: Application, settings: Settings) -> RunningS
     """
     executor = ThreadPoolExecutor(max_workers=4, thread_name_prefix="runsink")
     in_flight = _InFlight()
-    routes = Routes(application, executor, settings.partial_status, version("runsink"))
-    app = web.Application(middlewares=[_follow(in_flight), _answer_errors])
+    routes = Routes(application, Outcomes(), executor, settings.partial_status, version("runsink"))
+    app = web.Application(middlewares=[_follow(in_flight)])
     app.add_routes(routes.table())
     runner = web.AppRunner(app, access_log=None, auto_decompress=False, handle_signals=False, shutdown_timeout=1)
     await runner.setup()
@@ -97,12 +98,12 @@ async def start_server(application: Application, settings: Settings) -> RunningS
 
 
 def _follow(in_flight: _InFlight) -> Middleware:
-    """A middleware that counts requests, and while draining lets each be the last of its connection."""
+    """The middleware: counts requests, answers errors, and while draining lets each be the last of its connection."""
 
     @web.middleware
     async def follow(request: web.Request, handler: _Handler) -> web.StreamResponse:
         with in_flight:
-            response = await handler(request)
+            response = await _answer(request, handler)
             if in_flight.draining:
                 response.force_close()
             return response
@@ -110,8 +111,7 @@ def _follow(in_flight: _InFlight) -> Middleware:
     return follow
 
 
-@web.middleware
-async def _answer_errors(request: web.Request, handler: _Handler) -> web.StreamResponse:
+async def _answer(request: web.Request, handler: _Handler) -> web.StreamResponse:
     """Every error leaves as JSON with a ``detail``."""
     try:
         return await handler(request)

@@ -19,8 +19,9 @@ from tests.contract.samples import at, everything, keep, read, sample_run
 EXAMPLES = settings(deadline=None, max_examples=40)
 
 
-def hurry(patch: pytest.MonkeyPatch, *turns: int) -> None:
+def hurry(patch: pytest.MonkeyPatch, *turns: int, stride: int = 1) -> None:
     """Empty the smaller tables after few arrivals already."""
+    patch.setattr(keys, "STRIDE", stride)
     moves = [(turn, *statements) for turn, (_, *statements) in zip(turns, keys._MOVES, strict=True)]  # noqa: SLF001
     patch.setattr(keys, "_MOVES", moves)
 
@@ -39,16 +40,17 @@ def store(path: Path) -> SqliteStore:
 @EXAMPLES
 @given(
     sizes=st.lists(st.integers(1, 40), min_size=1, max_size=12),
-    turns=st.tuples(st.integers(1, 40), st.integers(1, 200)),
+    turns=st.tuples(st.integers(4, 40), st.integers(4, 200)),
+    stride=st.integers(1, 4),
 )
-def test_every_id_is_found_wherever_the_merge_stands(sizes: list[int], turns: tuple[int, int]) -> None:
+def test_every_id_is_found_wherever_the_merge_stands(sizes: list[int], turns: tuple[int, int], stride: int) -> None:
     """After batches of any sizes each key and each name is found, and each key sent again is known."""
     connection = apsw.Connection(":memory:")
     migrate(connection)
     runs = SqliteRunRepository(connection)
     sent: list[Run] = []
     with pytest.MonkeyPatch.context() as patch:
-        hurry(patch, *turns)
+        hurry(patch, *turns, stride=stride)
         for size in sizes:
             batch = runs_of(range(len(sent), len(sent) + size))
             assert dict(runs.add(batch)) == {}

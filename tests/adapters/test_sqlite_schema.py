@@ -199,7 +199,7 @@ def test_a_batch_costs_a_constant_number_of_statements(writer: apsw.Connection) 
     """Adding many runs, or the same again, takes as many different statements as adding few."""
     said: list[set[str]] = []
     repository = SqliteRunRepository(writer)
-    for size in (10, 10, 500, 500):
+    for size in (64, 64, 512, 512):
         now: list[tuple[str, Any]] = []
         writer.exec_trace = _noting(now)
         repository.add([sample_run(f"{size}-{number}") for number in range(size)])
