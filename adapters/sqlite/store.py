@@ -1,7 +1,7 @@
 """The run store in one SQLite file."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock
@@ -58,7 +58,8 @@ class SqliteStore(Store):
         """Checkpoint the WAL, at a quiet moment or when it reaches its cap."""
         if self._wal_pages < (CHECKPOINT_PAGES if quiet else WAL_CAP_PAGES):
             return
-        with self._lock, translated_errors():
+        # Where another process is checkpointing already, there is nothing to do.
+        with self._lock, translated_errors(), suppress(apsw.BusyError):
             # A reader may keep the end of the WAL in use; the next checkpoint, or the one after, gets there.
             self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 

@@ -1,0 +1,80 @@
+"""Housekeeping of the SQLite store: when the WAL is checkpointed, and what may be in the way."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event, Thread
+
+import apsw
+import pytest
+
+from adapters.sqlite import SqliteStore
+from adapters.sqlite import store as store_module
+from tests.contract.samples import HANG_GUARD_SECONDS, all_keys, keep, sample_run
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[SqliteStore]:
+    """A store with one run whose pages are still in the WAL."""
+    store = SqliteStore(path)
+    keep(store, sample_run("first"))
+    yield store
+    store.close()
+
+
+def checkpointed(path: Path) -> bool:
+    """Whether the first run is in the database file itself."""
+    return b"first" in path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("moment", "pages", "done"),
+    [
+        ("quiet", (1, 10_000), True),
+        ("quiet", (9_999, 10_000), False),
+        ("busy", (1, 10_000), False),
+        ("busy", (1, 1), True),
+    ],
+)
+def test_the_wal_is_checkpointed_when_it_is_due(  # noqa: PLR0913 - three fixtures and three columns
+    store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, pages: tuple[int, int], *, done: bool
+) -> None:
+    """At a quiet moment from one size on, at any moment from the cap on, and not before."""
+    monkeypatch.setattr(store_module, "CHECKPOINT_PAGES", pages[0])
+    monkeypatch.setattr(store_module, "WAL_CAP_PAGES", pages[1])
+    assert not checkpointed(path)
+    store.maintain(quiet=moment == "quiet")
+    assert checkpointed(path) is done
+
+
+def test_a_checkpoint_of_another_process_is_not_in_the_way(
+    store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While another connection checkpoints, housekeeping leaves it to that one and raises nothing."""
+    monkeypatch.setattr(store_module, "CHECKPOINT_PAGES", 1)
+    waiting, go_on = Event(), Event()
+
+    def wait_for_readers(_calls: int) -> bool:
+        waiting.set()
+        return not go_on.wait(HANG_GUARD_SECONDS)
+
+    with store.reader() as runs:
+        assert runs.newest("launch-1") is not None
+        keep(store, sample_run("second"))
+        other = apsw.Connection(str(path))
+        # A connection that has read nothing yet does not know of the WAL.
+        other.pragma("schema_version")
+        other.set_busy_handler(wait_for_readers)
+        thread = Thread(target=_restart_wal, args=(other,))
+        thread.start()
+        assert waiting.wait(HANG_GUARD_SECONDS)
+        store.maintain(quiet=True)
+        go_on.set()
+        thread.join()
+    other.close()
+    assert all_keys(store) == {"first", "second"}
+
+
+def _restart_wal(connection: apsw.Connection) -> None:
+    """A checkpoint that waits for readers, and gives up when its busy handler says so."""
+    with pytest.raises(apsw.BusyError):
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
