@@ -1,9 +1,10 @@
-"""What tests of every kind share: runs to send, stores to fill."""
+"""What tests of every kind share: runs to send, and a look at the connections that the product opens."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
+import apsw
 import pytest
 
 
@@ -22,3 +23,12 @@ def make_run() -> Callable[..., dict[str, Any]]:
         }
 
     return make
+
+
+@pytest.fixture
+def connections() -> Iterator[list[apsw.Connection]]:
+    """Every connection that is opened during the test, in order; a store opens the writing one first."""
+    opened: list[apsw.Connection] = []
+    apsw.connection_hooks.append(opened.append)
+    yield opened
+    apsw.connection_hooks.remove(opened.append)

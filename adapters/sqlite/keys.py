@@ -6,7 +6,7 @@ in key order, a slice at a time: from ``keys_recent`` to ``keys_middle`` to ``ke
 it arrives, so few pages change. This is the rolling merge of O'Neil et al., "The Log-Structured Merge-Tree" (1996),
 in SQL and inside the transaction that adds the runs, so that it is as safe as they are.
 
-An entry holds 48 bits of a hash, which are fewer bytes than the id. Different ids can share a hash: whoever looks an
+An entry holds 47 bits of a hash, which are fewer bytes than the id. Different ids can share a hash: whoever looks an
 id up compares the text as well.
 """
 
@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import apsw
 
-HASH_BYTES: Final = 6  # the widest integer that SQLite stores in 6 bytes; the next size is 8
+HASH_BYTES: Final = 6  # SQLite stores integers of 6 bytes, sign included; the next size is 8
 HASH_SPAN: Final = 1 << (8 * HASH_BYTES - 1)
 
 TABLES: Final = ("keys_recent", "keys_middle", "keys_settled")

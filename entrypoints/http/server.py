@@ -25,7 +25,8 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 DRAIN_SECONDS = 30
-"""How long stopping waits for requests that have begun; a client that sends no more must not keep it for ever."""
+"""How long stopping waits for requests that have begun, and then for answers that are being written; a client that
+sends or reads no more must not keep it for ever."""
 
 
 class _InFlight:
@@ -83,7 +84,9 @@ async def start_server(application: Application, settings: Settings) -> RunningS
     routes = Routes(application, Outcomes(), executor, settings.partial_status, version("runsink"))
     app = web.Application(middlewares=[_follow(in_flight)])
     app.add_routes(routes.table())
-    runner = web.AppRunner(app, access_log=None, auto_decompress=False, handle_signals=False, shutdown_timeout=1)
+    runner = web.AppRunner(
+        app, access_log=None, auto_decompress=False, handle_signals=False, shutdown_timeout=DRAIN_SECONDS
+    )
     await runner.setup()
     site = web.TCPSite(runner, settings.host, settings.port)
     try:

@@ -1,6 +1,5 @@
 """What the API answers when the store cannot take what is sent: nothing of it is kept, and it recovers by itself."""
 
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,15 +13,6 @@ if TYPE_CHECKING:
     from conftest import MakeRun, Start
 
 ENDPOINTS = ["batch", "batch-transactional"]
-
-
-@pytest.fixture
-def connections() -> Iterator[list[apsw.Connection]]:
-    """Every connection that is opened during the test, in order; a server opens the writing one first."""
-    opened: list[apsw.Connection] = []
-    apsw.connection_hooks.append(opened.append)
-    yield opened
-    apsw.connection_hooks.remove(opened.append)
 
 
 def another_connection(directory: Path) -> apsw.Connection:
