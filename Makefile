@@ -4,13 +4,16 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.1
 	$$name -c '$(RECENT)' 2>/dev/null && echo $$name && break; done)
 VENV := .venv
 
-.PHONY: demo test clean
+.PHONY: demo test soak clean
 
 demo: $(VENV)/installed  ## Start a server, upload the example launch both ways, show what comes back.
 	$(VENV)/bin/python examples/demo.py
 
 test: $(VENV)/tox  ## Run the tox matrix against the built wheel.
 	$(VENV)/bin/tox run
+
+soak: $(VENV)/tox  ## Run the tests of faults at their full figures, which takes hours.
+	$(VENV)/bin/tox run -e soak
 
 $(VENV)/installed: pyproject.toml $(shell find core adapters entrypoints -name '*.py')
 	$(PYTHON) -m venv $(VENV)

@@ -1,11 +1,71 @@
-"""What tests of every kind share: runs to send, and a look at the connections that the product opens."""
+"""What tests of every kind share: runs to send, servers to send them to, and the figures of the fault tests."""
 
+import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import apsw
 import pytest
+
+from entrypoints.settings import Settings
+from tests.figures import Figures, Scale
+from tests.servers import (
+    DEADLINE_SECONDS,
+    RUNSINK,
+    Api,
+    Finish,
+    Serve,
+    Served,
+    Start,
+    own_environment,
+    restricted,
+    running_server,
+    serving_process,
+)
+
+_FIGURES: pytest.StashKey[list[str]] = pytest.StashKey()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the tests of faults run for hours."""
+    parser.addoption("--soak", action="store_true", help="run the tests of faults at their full figures, for hours")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have a place for the figures of this run."""
+    config.stash[_FIGURES] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Show the figures after the tests."""
+    if config.stash[_FIGURES]:
+        terminalreporter.section("figures")
+        for line in config.stash[_FIGURES]:
+            terminalreporter.line(line)
+
+
+@pytest.fixture
+def scale(pytestconfig: pytest.Config) -> Scale:
+    """How much a test does: ``scale(20, 1000)`` is 20, and 1000 with ``--soak``."""
+
+    def choose(small: int, full: int) -> int:
+        return full if pytestconfig.getoption("soak") else small
+
+    return choose
+
+
+@pytest.fixture
+def figures(request: pytest.FixtureRequest) -> Figures:
+    """Have figures shown after the tests: ``figures(cycles=20, lost=0)`` under the name of the test."""
+
+    def show(**values: object) -> None:
+        told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items())
+        request.config.stash[_FIGURES].append(f"{request.node.name}: {told}")
+
+    return show
 
 
 @pytest.fixture
@@ -32,3 +92,55 @@ def connections() -> Iterator[list[apsw.Connection]]:
     apsw.connection_hooks.append(opened.append)
     yield opened
     apsw.connection_hooks.remove(opened.append)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Start:
+    """Start a server in a thread, on a free port over ``runs.db``, with the given settings on top."""
+
+    def start_with(**settings: Any) -> AbstractContextManager[Api]:
+        return running_server(Settings(**{"port": 0, "db": tmp_path / "runs.db", **settings}))
+
+    return start_with
+
+
+@pytest.fixture
+def server(start: Start) -> Iterator[Api]:
+    """A server over a new database."""
+    with start() as api:
+        yield api
+
+
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """One server for all tests that only look at runs with keys of their own."""
+    with running_server(Settings(port=0, db=tmp_path_factory.mktemp("shared") / "runs.db")) as api:
+        yield api
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Serve:
+    """Start ``runsink serve`` in ``tmp_path`` with these options and, by keyword, environment variables."""
+
+    def serve_with(*options: str, **environment: str) -> AbstractContextManager[Served]:
+        return serving_process(options, tmp_path, environment)
+
+    return serve_with
+
+
+@pytest.fixture
+def finish(tmp_path: Path) -> Finish:
+    """Run ``runsink`` in ``tmp_path`` until it ends by itself, bound by the file modes even as root."""
+
+    def finish_with(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            restricted([RUNSINK, *arguments]),
+            cwd=tmp_path,
+            env=own_environment(environment),
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_SECONDS,
+            check=False,
+        )
+
+    return finish_with

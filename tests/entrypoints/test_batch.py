@@ -1,18 +1,17 @@
 """Both batch uploads over real HTTP: what is stored, what is answered, and how each run is judged."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from conftest import Api, MakeRun, Start
+from tests.servers import Api, MakeRun, Start
 
 both = pytest.mark.parametrize("endpoint", ["batch", "batch-transactional"])
 
 
 @both
 @pytest.mark.parametrize("size", [1, 3, 1000])
-def test_valid_batch_is_stored_whole(server: "Api", make_run: "MakeRun", endpoint: str, size: int) -> None:
+def test_valid_batch_is_stored_whole(server: Api, make_run: MakeRun, endpoint: str, size: int) -> None:
     """A batch of 1 to 1000 good runs answers 201 with every run in the order sent, and all are in the store."""
     sent = [make_run() for _ in range(size)]
     answer = server.upload(endpoint, sent)
@@ -23,14 +22,14 @@ def test_valid_batch_is_stored_whole(server: "Api", make_run: "MakeRun", endpoin
 
 
 @both
-def test_answer_has_the_documented_members(shared_server: "Api", make_run: "MakeRun", endpoint: str) -> None:
+def test_answer_has_the_documented_members(shared_server: Api, make_run: MakeRun, endpoint: str) -> None:
     """The answer holds exactly the members that the contract names."""
     answer = shared_server.upload(endpoint, [make_run()])
     assert answer.body.keys() == {"runs", "total", "created", "existing", "failed", "errors", "conflicts"}
 
 
 @both
-def test_too_many_runs_are_refused(server: "Api", make_run: "MakeRun", endpoint: str) -> None:
+def test_too_many_runs_are_refused(server: Api, make_run: MakeRun, endpoint: str) -> None:
     """A batch of 1001 runs answers 400 with both numbers, and nothing is stored."""
     answer = server.upload(endpoint, [make_run() for _ in range(1001)])
     assert answer.status == 400
@@ -39,7 +38,7 @@ def test_too_many_runs_are_refused(server: "Api", make_run: "MakeRun", endpoint:
 
 
 @both
-def test_empty_batch_is_refused(shared_server: "Api", endpoint: str) -> None:
+def test_empty_batch_is_refused(shared_server: Api, endpoint: str) -> None:
     """A batch of no runs answers 422 at body.runs and says that at least 1 is needed."""
     answer = shared_server.upload(endpoint, [])
     assert (answer.status, answer.locations) == (422, [["body", "runs"]])
@@ -47,7 +46,7 @@ def test_empty_batch_is_refused(shared_server: "Api", endpoint: str) -> None:
 
 
 @both
-def test_same_batch_again_is_existing(shared_server: "Api", make_run: "MakeRun", endpoint: str) -> None:
+def test_same_batch_again_is_existing(shared_server: Api, make_run: MakeRun, endpoint: str) -> None:
     """Sending a batch twice creates nothing the second time and returns the runs just as they were stored."""
     sent = [make_run(metrics_json={"b": 1, "a": 2}, unknown=[1]) for _ in range(3)]
     first, second = (shared_server.upload(endpoint, sent) for _ in range(2))
@@ -57,7 +56,7 @@ def test_same_batch_again_is_existing(shared_server: "Api", make_run: "MakeRun",
 
 
 @both
-def test_new_and_existing_runs_mix_in_order(shared_server: "Api", make_run: "MakeRun", endpoint: str) -> None:
+def test_new_and_existing_runs_mix_in_order(shared_server: Api, make_run: MakeRun, endpoint: str) -> None:
     """Of a batch with both, new and existing runs are counted apart and come back in the order sent."""
     old, *new = (make_run() for _ in range(3))
     shared_server.create(old)
@@ -67,7 +66,7 @@ def test_new_and_existing_runs_mix_in_order(shared_server: "Api", make_run: "Mak
 
 
 @both
-def test_duplicate_in_a_batch_is_existing(shared_server: "Api", make_run: "MakeRun", endpoint: str) -> None:
+def test_duplicate_in_a_batch_is_existing(shared_server: Api, make_run: MakeRun, endpoint: str) -> None:
     """The same run twice in one batch is created once and existing once, and stands twice in the answer."""
     run = make_run()
     answer = shared_server.upload(endpoint, [run, make_run(), run])
@@ -78,7 +77,7 @@ def test_duplicate_in_a_batch_is_existing(shared_server: "Api", make_run: "MakeR
 
 
 @both
-def test_first_of_differing_duplicates_wins(shared_server: "Api", make_run: "MakeRun", endpoint: str) -> None:
+def test_first_of_differing_duplicates_wins(shared_server: Api, make_run: MakeRun, endpoint: str) -> None:
     """Two runs under one key in one batch: the first is stored, the second is existing and a conflict."""
     first = make_run(agent_name="first")
     answer = shared_server.upload(endpoint, [first, {**first, "agent_name": "second", "run_id": "other"}])
@@ -111,7 +110,7 @@ def test_first_of_differing_duplicates_wins(shared_server: "Api", make_run: "Mak
     ],
 )
 def test_differing_fixed_field_is_a_conflict(
-    shared_server: "Api", make_run: "MakeRun", endpoint: str, field: str, value: Any
+    shared_server: Api, make_run: MakeRun, endpoint: str, field: str, value: Any
 ) -> None:
     """A stored key with another value in a field that never changes is existing, and a conflict naming the field."""
     stored = shared_server.create(make_run()).body
@@ -123,7 +122,7 @@ def test_differing_fixed_field_is_a_conflict(
 
 
 @both
-def test_resent_after_changes_is_no_conflict(shared_server: "Api", make_run: "MakeRun", endpoint: str) -> None:
+def test_resent_after_changes_is_no_conflict(shared_server: Api, make_run: MakeRun, endpoint: str) -> None:
     """A run that was patched and tied to a commit, sent again as at first, is existing without a conflict."""
     run = make_run(status="running", metrics_json={"n": 1}, duration_ms=1, commit_author="first")
     shared_server.create(run)
@@ -135,9 +134,7 @@ def test_resent_after_changes_is_no_conflict(shared_server: "Api", make_run: "Ma
 
 
 @both
-def test_equal_values_in_another_spelling_are_no_conflict(
-    shared_server: "Api", make_run: "MakeRun", endpoint: str
-) -> None:
+def test_equal_values_in_another_spelling_are_no_conflict(shared_server: Api, make_run: MakeRun, endpoint: str) -> None:
     """The same instant with another offset and the same object with its keys in another order are the same."""
     run = make_run(start_time="2026-01-31T12:00:00Z", extra={"a": 1, "b": {"c": 1, "d": 2}})
     other = run | {"start_time": "2026-01-31T14:00:00.000+02:00", "extra": {"b": {"d": 2, "c": 1}, "a": 1}}
@@ -146,7 +143,7 @@ def test_equal_values_in_another_spelling_are_no_conflict(
 
 
 @both
-def test_child_may_come_before_its_parent(shared_server: "Api", make_run: "MakeRun", endpoint: str) -> None:
+def test_child_may_come_before_its_parent(shared_server: Api, make_run: MakeRun, endpoint: str) -> None:
     """A parent and its children in one batch are stored in any order, and the children are found by the parent."""
     parent = make_run(run_id=f"parent-{endpoint}")
     children = [make_run(run_id=f"child-{number}", parent_run_id=parent["run_id"]) for number in range(2)]
@@ -157,7 +154,7 @@ def test_child_may_come_before_its_parent(shared_server: "Api", make_run: "MakeR
     )
 
 
-def test_lenient_stores_the_good_and_names_the_bad(shared_server: "Api", make_run: "MakeRun") -> None:
+def test_lenient_stores_the_good_and_names_the_bad(shared_server: Api, make_run: MakeRun) -> None:
     """A bad run among good ones answers 500; the good are stored and stand in order, the bad is named."""
     good, bad = [make_run(), make_run()], make_run(run_id="bad")
     del bad["agent_name"]
@@ -178,7 +175,7 @@ def test_lenient_stores_the_good_and_names_the_bad(shared_server: "Api", make_ru
     assert [shared_server.find(event_id=run["event_id"]).body["total"] for run in (*good, bad)] == [1, 1, 0]
 
 
-def test_lenient_counts_every_kind_at_once(shared_server: "Api", make_run: "MakeRun") -> None:
+def test_lenient_counts_every_kind_at_once(shared_server: Api, make_run: MakeRun) -> None:
     """One batch with new, existing, conflicting and bad runs: total is their sum and each index is that sent."""
     old = make_run()
     shared_server.create(old)
@@ -189,7 +186,7 @@ def test_lenient_counts_every_kind_at_once(shared_server: "Api", make_run: "Make
     assert [(conflict["index"], conflict["fields"]) for conflict in answer.body["conflicts"]] == [(3, ["product"])]
 
 
-def test_partial_status_is_an_option(start: "Start", make_run: "MakeRun") -> None:
+def test_partial_status_is_an_option(start: Start, make_run: MakeRun) -> None:
     """With partial-status 207 a lenient batch with a bad run answers 207 and the same body; all good stays 201."""
     with start(partial_status=207) as server:
         answer = server.lenient([make_run(), make_run(status="lost")])
@@ -201,7 +198,7 @@ def test_partial_status_is_an_option(start: "Start", make_run: "MakeRun") -> Non
 
 
 @pytest.mark.parametrize("size", [1, 3])
-def test_lenient_with_every_run_bad_is_422(shared_server: "Api", make_run: "MakeRun", size: int) -> None:
+def test_lenient_with_every_run_bad_is_422(shared_server: Api, make_run: MakeRun, size: int) -> None:
     """With no good run: 422 with the place of every fault, beside the counts and errors of the usual answer."""
     bad = [make_run() for _ in range(size)]
     for run in bad:
@@ -217,7 +214,7 @@ def test_lenient_with_every_run_bad_is_422(shared_server: "Api", make_run: "Make
 
 
 @pytest.mark.parametrize("good", [0, 2])
-def test_atomic_with_a_bad_run_stores_nothing(shared_server: "Api", make_run: "MakeRun", good: int) -> None:
+def test_atomic_with_a_bad_run_stores_nothing(shared_server: Api, make_run: MakeRun, good: int) -> None:
     """A bad run, alone or among good ones, rolls the batch back: 400, everything failed, nothing stored."""
     runs = [make_run() for _ in range(good + 1)]
     del runs[-1]["agent_name"]
@@ -230,7 +227,7 @@ def test_atomic_with_a_bad_run_stores_nothing(shared_server: "Api", make_run: "M
     assert [shared_server.find(event_id=run["event_id"]).body["total"] for run in runs] == [0] * (good + 1)
 
 
-def test_atomic_names_every_bad_run(server: "Api", make_run: "MakeRun") -> None:
+def test_atomic_names_every_bad_run(server: Api, make_run: MakeRun) -> None:
     """Every bad run of an atomic batch is named with its ids, not only the first; the good ones are not."""
     runs = [make_run(), make_run(duration_ms="12"), make_run(), make_run(status="lost"), {"event_id": "e", "run_id": 1}]
     answer = server.atomic(runs)
@@ -242,7 +239,7 @@ def test_atomic_names_every_bad_run(server: "Api", make_run: "MakeRun") -> None:
     assert server.find().body["total"] == 0
 
 
-def test_atomic_rollback_leaves_stored_runs_alone(shared_server: "Api", make_run: "MakeRun") -> None:
+def test_atomic_rollback_leaves_stored_runs_alone(shared_server: Api, make_run: MakeRun) -> None:
     """A rolled back batch that also holds an existing run changes nothing about that run."""
     old = make_run()
     stored = shared_server.create(old).body
@@ -252,7 +249,7 @@ def test_atomic_rollback_leaves_stored_runs_alone(shared_server: "Api", make_run
 
 
 @both
-def test_every_fault_of_a_run_is_named(shared_server: "Api", make_run: "MakeRun", endpoint: str) -> None:
+def test_every_fault_of_a_run_is_named(shared_server: Api, make_run: MakeRun, endpoint: str) -> None:
     """A run with several bad fields has one error for each of them, all under its index, and none is retryable."""
     bad = make_run(status="lost", duration_ms=1.5, website=3, metrics_json=[])
     del bad["job_type"]
@@ -266,7 +263,7 @@ def test_every_fault_of_a_run_is_named(shared_server: "Api", make_run: "MakeRun"
 @both
 @pytest.mark.parametrize("item", [1, "run", None, [], True, 1.5])
 def test_item_that_is_no_object_is_one_bad_run(
-    shared_server: "Api", make_run: "MakeRun", endpoint: str, item: object
+    shared_server: Api, make_run: MakeRun, endpoint: str, item: object
 ) -> None:
     """A batch member that is no object fails by itself: without ids and without a field."""
     answer = shared_server.upload(endpoint, [make_run(), item])

@@ -2,12 +2,10 @@
 
 import gzip
 import json
-from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
-    from conftest import Api, MakeRun
+from tests.servers import Api, MakeRun
 
 BATCH = "/api/v1/runs/batch"
 ATOMIC = "/api/v1/runs/batch-transactional"
@@ -36,14 +34,14 @@ every_upload = pytest.mark.parametrize("path", [BATCH, ATOMIC, "/api/v1/runs"])
         pytest.param(b"[" * 100_000, id="deep"),
     ],
 )
-def test_body_that_is_not_json_is_400(shared_server: "Api", path: str, body: bytes) -> None:
+def test_body_that_is_not_json_is_400(shared_server: Api, path: str, body: bytes) -> None:
     """A body that is not JSON in UTF-8 answers 400 with a detail that is a text."""
     answer = shared_server.send("POST", path, body)
     assert answer.status == 400
     assert isinstance(answer.body["detail"], str)
 
 
-def test_bad_json_inside_one_run_refuses_the_whole_body(server: "Api", make_run: "MakeRun") -> None:
+def test_bad_json_inside_one_run_refuses_the_whole_body(server: Api, make_run: MakeRun) -> None:
     """What is no JSON document has no good runs: a broken text in the second run stores nothing of the first."""
     body = json.dumps({"runs": [make_run(), make_run(run_id="X")]}).encode().replace(b'"X"', b'"\xff"')
     assert server.send("POST", BATCH, body).status == 400
@@ -67,7 +65,7 @@ def test_bad_json_inside_one_run_refuses_the_whole_body(server: "Api", make_run:
         (b'{"runs": []}', ["body", "runs"]),
     ],
 )
-def test_json_that_is_no_batch_is_422(shared_server: "Api", path: str, body: bytes, location: list[str]) -> None:
+def test_json_that_is_no_batch_is_422(shared_server: Api, path: str, body: bytes, location: list[str]) -> None:
     """JSON of another shape than a batch answers 422 with the place, a message and a type."""
     answer = shared_server.send("POST", path, body)
     assert (answer.status, answer.locations) == (422, [location])
@@ -75,7 +73,7 @@ def test_json_that_is_no_batch_is_422(shared_server: "Api", path: str, body: byt
 
 
 @both
-def test_other_members_beside_runs_are_let_pass(shared_server: "Api", make_run: "MakeRun", path: str) -> None:
+def test_other_members_beside_runs_are_let_pass(shared_server: Api, make_run: MakeRun, path: str) -> None:
     """A newer client may send more about a batch than its runs."""
     answer = shared_server.send("POST", path, {"client": {"v": 2}, "runs": [make_run()], "note": None})
     assert (answer.status, answer.counts) == (201, (1, 1, 0, 0))
@@ -83,7 +81,7 @@ def test_other_members_beside_runs_are_let_pass(shared_server: "Api", make_run: 
 
 @every_upload
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "json", ""])
-def test_other_content_type_is_415(shared_server: "Api", make_run: "MakeRun", path: str, kind: str) -> None:
+def test_other_content_type_is_415(shared_server: Api, make_run: MakeRun, path: str, kind: str) -> None:
     """A body of another declared type than JSON answers 415, even when it would be JSON."""
     run = make_run()
     answer = shared_server.send("POST", path, run if path.endswith("runs") else {"runs": [run]}, Content_Type=kind)
@@ -93,12 +91,12 @@ def test_other_content_type_is_415(shared_server: "Api", make_run: "MakeRun", pa
 
 
 @pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "Application/JSON", "application/vnd.runs+json"])
-def test_json_under_its_other_names_is_taken(shared_server: "Api", make_run: "MakeRun", kind: str) -> None:
+def test_json_under_its_other_names_is_taken(shared_server: Api, make_run: MakeRun, kind: str) -> None:
     """Parameters, letter case and a +json suffix do not matter."""
     assert shared_server.lenient([make_run()], Content_Type=kind).status == 201
 
 
-def test_body_without_a_type_is_taken_for_json(shared_server: "Api", make_run: "MakeRun") -> None:
+def test_body_without_a_type_is_taken_for_json(shared_server: Api, make_run: MakeRun) -> None:
     """A client that declares no Content-Type is served."""
     body = json.dumps({"runs": [make_run()]}).encode()
     assert shared_server.request("POST", BATCH, body).status == 201
@@ -106,33 +104,33 @@ def test_body_without_a_type_is_taken_for_json(shared_server: "Api", make_run: "
 
 @every_upload
 @pytest.mark.parametrize("encoding", ["br", "x-unknown", "gzip, br"])
-def test_unknown_encoding_is_415(shared_server: "Api", path: str, encoding: str) -> None:
+def test_unknown_encoding_is_415(shared_server: Api, path: str, encoding: str) -> None:
     """A body in an encoding that is not known answers 415 and names the encoding."""
     answer = shared_server.send("POST", path, b"x", Content_Encoding=encoding)
     assert answer.status == 415
     assert "Content-Encoding" in answer.body["detail"]
 
 
-def test_gzip_is_not_taken_yet(shared_server: "Api", make_run: "MakeRun") -> None:
+def test_gzip_is_not_taken_yet(shared_server: Api, make_run: MakeRun) -> None:
     """A gzip body answers 415: it is neither decompressed nor taken for broken JSON."""
     body = gzip.compress(json.dumps({"runs": [make_run()]}).encode())
     assert shared_server.send("POST", BATCH, body, Content_Encoding="gzip").status == 415
 
 
-def test_identity_encoding_is_no_encoding(shared_server: "Api", make_run: "MakeRun") -> None:
+def test_identity_encoding_is_no_encoding(shared_server: Api, make_run: MakeRun) -> None:
     """``Content-Encoding: identity`` changes nothing."""
     assert shared_server.lenient([make_run()], Content_Encoding="identity").status == 201
 
 
 @every_upload
-def test_body_over_the_limit_is_413(shared_server: "Api", path: str) -> None:
+def test_body_over_the_limit_is_413(shared_server: Api, path: str) -> None:
     """A body one byte over the limit answers 413 with the limit."""
     answer = shared_server.send("POST", path, b" " * (MAX_BODY_BYTES + 1))
     assert answer.status == 413
     assert str(MAX_BODY_BYTES) in answer.body["detail"]
 
 
-def test_body_over_the_limit_without_a_length_is_413(shared_server: "Api") -> None:
+def test_body_over_the_limit_without_a_length_is_413(shared_server: Api) -> None:
     """A chunked body that grows over the limit answers 413 although it never said how long it would be."""
     chunks = (b" " * 65536 for _ in range(MAX_BODY_BYTES // 65536 + 1))
     answer = shared_server.request("POST", BATCH, chunks, {"Content-Type": "application/json"})
@@ -140,7 +138,7 @@ def test_body_over_the_limit_without_a_length_is_413(shared_server: "Api") -> No
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_body_at_the_limit_is_taken(shared_server: "Api", make_run: "MakeRun", *, chunked: bool) -> None:
+def test_body_at_the_limit_is_taken(shared_server: Api, make_run: MakeRun, *, chunked: bool) -> None:
     """A body of exactly the limit is stored, sent whole or in chunks."""
     body = json.dumps({"runs": [make_run()]}).encode().ljust(MAX_BODY_BYTES)
     pieces = (body[at : at + 65536] for at in range(0, len(body), 65536))
@@ -161,7 +159,7 @@ def test_body_at_the_limit_is_taken(shared_server: "Api", make_run: "MakeRun", *
         "wait=10, return=minimal, return=representation",
     ],
 )
-def test_minimal_preference_leaves_runs_out(shared_server: "Api", make_run: "MakeRun", path: str, prefer: str) -> None:
+def test_minimal_preference_leaves_runs_out(shared_server: Api, make_run: MakeRun, path: str, prefer: str) -> None:
     """Every RFC 7240 spelling of return=minimal empties ``runs``, keeps the counts and is confirmed."""
     run = make_run()
     answer = shared_server.send("POST", path, {"runs": [run, run]}, Prefer=prefer)
@@ -174,14 +172,14 @@ def test_minimal_preference_leaves_runs_out(shared_server: "Api", make_run: "Mak
 @pytest.mark.parametrize(
     "prefer", ["return=representation", "respond-async", "return", "return=representation, return=minimal"]
 )
-def test_other_preferences_change_nothing(shared_server: "Api", make_run: "MakeRun", path: str, prefer: str) -> None:
+def test_other_preferences_change_nothing(shared_server: Api, make_run: MakeRun, path: str, prefer: str) -> None:
     """Any other preference answers with the runs and confirms nothing."""
     answer = shared_server.send("POST", path, {"runs": [make_run()]}, Prefer=prefer)
     assert len(answer.body["runs"]) == 1
     assert "Preference-Applied" not in answer.headers
 
 
-def test_minimal_answer_still_names_errors_and_conflicts(shared_server: "Api", make_run: "MakeRun") -> None:
+def test_minimal_answer_still_names_errors_and_conflicts(shared_server: Api, make_run: MakeRun) -> None:
     """With return=minimal a partial failure keeps its status, errors and conflicts."""
     run = make_run()
     answer = shared_server.lenient([run, {**run, "run_id": "other"}, make_run(status="lost")], Prefer="return=minimal")

@@ -11,20 +11,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-if TYPE_CHECKING:
-    from conftest import Answer, Api, Finish, MakeRun, Serve, Served
-
+from tests.servers import Answer, Api, Finish, MakeRun, Serve, Served
 
 HANG_SECONDS = 8
 """Only ends a test that hangs; less than the 10 seconds that the server waits for a lock."""
 
 
-def partial_status(server: "Api", make_run: "MakeRun") -> int:
+def partial_status(server: Api, make_run: MakeRun) -> int:
     """What the server answers to a batch of which one run fails."""
     return server.lenient([make_run(), make_run(status="lost")]).status
 
@@ -35,13 +33,13 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def connect(server: "Api") -> socket.socket:
+def connect(server: Api) -> socket.socket:
     """A connection without a client's manners."""
     address = urlsplit(server.url)
     return socket.create_connection((address.hostname, address.port), HANG_SECONDS)
 
 
-def stop_and_wait_until_it_drains(served: "Served") -> None:
+def stop_and_wait_until_it_drains(served: Served) -> None:
     """Send SIGTERM and return once the server lets a request be the last of its connection.
 
     The connection is there before the signal: one that is taken just while the listener closes makes CPython 3.13.0
@@ -62,7 +60,7 @@ def probe_is_last(probe: http.client.HTTPConnection) -> bool:
     return response.will_close
 
 
-def test_serve_says_where_it_listens(serve: "Serve", tmp_path: Path) -> None:
+def test_serve_says_where_it_listens(serve: Serve, tmp_path: Path) -> None:
     """The first line tells the URL, which answers, and the database, which is there."""
     with serve("--port", "0", "--db", str(tmp_path / "x.db")) as served:
         pattern = r"runsink listens on http://127\.0\.0\.1:[1-9][0-9]*, database " + re.escape(str(tmp_path / "x.db"))
@@ -71,7 +69,7 @@ def test_serve_says_where_it_listens(serve: "Serve", tmp_path: Path) -> None:
         assert (tmp_path / "x.db").is_file()
 
 
-def test_database_is_in_the_working_directory_by_default(serve: "Serve", tmp_path: Path) -> None:
+def test_database_is_in_the_working_directory_by_default(serve: Serve, tmp_path: Path) -> None:
     """Without a database option the runs go to runsink.db where the server was started."""
     with serve("--port", "0") as served:
         assert served.first_line
@@ -79,7 +77,7 @@ def test_database_is_in_the_working_directory_by_default(serve: "Serve", tmp_pat
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_acknowledged_run_survives(serve: "Serve", make_run: "MakeRun", number: signal.Signals) -> None:
+def test_acknowledged_run_survives(serve: Serve, make_run: MakeRun, number: signal.Signals) -> None:
     """A run that was answered for is there after a restart; asked to end, the server does so with 0 and in silence."""
     with serve("--port", "0") as served:
         stored = served.api.create(make_run(metrics_json={"n": 2**70})).body
@@ -89,14 +87,14 @@ def test_acknowledged_run_survives(serve: "Serve", make_run: "MakeRun", number: 
         assert served.api.lenient([stored]).counts == (1, 0, 1, 0)
 
 
-def test_nothing_is_left_beside_the_database(serve: "Serve", make_run: "MakeRun", tmp_path: Path) -> None:
+def test_nothing_is_left_beside_the_database(serve: Serve, make_run: MakeRun, tmp_path: Path) -> None:
     """After SIGTERM the one file holds everything: no write-ahead log stays behind."""
     with serve("--port", "0") as served:
         assert served.api.create(make_run()).status == 201
     assert [path.name for path in tmp_path.iterdir()] == ["runsink.db"]
 
 
-def test_accepted_request_is_answered_after_sigterm(serve: "Serve", make_run: "MakeRun", tmp_path: Path) -> None:
+def test_accepted_request_is_answered_after_sigterm(serve: Serve, make_run: MakeRun, tmp_path: Path) -> None:
     """A run that waits to be written when SIGTERM comes is stored and answered before the process ends with 0."""
     body = json.dumps(make_run()).encode()
     with serve("--port", "0") as served, connect(served.api) as connection, connection.makefile("rb") as answer:
@@ -116,7 +114,7 @@ def test_accepted_request_is_answered_after_sigterm(serve: "Serve", make_run: "M
         assert served.api.find().body["total"] == 1
 
 
-def test_half_sent_request_is_answered_after_sigterm(serve: "Serve", make_run: "MakeRun") -> None:
+def test_half_sent_request_is_answered_after_sigterm(serve: Serve, make_run: MakeRun) -> None:
     """A request whose body is still on its way when SIGTERM comes is read to its end, stored and answered."""
     body = json.dumps(make_run()).encode()
     head = b"POST /api/v1/runs HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(body)
@@ -130,14 +128,14 @@ def test_half_sent_request_is_answered_after_sigterm(serve: "Serve", make_run: "
         assert (served.process.returncode, complaints) == (0, "")
 
 
-def test_idle_connection_does_not_delay_the_end(serve: "Serve", make_run: "MakeRun") -> None:
+def test_idle_connection_does_not_delay_the_end(serve: Serve, make_run: MakeRun) -> None:
     """A client that keeps its connection open without asking for anything does not keep the server from ending."""
     with serve("--port", "0") as served, connect(served.api):
         assert served.api.create(make_run()).status == 201
         assert served.end() == (0, "")
 
 
-def test_options_by_environment(serve: "Serve", make_run: "MakeRun", tmp_path: Path) -> None:
+def test_options_by_environment(serve: Serve, make_run: MakeRun, tmp_path: Path) -> None:
     """Port, database and partial status may be set by variables."""
     port = free_port()
     with serve(RUNSINK_PORT=str(port), RUNSINK_DB="env.db", RUNSINK_PARTIAL_STATUS="207") as served:
@@ -148,7 +146,7 @@ def test_options_by_environment(serve: "Serve", make_run: "MakeRun", tmp_path: P
 
 @pytest.mark.parametrize("name", ["runsink.toml", "elsewhere.toml"])
 @pytest.mark.parametrize("key", ["partial_status", "partial-status"])
-def test_options_by_file(serve: "Serve", make_run: "MakeRun", tmp_path: Path, name: str, key: str) -> None:
+def test_options_by_file(serve: Serve, make_run: MakeRun, tmp_path: Path, name: str, key: str) -> None:
     """runsink.toml in the working directory, or the file that RUNSINK_CONFIG names, may set the options."""
     (tmp_path / name).write_text(f'[runsink]\nport = 0\ndb = "file.db"\n{key} = 207\n')
     environment = {} if name == "runsink.toml" else {"RUNSINK_CONFIG": name}
@@ -157,7 +155,7 @@ def test_options_by_file(serve: "Serve", make_run: "MakeRun", tmp_path: Path, na
         assert (tmp_path / "file.db").is_file()
 
 
-def test_nearer_options_win(serve: "Serve", make_run: "MakeRun", tmp_path: Path) -> None:
+def test_nearer_options_win(serve: Serve, make_run: MakeRun, tmp_path: Path) -> None:
     """The command line wins over the variables, and those win over the file."""
     (tmp_path / "runsink.toml").write_text('[runsink]\nport = 1\ndb = "file.db"\npartial_status = 500\n')
     options = ("--port", "0", "--host", "localhost", "--partial-status", "207")
@@ -167,7 +165,7 @@ def test_nearer_options_win(serve: "Serve", make_run: "MakeRun", tmp_path: Path)
         assert not (tmp_path / "file.db").exists()
 
 
-def test_two_servers_start_at_once_on_a_new_file(serve: "Serve", make_run: "MakeRun") -> None:
+def test_two_servers_start_at_once_on_a_new_file(serve: Serve, make_run: MakeRun) -> None:
     """Two servers started at the same instant on a file that is not there yet both come up and share it."""
     for attempt in range(5):
         options = ("--port", "0", "--db", f"{attempt}.db")
@@ -178,7 +176,7 @@ def test_two_servers_start_at_once_on_a_new_file(serve: "Serve", make_run: "Make
             assert other.api.stored(run["event_id"]) == run
 
 
-def test_two_servers_share_one_file_under_load(serve: "Serve", make_run: "MakeRun") -> None:
+def test_two_servers_share_one_file_under_load(serve: Serve, make_run: MakeRun) -> None:
     """Of overlapping uploads to two servers at once none fails, each key is created once, and both see all runs."""
     runs = [make_run(event_id=f"e{number}", run_id=f"r{number % 7}") for number in range(240)]
     batches = [(runs + runs)[start : start + 60] for start in range(0, 240, 12)]
@@ -196,7 +194,7 @@ def test_two_servers_share_one_file_under_load(serve: "Serve", make_run: "MakeRu
         assert one.api.find().body["total"] == other.api.find(agent_name="translator").body["total"] == 240
 
 
-def test_help_and_version_touch_no_file(finish: "Finish", tmp_path: Path) -> None:
+def test_help_and_version_touch_no_file(finish: Finish, tmp_path: Path) -> None:
     """``--version`` and ``--help`` answer with 0 and create nothing."""
     assert "--partial-status" in finish("serve", "--help").stdout
     assert finish("--version").returncode == 0

@@ -2,19 +2,15 @@
 
 import socket
 import sqlite3
+import subprocess
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from adapters.sqlite import SqliteStore
-
-if TYPE_CHECKING:
-    import subprocess
-
-    from conftest import Finish
+from tests.servers import Finish
 
 
 def fill_foreign(path: Path) -> None:
@@ -107,7 +103,7 @@ def assert_one_line(ended: "subprocess.CompletedProcess[str]", *words: str) -> N
     ],
 )
 def test_file_that_cannot_serve_is_left_alone(
-    finish: "Finish", tmp_path: Path, fill: Callable[[Path], None], reason: str
+    finish: Finish, tmp_path: Path, fill: Callable[[Path], None], reason: str
 ) -> None:
     """A file that cannot keep runs is named with the reason, and no byte in the directory changes."""
     fill(tmp_path / "given.db")
@@ -116,20 +112,20 @@ def test_file_that_cannot_serve_is_left_alone(
     assert contents(tmp_path) == before
 
 
-def test_missing_directory(finish: "Finish", tmp_path: Path) -> None:
+def test_missing_directory(finish: Finish, tmp_path: Path) -> None:
     """A directory that does not exist is named, and not made."""
     assert_one_line(finish("serve", "--port", "0", "--db", "none/runs.db"), "none", "does not exist")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_directory_in_place_of_a_file(finish: "Finish", tmp_path: Path) -> None:
+def test_directory_in_place_of_a_file(finish: Finish, tmp_path: Path) -> None:
     """A directory is no database."""
     (tmp_path / "folder").mkdir()
     assert_one_line(finish("serve", "--port", "0", "--db", "folder"), "folder", "directory")
 
 
 @pytest.mark.parametrize("existing", [False, True])
-def test_directory_without_the_right_to_write(finish: "Finish", tmp_path: Path, *, existing: bool) -> None:
+def test_directory_without_the_right_to_write(finish: Finish, tmp_path: Path, *, existing: bool) -> None:
     """In a directory that may not be written no database can be kept, be it there or not."""
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -142,14 +138,14 @@ def test_directory_without_the_right_to_write(finish: "Finish", tmp_path: Path, 
     folder.chmod(0o755)
 
 
-def test_port_in_use(finish: "Finish") -> None:
+def test_port_in_use(finish: Finish) -> None:
     """A port that somebody listens on is named with the address."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         port = str(listener.getsockname()[1])
         assert_one_line(finish("serve", "--port", port), "cannot listen", "127.0.0.1", port)
 
 
-def test_address_that_is_not_ours(finish: "Finish") -> None:
+def test_address_that_is_not_ours(finish: Finish) -> None:
     """An address that this machine does not have is named."""
     assert_one_line(finish("serve", "--port", "0", "--host", "192.0.2.1"), "cannot listen", "192.0.2.1")
 
@@ -158,7 +154,7 @@ def test_address_that_is_not_ours(finish: "Finish") -> None:
     ("name", "value"), [("port", "x"), ("port", "-1"), ("port", "65536"), ("partial_status", "201")]
 )
 @pytest.mark.parametrize("way", ["option", "variable", "file"])
-def test_invalid_setting(finish: "Finish", tmp_path: Path, name: str, value: str, way: str) -> None:
+def test_invalid_setting(finish: Finish, tmp_path: Path, name: str, value: str, way: str) -> None:
     """A value that a setting cannot have ends the start with its name, without a traceback, by each way to set it."""
     arguments, environment = ["serve"], {}
     if way == "option":
@@ -176,7 +172,7 @@ def test_invalid_setting(finish: "Finish", tmp_path: Path, name: str, value: str
 
 
 @pytest.mark.parametrize("text", ["[runsink", "[runsink]\nprot = 1\n", "[runsink]\nport = []\n", "runsink = 1\n"])
-def test_invalid_file(finish: "Finish", tmp_path: Path, text: str) -> None:
+def test_invalid_file(finish: Finish, tmp_path: Path, text: str) -> None:
     """A settings file that is no TOML or sets what is not there ends the start with its name, without a traceback."""
     (tmp_path / "runsink.toml").write_text(text)
     ended = finish("serve")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import pytest
@@ -27,9 +27,7 @@ from core.errors import (
 from core.listing import PageRequest, RunFilter
 from core.run import JsonText, Run, Status
 from entrypoints.embedded import RunStore, open_store
-
-if TYPE_CHECKING:
-    from conftest import Api, MakeRun
+from tests.servers import Api, MakeRun
 
 SERVER_TIMES = {"created_at", "updated_at"}
 BAD_FIELDS: list[dict[str, Any]] = [
@@ -79,7 +77,7 @@ def assert_same(result: BatchResult, body: dict[str, Any]) -> None:
     ]
 
 
-def test_good_batches_have_the_same_results(store: RunStore, shared_server: "Api", make_run: "MakeRun") -> None:
+def test_good_batches_have_the_same_results(store: RunStore, shared_server: Api, make_run: MakeRun) -> None:
     """New, existing, repeated and conflicting runs come out the same by both doors, in both modes."""
     first = make_run(metrics_json={"b": 2**70, "a": [None]}, newer={"z": 1, "y": "\0"}, status="failed")
     batch = [first, make_run(end_time="2026-01-31T14:00:00+02:00"), first, {**first, "product": "other"}]
@@ -91,7 +89,7 @@ def test_good_batches_have_the_same_results(store: RunStore, shared_server: "Api
 
 @pytest.mark.parametrize("bad", BAD_FIELDS)
 def test_partial_failure_has_the_same_errors(
-    store: RunStore, shared_server: "Api", make_run: "MakeRun", bad: dict[str, Any]
+    store: RunStore, shared_server: Api, make_run: MakeRun, bad: dict[str, Any]
 ) -> None:
     """A bad run among good ones is refused for the same reasons, in the same words, by both doors."""
     batch = [make_run(), make_run() | bad]
@@ -100,7 +98,7 @@ def test_partial_failure_has_the_same_errors(
 
 @pytest.mark.parametrize("bad", BAD_FIELDS)
 def test_refused_batch_has_the_same_error(
-    store: RunStore, shared_server: "Api", make_run: "MakeRun", bad: dict[str, Any]
+    store: RunStore, shared_server: Api, make_run: MakeRun, bad: dict[str, Any]
 ) -> None:
     """What HTTP answers with 400 and 422 is raised with the same counts, errors and message; nothing is stored."""
     batch = [make_run(), make_run() | bad]
@@ -117,7 +115,7 @@ def test_refused_batch_has_the_same_error(
 
 @pytest.mark.parametrize("item", [5, "run", None, [], True])
 def test_item_that_is_no_mapping_is_one_bad_run(
-    store: RunStore, shared_server: "Api", make_run: "MakeRun", item: Any
+    store: RunStore, shared_server: Api, make_run: MakeRun, item: Any
 ) -> None:
     """A batch member as ``json.loads`` may give it, but no object, fails by itself as over HTTP."""
     batch = [make_run(), item]
@@ -126,7 +124,7 @@ def test_item_that_is_no_mapping_is_one_bad_run(
 
 @pytest.mark.parametrize("bad", BAD_FIELDS)
 def test_single_run_has_the_same_error(
-    store: RunStore, shared_server: "Api", make_run: "MakeRun", bad: dict[str, Any]
+    store: RunStore, shared_server: Api, make_run: MakeRun, bad: dict[str, Any]
 ) -> None:
     """A single bad run is refused with the messages of the 422."""
     run = make_run() | bad
@@ -137,9 +135,7 @@ def test_single_run_has_the_same_error(
 
 
 @pytest.mark.parametrize("mode", ["ingest_lenient", "ingest_atomic"])
-def test_batch_sizes_have_the_same_limits(
-    store: RunStore, shared_server: "Api", make_run: "MakeRun", mode: str
-) -> None:
+def test_batch_sizes_have_the_same_limits(store: RunStore, shared_server: Api, make_run: MakeRun, mode: str) -> None:
     """No run and more than 1000 are refused in the words of HTTP; 1000 are taken."""
     ingest: Callable[[list[Any]], BatchResult] = getattr(store, mode)
     with pytest.raises(NotABatchError) as empty:
@@ -154,7 +150,7 @@ def test_batch_sizes_have_the_same_limits(
 
 @pytest.mark.parametrize("changes", [{"run_id": "x"}, {"status": None}, {"duration_ms": "1", "unknown": 1}])
 def test_update_has_the_same_errors(
-    store: RunStore, shared_server: "Api", make_run: "MakeRun", changes: dict[str, Any]
+    store: RunStore, shared_server: Api, make_run: MakeRun, changes: dict[str, Any]
 ) -> None:
     """A bad update is refused with the messages of the 422."""
     run = make_run()
@@ -167,14 +163,14 @@ def test_update_has_the_same_errors(
 
 
 @pytest.mark.parametrize("commit", [{}, {"commit_hash": "x", "commit_source": "ci"}, {"commit_hash": "a" * 7, "x": 1}])
-def test_commit_has_the_same_errors(store: RunStore, shared_server: "Api", commit: dict[str, Any]) -> None:
+def test_commit_has_the_same_errors(store: RunStore, shared_server: Api, commit: dict[str, Any]) -> None:
     """A bad commit is refused with the message of the 400."""
     with pytest.raises(InvalidCommitError) as refused:
         store.associate_commit("any", commit)
     assert str(refused.value) == shared_server.commit("any", commit).body["detail"]
 
 
-def test_unknown_runs_have_the_same_error(store: RunStore, shared_server: "Api") -> None:
+def test_unknown_runs_have_the_same_error(store: RunStore, shared_server: Api) -> None:
     """A run that is not there is missed in the words of the 404, whatever was to be done with it."""
     commit = {"commit_hash": "abcdef0", "commit_source": "ci"}
     attempts: list[Callable[[], Run]] = [
@@ -188,7 +184,7 @@ def test_unknown_runs_have_the_same_error(store: RunStore, shared_server: "Api")
         assert str(missed.value) == shared_server.get("nobody").body["detail"]
 
 
-def test_changes_have_the_same_results(store: RunStore, shared_server: "Api", make_run: "MakeRun") -> None:
+def test_changes_have_the_same_results(store: RunStore, shared_server: Api, make_run: MakeRun) -> None:
     """Creating, updating and tying to a commit leave the same run by both doors."""
     run = make_run(metrics_json={"a": 1}, newer=[None])
     changes = {"status": "failed", "metrics_json": None, "context_json": {"b": 1, "a": "\0"}}
@@ -212,7 +208,7 @@ def test_changes_have_the_same_results(store: RunStore, shared_server: "Api", ma
     assert store.get(run["run_id"]) == inside[-1]
 
 
-def test_stored_runs_can_be_sent_again(store: RunStore, tmp_path: Path, make_run: "MakeRun") -> None:
+def test_stored_runs_can_be_sent_again(store: RunStore, tmp_path: Path, make_run: MakeRun) -> None:
     """Runs as read are existing without a conflict in their own store, and created alike in another."""
     store.ingest_atomic([make_run(newer={"b": [1], "a": None}, metrics_json={"n": 2**70}), make_run()])
     read = store.page().runs
@@ -235,7 +231,7 @@ def test_stored_runs_can_be_sent_again(store: RunStore, tmp_path: Path, make_run
     ],
 )
 def test_values_that_json_does_not_have_are_refused(
-    store: RunStore, make_run: "MakeRun", field: str, value: object, named: str
+    store: RunStore, make_run: MakeRun, field: str, value: object, named: str
 ) -> None:
     """A Python value that JSON does not have is refused and named, never turned into something else."""
     with pytest.raises(RunRefusedError, match=named) as refused:
@@ -243,7 +239,7 @@ def test_values_that_json_does_not_have_are_refused(
     assert [fault.field for fault in refused.value.refused.faults] == [field]
 
 
-def test_pages_and_metadata(store: RunStore, make_run: "MakeRun") -> None:
+def test_pages_and_metadata(store: RunStore, make_run: MakeRun) -> None:
     """The list is filtered and paged and the names are sorted as over HTTP."""
     store.ingest_atomic([make_run(status=status, agent_name=status) for status in ("success", "failure", "running")])
     first = store.page(request=PageRequest(limit=2))
@@ -254,7 +250,7 @@ def test_pages_and_metadata(store: RunStore, make_run: "MakeRun") -> None:
     assert store.metadata().agent_names == ("failure", "running", "success")
 
 
-def test_file_may_be_open_in_a_server_too(server: "Api", tmp_path: Path, make_run: "MakeRun") -> None:
+def test_file_may_be_open_in_a_server_too(server: Api, tmp_path: Path, make_run: MakeRun) -> None:
     """Runs written by either door are at once seen by the other."""
     with open_store(tmp_path / "runs.db") as store:
         inside, outside = store.create(make_run(run_id="inside")), server.create(make_run(run_id="outside")).body
@@ -262,7 +258,7 @@ def test_file_may_be_open_in_a_server_too(server: "Api", tmp_path: Path, make_ru
         assert store.get("outside").event_id == outside["event_id"]
 
 
-def test_threads_may_share_a_store(store: RunStore, make_run: "MakeRun") -> None:
+def test_threads_may_share_a_store(store: RunStore, make_run: MakeRun) -> None:
     """Overlapping batches from several threads create each run once."""
     runs = [make_run() for _ in range(60)]
     batches = [(runs + runs)[start : start + 30] for start in range(60)]
@@ -271,7 +267,7 @@ def test_threads_may_share_a_store(store: RunStore, make_run: "MakeRun") -> None
     assert sum(result.created for result in results) == store.page().total == 60
 
 
-def test_runs_outlive_the_store(tmp_path: Path, make_run: "MakeRun") -> None:
+def test_runs_outlive_the_store(tmp_path: Path, make_run: MakeRun) -> None:
     """What was written before leaving the block is there when the file is opened again."""
     with open_store(str(tmp_path / "runs.db")) as store:
         run = store.create(make_run())

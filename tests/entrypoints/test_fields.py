@@ -1,12 +1,11 @@
 """The rule of every field of a run over real HTTP: what is taken and how it comes back, what is refused."""
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from conftest import Api, MakeRun
+from tests.servers import Api, MakeRun
 
 REQUIRED = ["event_id", "run_id", "agent_name", "job_type", "start_time"]
 OPTIONAL_TEXTS = [
@@ -22,7 +21,7 @@ OPTIONAL = [*OPTIONAL_TEXTS, *COUNTS, "end_time", "commit_timestamp", *OBJECTS, 
 NOT_TEXT: list[Any] = [1, 1.5, True, ["a"], {"a": 1}]
 
 
-def assert_refused(server: "Api", good: "dict[str, Any]", bad: "dict[str, Any]", field: str) -> "dict[str, Any]":
+def assert_refused(server: Api, good: "dict[str, Any]", bad: "dict[str, Any]", field: str) -> "dict[str, Any]":
     """In a lenient batch the bad run alone fails, by this field and with its ids; return the error."""
     answer = server.lenient([good, bad])
     assert (answer.status, answer.counts, answer.bad_fields) == (500, (2, 1, 0, 1), {(1, field)})
@@ -33,7 +32,7 @@ def assert_refused(server: "Api", good: "dict[str, Any]", bad: "dict[str, Any]",
     return error
 
 
-def test_finished_run_comes_back_whole(shared_server: "Api", make_run: "MakeRun") -> None:
+def test_finished_run_comes_back_whole(shared_server: Api, make_run: MakeRun) -> None:
     """Every field may be given at creation, and each comes back as it was sent."""
     run = make_run(
         **{field: f"the {field}" for field in OPTIONAL_TEXTS},
@@ -53,7 +52,7 @@ def test_finished_run_comes_back_whole(shared_server: "Api", make_run: "MakeRun"
     assert shared_server.stored(run["event_id"]) == created
 
 
-def test_absent_optional_fields_are_null(shared_server: "Api", make_run: "MakeRun") -> None:
+def test_absent_optional_fields_are_null(shared_server: Api, make_run: MakeRun) -> None:
     """A run of the required fields only comes back with all the others null, and running."""
     created = shared_server.create(make_run()).body
     assert {field for field, value in created.items() if value is None} == set(OPTIONAL)
@@ -61,7 +60,7 @@ def test_absent_optional_fields_are_null(shared_server: "Api", make_run: "MakeRu
 
 
 @pytest.mark.parametrize("field", [*OPTIONAL, "status"])
-def test_null_is_absent(shared_server: "Api", make_run: "MakeRun", field: str) -> None:
+def test_null_is_absent(shared_server: Api, make_run: MakeRun, field: str) -> None:
     """An optional field sent as null is taken for one that was not sent."""
     run = make_run()
     created = shared_server.create(run | {field: None}).body
@@ -71,7 +70,7 @@ def test_null_is_absent(shared_server: "Api", make_run: "MakeRun", field: str) -
 
 @pytest.mark.parametrize("field", REQUIRED)
 @pytest.mark.parametrize("missing", ["left out", "null"])
-def test_required_field_is_required(shared_server: "Api", make_run: "MakeRun", field: str, missing: str) -> None:
+def test_required_field_is_required(shared_server: Api, make_run: MakeRun, field: str, missing: str) -> None:
     """A required field that is left out or null fails the run, with the word required."""
     bad = make_run()
     del bad[field]
@@ -94,7 +93,7 @@ def test_required_field_is_required(shared_server: "Api", make_run: "MakeRun", f
         "\\u0000",
     ],
 )
-def test_any_text_is_kept_exactly(shared_server: "Api", make_run: "MakeRun", field: str, value: str) -> None:
+def test_any_text_is_kept_exactly(shared_server: Api, make_run: MakeRun, field: str, value: str) -> None:
     """A text field keeps every text without NUL and lone surrogates, however long, unchanged."""
     run = make_run() | {field: value}
     assert shared_server.create(run).body[field] == value
@@ -103,29 +102,27 @@ def test_any_text_is_kept_exactly(shared_server: "Api", make_run: "MakeRun", fie
 
 @pytest.mark.parametrize("field", TEXTS)
 @pytest.mark.parametrize("value", NOT_TEXT)
-def test_text_is_never_made_of_another_type(
-    shared_server: "Api", make_run: "MakeRun", field: str, value: object
-) -> None:
+def test_text_is_never_made_of_another_type(shared_server: Api, make_run: MakeRun, field: str, value: object) -> None:
     """A number, a boolean, a list or an object in a text field is refused, never turned into text."""
     assert_refused(shared_server, make_run(), make_run() | {field: value}, field)
 
 
 @pytest.mark.parametrize("field", [*TEXTS, "event_id"])
 @pytest.mark.parametrize("text", ["a\0b", "\0", "\ud800", "a\udfff", "\udc00\ud800"])
-def test_text_that_cannot_be_kept_is_refused(shared_server: "Api", make_run: "MakeRun", field: str, text: str) -> None:
+def test_text_that_cannot_be_kept_is_refused(shared_server: Api, make_run: MakeRun, field: str, text: str) -> None:
     """NUL and lone surrogates in a text field fail their run, named, and no other run."""
     reason = "NUL" if "\0" in text else "lone surrogate"
     assert reason in assert_refused(shared_server, make_run(), make_run() | {field: text}, field)["error"]
 
 
-def test_surrogate_pair_is_one_character(shared_server: "Api", make_run: "MakeRun") -> None:
+def test_surrogate_pair_is_one_character(shared_server: Api, make_run: MakeRun) -> None:
     r"""``\ud83c\udfc3`` escapes one character outside the first plane, which is no lone surrogate."""
     body = json.dumps(make_run(product="X")).replace('"X"', '"\\ud83c\\udfc3"').encode()
     assert shared_server.create(body).body["product"] == "🏃"
 
 
 @pytest.mark.parametrize("event_id", ["x", "not a UUID", "x" * 255, pytest.param("🏃" * 255, id="255 runners")])
-def test_event_id_of_1_to_255_characters_is_taken(server: "Api", make_run: "MakeRun", event_id: str) -> None:
+def test_event_id_of_1_to_255_characters_is_taken(server: Api, make_run: MakeRun, event_id: str) -> None:
     """Any text of 1 to 255 characters, not bytes, is a key; by it the same run is existing."""
     run = make_run(event_id=event_id)
     assert server.lenient([run]).counts == (1, 1, 0, 0)
@@ -133,13 +130,13 @@ def test_event_id_of_1_to_255_characters_is_taken(server: "Api", make_run: "Make
 
 
 @pytest.mark.parametrize("event_id", ["", "x" * 256, pytest.param("🏃" * 256, id="256 runners"), *NOT_TEXT])
-def test_other_event_id_is_refused(shared_server: "Api", make_run: "MakeRun", event_id: object) -> None:
+def test_other_event_id_is_refused(shared_server: Api, make_run: MakeRun, event_id: object) -> None:
     """A key that is empty, longer than 255 characters or no text at all fails its run."""
     assert_refused(shared_server, make_run(), make_run(event_id=event_id), "event_id")
 
 
 @pytest.mark.parametrize(("one", "other"), [("A", "a"), ("1", "01"), ("é", "e\u0301"), ("x", "x "), ("1", "1.0")])
-def test_alike_keys_are_different_runs(server: "Api", make_run: "MakeRun", one: str, other: str) -> None:
+def test_alike_keys_are_different_runs(server: Api, make_run: MakeRun, one: str, other: str) -> None:
     """Keys are equal only when they are the same characters: no folding, trimming or reading as numbers."""
     assert server.lenient([make_run(event_id=one), make_run(event_id=other)]).counts == (2, 2, 0, 0)
 
@@ -153,7 +150,7 @@ def test_alike_keys_are_different_runs(server: "Api", make_run: "MakeRun", one: 
         ("succeeded", "success"),
     ],
 )
-def test_status_and_aliases(shared_server: "Api", make_run: "MakeRun", sent: str, kept: str) -> None:
+def test_status_and_aliases(shared_server: Api, make_run: MakeRun, sent: str, kept: str) -> None:
     """Each status is kept and each alias becomes its status, at creation and in a patch."""
     run = make_run(status=sent)
     assert shared_server.create(run).body["status"] == kept
@@ -162,7 +159,7 @@ def test_status_and_aliases(shared_server: "Api", make_run: "MakeRun", sent: str
 
 
 @pytest.mark.parametrize("status", ["", "Success", "done", "canceled", " success", *NOT_TEXT])
-def test_other_status_is_refused(shared_server: "Api", make_run: "MakeRun", status: object) -> None:
+def test_other_status_is_refused(shared_server: Api, make_run: MakeRun, status: object) -> None:
     """A word that is neither a status nor an alias fails the run; the error lists those there are."""
     error = assert_refused(shared_server, make_run(), make_run(status=status), "status")
     assert "cancelled" in error["error"]
@@ -170,7 +167,7 @@ def test_other_status_is_refused(shared_server: "Api", make_run: "MakeRun", stat
 
 @pytest.mark.parametrize("field", COUNTS)
 @pytest.mark.parametrize("value", [0, 1, 2**53 + 1, 2**63 - 1])
-def test_count_is_kept_exactly(shared_server: "Api", make_run: "MakeRun", field: str, value: int) -> None:
+def test_count_is_kept_exactly(shared_server: Api, make_run: MakeRun, field: str, value: int) -> None:
     """A count from 0 to 2^63 - 1 comes back as the same integer, beyond a double's precision too."""
     run = make_run() | {field: value}
     shared_server.create(run)
@@ -185,7 +182,7 @@ def test_count_is_kept_exactly(shared_server: "Api", make_run: "MakeRun", field:
         *("true", "false", '"12"', "1.0", "1e3", "0.5", "NaN", "Infinity", "-Infinity", "1e400", "[1]", "{}"),
     ],
 )
-def test_other_count_is_refused(shared_server: "Api", make_run: "MakeRun", field: str, literal: str) -> None:
+def test_other_count_is_refused(shared_server: Api, make_run: MakeRun, field: str, literal: str) -> None:
     """What is no integer from 0 to 2^63 - 1 fails the run: no text, boolean or decimal stands for a count."""
     batch = json.dumps({"runs": [make_run(), make_run() | {field: "X"}]}).replace('"X"', literal)
     answer = shared_server.send("POST", "/api/v1/runs/batch", batch.encode())
@@ -195,7 +192,7 @@ def test_other_count_is_refused(shared_server: "Api", make_run: "MakeRun", field
 @pytest.mark.parametrize("commit_hash", ["abcdef0", "ABCDEF0", "0" * 40])
 @pytest.mark.parametrize("commit_source", ["manual", "llm", "ci"])
 def test_commit_may_come_with_the_run(
-    shared_server: "Api", make_run: "MakeRun", commit_hash: str, commit_source: str
+    shared_server: Api, make_run: MakeRun, commit_hash: str, commit_source: str
 ) -> None:
     """A commit of 7 to 40 hex digits and each source are kept at creation."""
     created = shared_server.create(make_run(commit_hash=commit_hash, commit_source=commit_source)).body
@@ -209,7 +206,7 @@ def test_commit_may_come_with_the_run(
         *(("commit_source", value) for value in ("", "robot", "CI", *NOT_TEXT)),
     ],
 )
-def test_other_commit_is_refused(shared_server: "Api", make_run: "MakeRun", field: str, value: object) -> None:
+def test_other_commit_is_refused(shared_server: Api, make_run: MakeRun, field: str, value: object) -> None:
     """A hash that is not 7 to 40 hex digits or an unknown source fails the run."""
     assert_refused(shared_server, make_run(), make_run() | {field: value}, field)
 
@@ -234,7 +231,7 @@ def test_other_commit_is_refused(shared_server: "Api", make_run: "MakeRun", fiel
         ("9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59.999999Z"),
     ],
 )
-def test_timestamp_is_kept_in_utc(shared_server: "Api", make_run: "MakeRun", field: str, sent: str, kept: str) -> None:
+def test_timestamp_is_kept_in_utc(shared_server: Api, make_run: MakeRun, field: str, sent: str, kept: str) -> None:
     """A time with any offset comes back as the same instant, in UTC with Z and all six digits of the second."""
     run = make_run() | {field: sent}
     assert shared_server.create(run).body[field] == kept
@@ -268,13 +265,13 @@ def test_timestamp_is_kept_in_utc(shared_server: "Api", make_run: "MakeRun", fie
         {},
     ],
 )
-def test_other_timestamp_is_refused(shared_server: "Api", make_run: "MakeRun", field: str, value: object) -> None:
+def test_other_timestamp_is_refused(shared_server: Api, make_run: MakeRun, field: str, value: object) -> None:
     """A time without an offset, one that does not exist or leaves the years 1 to 9999 in UTC fails the run."""
     assert_refused(shared_server, make_run(), make_run() | {field: value}, field)
 
 
 @pytest.mark.parametrize("field", TIMES)
-def test_midnight_as_24_hours_is_never_kept_as_such(shared_server: "Api", make_run: "MakeRun", field: str) -> None:
+def test_midnight_as_24_hours_is_never_kept_as_such(shared_server: Api, make_run: MakeRun, field: str) -> None:
     """24:00 is refused or the next day: kept as sent it would not sort as an instant."""
     answer = shared_server.create(make_run() | {field: "2026-01-31T24:00:00.000000Z"})
     assert (answer.status, answer.body.get(field)) in ((422, None), (201, "2026-02-01T00:00:00.000000Z"))
@@ -282,7 +279,7 @@ def test_midnight_as_24_hours_is_never_kept_as_such(shared_server: "Api", make_r
 
 @pytest.mark.parametrize("value", ["2000-01-01T00:00:00.000000Z", "nonsense", 1, None, {"a": "\0"}])
 @pytest.mark.parametrize("field", ["created_at", "updated_at"])
-def test_sent_server_times_are_ignored(shared_server: "Api", make_run: "MakeRun", field: str, value: object) -> None:
+def test_sent_server_times_are_ignored(shared_server: Api, make_run: MakeRun, field: str, value: object) -> None:
     """Whatever is sent as created_at or updated_at, the server's own times stand there, and not in extra."""
     answer = shared_server.lenient([make_run() | {field: value}])
     assert answer.status == 201

@@ -1,12 +1,11 @@
 """Single runs over real HTTP: creating, reading, changing, tying to a commit; and what every path answers."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-if TYPE_CHECKING:
-    from conftest import Api, MakeRun
+from tests.servers import Api, MakeRun
 
 CHANGES: dict[str, Any] = {
     "status": "timeout",
@@ -56,7 +55,7 @@ UNUSUAL_IDS = [
 ]
 
 
-def test_create_answers_with_the_stored_run(shared_server: "Api", make_run: "MakeRun") -> None:
+def test_create_answers_with_the_stored_run(shared_server: Api, make_run: MakeRun) -> None:
     """A new run answers 201 with the run itself, which the list then shows unchanged."""
     run = make_run()
     answer = shared_server.create(run)
@@ -65,7 +64,7 @@ def test_create_answers_with_the_stored_run(shared_server: "Api", make_run: "Mak
     assert shared_server.stored(run["event_id"]) == answer.body
 
 
-def test_create_again_answers_with_the_first(shared_server: "Api", make_run: "MakeRun") -> None:
+def test_create_again_answers_with_the_first(shared_server: Api, make_run: MakeRun) -> None:
     """The same key again answers 201 with the stored run, whatever else was sent."""
     run = make_run()
     first = shared_server.create(run).body
@@ -73,7 +72,7 @@ def test_create_again_answers_with_the_first(shared_server: "Api", make_run: "Ma
     assert (again.status, again.body) == (201, first)
 
 
-def test_create_names_every_fault(shared_server: "Api", make_run: "MakeRun") -> None:
+def test_create_names_every_fault(shared_server: Api, make_run: MakeRun) -> None:
     """A bad run answers 422 with the place of each fault, and is not stored."""
     run = make_run(status="lost", duration_ms="12")
     del run["job_type"]
@@ -86,13 +85,13 @@ def test_create_names_every_fault(shared_server: "Api", make_run: "MakeRun") -> 
 
 
 @pytest.mark.parametrize("body", [[], "run", 1, None])
-def test_create_wants_an_object(shared_server: "Api", body: object) -> None:
+def test_create_wants_an_object(shared_server: Api, body: object) -> None:
     """JSON that is no object answers 422 at the body."""
     answer = shared_server.create(body)
     assert (answer.status, answer.locations) == (422, [["body"]])
 
 
-def test_get_answers_with_the_newest_of_a_name(shared_server: "Api", make_run: "MakeRun") -> None:
+def test_get_answers_with_the_newest_of_a_name(shared_server: Api, make_run: MakeRun) -> None:
     """Of several runs of one name the one that started last is answered, whenever it arrived."""
     name = "several starts"
     starts = ["2026-01-02T00:00:00.000000Z", "2026-01-03T00:00:00.000000Z", "2026-01-01T00:00:00.000000Z"]
@@ -101,7 +100,7 @@ def test_get_answers_with_the_newest_of_a_name(shared_server: "Api", make_run: "
     assert (answer.status, answer.body["start_time"]) == (200, starts[1])
 
 
-def test_get_of_equal_starts_answers_with_the_last_arrived(shared_server: "Api", make_run: "MakeRun") -> None:
+def test_get_of_equal_starts_answers_with_the_last_arrived(shared_server: Api, make_run: MakeRun) -> None:
     """Among runs of one name and one start the last that arrived is the newest."""
     runs = [make_run(run_id="equal starts") for _ in range(3)]
     shared_server.lenient(runs)
@@ -109,7 +108,7 @@ def test_get_of_equal_starts_answers_with_the_last_arrived(shared_server: "Api",
 
 
 @pytest.mark.parametrize("name", [*UNUSUAL_IDS, pytest.param("🏃" * 500, id="500 runners")])
-def test_get_takes_any_name(shared_server: "Api", make_run: "MakeRun", name: str) -> None:
+def test_get_takes_any_name(shared_server: Api, make_run: MakeRun, name: str) -> None:
     """Whatever text a run is named, its percent-encoded name finds it."""
     run = make_run(run_id=name)
     shared_server.create(run)
@@ -117,14 +116,14 @@ def test_get_takes_any_name(shared_server: "Api", make_run: "MakeRun", name: str
     assert (answer.status, answer.body.get("event_id")) == (200, run["event_id"])
 
 
-def test_unknown_run_is_404(shared_server: "Api") -> None:
+def test_unknown_run_is_404(shared_server: Api) -> None:
     """A name that no run has answers 404 and repeats the name."""
     answer = shared_server.get("no such run")
     assert (answer.status, answer.body) == (404, {"detail": "Run not found: no such run"})
 
 
 @pytest.mark.parametrize("event_id", UNUSUAL_IDS)
-def test_any_key_works_in_paths(shared_server: "Api", make_run: "MakeRun", event_id: str) -> None:
+def test_any_key_works_in_paths(shared_server: Api, make_run: MakeRun, event_id: str) -> None:
     """A run with any key up to 255 characters is patched, tied to a commit and found by its percent-encoded key."""
     created = shared_server.create(make_run(event_id=event_id))
     assert (created.status, created.body["event_id"]) == (201, event_id)
@@ -136,9 +135,7 @@ def test_any_key_works_in_paths(shared_server: "Api", make_run: "MakeRun", event
 
 
 @pytest.mark.parametrize(("field", "value"), CHANGES.items())
-def test_patch_changes_one_field_and_no_other(
-    shared_server: "Api", make_run: "MakeRun", field: str, value: Any
-) -> None:
+def test_patch_changes_one_field_and_no_other(shared_server: Api, make_run: MakeRun, field: str, value: Any) -> None:
     """Each changeable field can be set alone; all else but ``updated_at`` stays, and the change is stored."""
     before = shared_server.create(make_run()).body
     answer = shared_server.patch(before["event_id"], {field: value})
@@ -148,14 +145,14 @@ def test_patch_changes_one_field_and_no_other(
     assert shared_server.stored(before["event_id"]) == answer.body
 
 
-def test_patch_changes_all_at_once(shared_server: "Api", make_run: "MakeRun") -> None:
+def test_patch_changes_all_at_once(shared_server: Api, make_run: MakeRun) -> None:
     """One patch may set every changeable field."""
     event_id = shared_server.create(make_run()).body["event_id"]
     assert CHANGES.items() <= shared_server.patch(event_id, CHANGES).body.items()
 
 
 @pytest.mark.parametrize("field", sorted(CHANGES.keys() - {"status"}))
-def test_patch_with_null_clears(shared_server: "Api", make_run: "MakeRun", field: str) -> None:
+def test_patch_with_null_clears(shared_server: Api, make_run: MakeRun, field: str) -> None:
     """Null takes the value of a changeable field away and leaves the others."""
     event_id = shared_server.create(make_run(**CHANGES)).body["event_id"]
     answer = shared_server.patch(event_id, {field: None})
@@ -163,7 +160,7 @@ def test_patch_with_null_clears(shared_server: "Api", make_run: "MakeRun", field
     assert (CHANGES | {field: None}).items() <= answer.body.items()
 
 
-def test_empty_patch_returns_the_run(shared_server: "Api", make_run: "MakeRun") -> None:
+def test_empty_patch_returns_the_run(shared_server: Api, make_run: MakeRun) -> None:
     """A patch of nothing answers 200 with the run, not even ``updated_at`` changed."""
     stored = shared_server.create(make_run(**CHANGES)).body
     answer = shared_server.patch(stored["event_id"], {})
@@ -178,7 +175,7 @@ def test_empty_patch_returns_the_run(shared_server: "Api", make_run: "MakeRun") 
         *("commit_hash", "commit_source", "commit_author", "commit_timestamp", "created_at", "updated_at", "unknown"),
     ],
 )
-def test_patch_of_a_fixed_or_unknown_field_is_422(shared_server: "Api", make_run: "MakeRun", field: str) -> None:
+def test_patch_of_a_fixed_or_unknown_field_is_422(shared_server: Api, make_run: MakeRun, field: str) -> None:
     """A field that cannot change is named in a 422, and the good part of the patch is not carried out either."""
     stored = shared_server.create(make_run()).body
     answer = shared_server.patch(stored["event_id"], {field: stored.get(field), "duration_ms": 5})
@@ -203,7 +200,7 @@ def test_patch_of_a_fixed_or_unknown_field_is_422(shared_server: "Api", make_run
         ("context_json", {"a": float("nan")}),
     ],
 )
-def test_patch_obeys_the_field_rules(shared_server: "Api", make_run: "MakeRun", field: str, value: Any) -> None:
+def test_patch_obeys_the_field_rules(shared_server: Api, make_run: MakeRun, field: str, value: Any) -> None:
     """A value that would be refused at creation is refused in a patch, naming the field; the run stays."""
     stored = shared_server.create(make_run()).body
     answer = shared_server.patch(stored["event_id"], {field: value})
@@ -212,21 +209,21 @@ def test_patch_obeys_the_field_rules(shared_server: "Api", make_run: "MakeRun", 
 
 
 @pytest.mark.parametrize("body", [[], None, "x", 1])
-def test_patch_wants_an_object(shared_server: "Api", make_run: "MakeRun", body: object) -> None:
+def test_patch_wants_an_object(shared_server: Api, make_run: MakeRun, body: object) -> None:
     """A patch that is no object answers 422."""
     event_id = shared_server.create(make_run()).body["event_id"]
     assert shared_server.patch(event_id, body).status == 422
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff"])
-def test_patch_that_is_not_json_is_400(shared_server: "Api", make_run: "MakeRun", body: bytes) -> None:
+def test_patch_that_is_not_json_is_400(shared_server: Api, make_run: MakeRun, body: bytes) -> None:
     """A patch that is not JSON answers 400."""
     event_id = shared_server.create(make_run()).body["event_id"]
     assert shared_server.patch(event_id, body).status == 400
 
 
 @pytest.mark.parametrize("changes", [{}, {"duration_ms": 1}])
-def test_patch_of_an_unknown_run_is_404(shared_server: "Api", changes: object) -> None:
+def test_patch_of_an_unknown_run_is_404(shared_server: Api, changes: object) -> None:
     """A key that no run has answers 404, also to an empty patch."""
     answer = shared_server.patch("no such run", changes)
     assert (answer.status, answer.body) == (404, {"detail": "Run not found: no such run"})
@@ -234,9 +231,7 @@ def test_patch_of_an_unknown_run_is_404(shared_server: "Api", changes: object) -
 
 @pytest.mark.parametrize("commit_hash", ["abcdef0", "ABCDEF0123", "0" * 40])
 @pytest.mark.parametrize("commit_source", ["manual", "llm", "ci"])
-def test_commit_is_tied_to_the_run(
-    shared_server: "Api", make_run: "MakeRun", commit_hash: str, commit_source: str
-) -> None:
+def test_commit_is_tied_to_the_run(shared_server: Api, make_run: MakeRun, commit_hash: str, commit_source: str) -> None:
     """A commit of 7 to 40 hex digits from any source lands in the run, and nothing else of it changes."""
     before = shared_server.create(make_run(**CHANGES)).body
     commit = {"commit_hash": commit_hash, "commit_source": commit_source}
@@ -246,7 +241,7 @@ def test_commit_is_tied_to_the_run(
     assert shared_server.stored(before["event_id"]) == answer.body
 
 
-def test_commit_takes_author_and_time(shared_server: "Api", make_run: "MakeRun") -> None:
+def test_commit_takes_author_and_time(shared_server: Api, make_run: MakeRun) -> None:
     """Author and time of a commit are kept, the time in UTC; a later commit replaces the whole earlier one."""
     event_id = shared_server.create(make_run()).body["event_id"]
     commit = {"commit_hash": "abcdef0", "commit_source": "ci"}
@@ -275,7 +270,7 @@ def test_commit_takes_author_and_time(shared_server: "Api", make_run: "MakeRun")
         ("agent_name", "other"),
     ],
 )
-def test_bad_commit_is_400_naming_the_field(shared_server: "Api", make_run: "MakeRun", field: str, value: Any) -> None:
+def test_bad_commit_is_400_naming_the_field(shared_server: Api, make_run: MakeRun, field: str, value: Any) -> None:
     """A commit with a bad or foreign field answers 400 with the field's name, and the run stays as it is."""
     stored = shared_server.create(make_run()).body
     answer = shared_server.commit(stored["event_id"], {"commit_hash": "abcdef0", "commit_source": "ci", field: value})
@@ -285,7 +280,7 @@ def test_bad_commit_is_400_naming_the_field(shared_server: "Api", make_run: "Mak
 
 
 @pytest.mark.parametrize("field", ["commit_hash", "commit_source"])
-def test_commit_needs_hash_and_source(shared_server: "Api", make_run: "MakeRun", field: str) -> None:
+def test_commit_needs_hash_and_source(shared_server: Api, make_run: MakeRun, field: str) -> None:
     """A commit without its hash or its source answers 400 and says which is required."""
     event_id = shared_server.create(make_run()).body["event_id"]
     commit = {"commit_hash": "abcdef0", "commit_source": "ci"}
@@ -294,7 +289,7 @@ def test_commit_needs_hash_and_source(shared_server: "Api", make_run: "MakeRun",
     assert (answer.status, answer.body["detail"]) == (400, f"{field} is required")
 
 
-def test_commit_of_an_unknown_run_is_404(shared_server: "Api") -> None:
+def test_commit_of_an_unknown_run_is_404(shared_server: Api) -> None:
     """A commit for a key that no run has answers 404."""
     answer = shared_server.commit("no such run", {"commit_hash": "abcdef0", "commit_source": "ci"})
     assert (answer.status, answer.body) == (404, {"detail": "Run not found: no such run"})
@@ -313,7 +308,7 @@ def test_commit_of_an_unknown_run_is_404(shared_server: "Api") -> None:
         ("POST", "/ready", {"GET"}),
     ],
 )
-def test_wrong_method_is_405(shared_server: "Api", method: str, path: str, allowed: set[str]) -> None:
+def test_wrong_method_is_405(shared_server: Api, method: str, path: str, allowed: set[str]) -> None:
     """A method that a path does not have answers 405 in JSON, and ``Allow`` names those it has."""
     answer = shared_server.request(method, path)
     assert answer.status == 405
@@ -322,7 +317,7 @@ def test_wrong_method_is_405(shared_server: "Api", method: str, path: str, allow
 
 
 @pytest.mark.parametrize("path", ["/", "/api", "/api/v1", "/api/v2/runs", f"/api/v1/runs/{quote('a')}/b", "/health/"])
-def test_unknown_path_is_404(shared_server: "Api", path: str) -> None:
+def test_unknown_path_is_404(shared_server: Api, path: str) -> None:
     """A path that is not there answers 404 in JSON with a detail."""
     answer = shared_server.request("GET", path)
     assert answer.status == 404
@@ -330,7 +325,7 @@ def test_unknown_path_is_404(shared_server: "Api", path: str) -> None:
     assert answer.headers["Content-Type"].startswith("application/json")
 
 
-def test_unmet_expectation_is_answered_in_json(shared_server: "Api") -> None:
+def test_unmet_expectation_is_answered_in_json(shared_server: Api) -> None:
     """An ``Expect`` that cannot be met answers 417 with a detail, as every error does."""
     answer = shared_server.request("POST", "/api/v1/runs", b"{}", {"Expect": "miracles"})
     assert answer.status == 417

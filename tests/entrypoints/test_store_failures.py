@@ -2,15 +2,12 @@
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import apsw
 import pytest
 
 from adapters.sqlite import connection as sqlite_connection
-
-if TYPE_CHECKING:
-    from conftest import MakeRun, Start
+from tests.servers import MakeRun, Start
 
 ENDPOINTS = ["batch", "batch-transactional"]
 
@@ -21,9 +18,7 @@ def another_connection(directory: Path) -> apsw.Connection:
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_a_full_disk_is_507(
-    connections: list[apsw.Connection], start: "Start", make_run: "MakeRun", endpoint: str
-) -> None:
+def test_a_full_disk_is_507(connections: list[apsw.Connection], start: Start, make_run: MakeRun, endpoint: str) -> None:
     """Nothing of the batch is kept, reading goes on, and the same batch is taken once there is room."""
     batch = [make_run(input_summary="x" * 5000) for _ in range(20)]
     with start() as server:
@@ -37,7 +32,7 @@ def test_a_full_disk_is_507(
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 def test_a_database_that_is_locked_for_long_is_503(
-    monkeypatch: pytest.MonkeyPatch, start: "Start", make_run: "MakeRun", tmp_path: Path, endpoint: str
+    monkeypatch: pytest.MonkeyPatch, start: Start, make_run: MakeRun, tmp_path: Path, endpoint: str
 ) -> None:
     """The answer says when to come again, reading goes on, and the same batch is taken once the lock is gone."""
     monkeypatch.setattr(sqlite_connection, "BUSY_TIMEOUT_MS", 50)
@@ -54,7 +49,7 @@ def test_a_database_that_is_locked_for_long_is_503(
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_a_damaged_database_is_500(start: "Start", make_run: "MakeRun", tmp_path: Path, endpoint: str) -> None:
+def test_a_damaged_database_is_500(start: Start, make_run: MakeRun, tmp_path: Path, endpoint: str) -> None:
     """A table that is gone while the server runs is an error with a detail, and what went before it is undone."""
     with start() as server:
         with closing(another_connection(tmp_path)) as other:
