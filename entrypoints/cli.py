@@ -1,17 +1,16 @@
 """The command line: ``runsink serve``."""
 
-import asyncio
-import signal
 import sys
+from functools import partial
 
 import click
 import typed_settings as ts
 from typed_settings.exceptions import TsError
 
 from core.errors import StoreUnusableError
-from entrypoints.application import Application, build_application
-from entrypoints.http.server import start_server
+from entrypoints.http.listening import listen, url_of
 from entrypoints.settings import Settings, loaders, settings_file
+from entrypoints.workers import serve_until_told, supervise
 
 
 def main() -> None:
@@ -36,26 +35,16 @@ def _build_command() -> click.Command:
 def serve(settings: Settings) -> None:
     """Take runs over HTTP until SIGTERM or SIGINT."""
     try:
-        application = build_application(settings)
-    except StoreUnusableError as error:
-        sys.exit(f"runsink: {error}")
-    try:
-        asyncio.run(_serve(application, settings))
+        sockets = listen(settings.host, settings.port)
     except OSError as error:
         reason = error.strerror or str(error)
         sys.exit(f"runsink: cannot listen on {settings.host} port {settings.port}: {reason}")
-    finally:
-        application.close()
-
-
-async def _serve(application: Application, settings: Settings) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    server = await start_server(application, settings)
-    click.echo(f"runsink listens on {server.url}, database {settings.db}")
-    await stop.wait()
-    await server.close()
+    greet = partial(click.echo, f"runsink listens on {url_of(sockets)}, database {settings.db}")
+    run = serve_until_told if settings.workers == 1 else supervise
+    try:
+        sys.exit(run(settings, sockets, greet))
+    except StoreUnusableError as error:
+        sys.exit(f"runsink: {error}")
 
 
 def _first_cause(error: BaseException) -> str:

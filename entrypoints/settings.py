@@ -17,6 +17,11 @@ def _is_partial_status(_settings: "Settings", _field: "attrs.Attribute[int]", va
         raise ValueError(f"partial-status must be 500 or 207, not {value}")
 
 
+def _is_positive(_settings: "Settings", field: "attrs.Attribute[int]", value: int) -> None:
+    if value < 1:
+        raise ValueError(f"{field.name.replace('_', '-')} must be at least 1, not {value}")
+
+
 @attrs.frozen(kw_only=True)
 class Settings:
     """The settings of one server. Option ``--name``, variable ``RUNSINK_NAME``, TOML key ``name``."""
@@ -28,6 +33,11 @@ class Settings:
         default=500,
         validator=_is_partial_status,
         help="Status of a lenient upload of which some runs failed: 500 or 207.",
+    )
+    workers: int = ts.option(
+        default=1,
+        validator=_is_positive,
+        help="Processes that take requests and share the database; 1 does without a supervising process.",
     )
 
 

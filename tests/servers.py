@@ -20,6 +20,7 @@ import attrs
 import pytest
 
 from entrypoints.application import build_application
+from entrypoints.http.listening import listen, url_of
 from entrypoints.http.server import start_server
 from entrypoints.settings import Settings
 
@@ -177,9 +178,11 @@ def running_server(settings: Settings) -> Iterator[Api]:
     thread = Thread(target=loop.run_forever, name="server under test")
     thread.start()
     try:
-        server = asyncio.run_coroutine_threadsafe(start_server(application, settings), loop).result()
+        sockets = listen(settings.host, settings.port)
+        url = url_of(sockets)
+        server = asyncio.run_coroutine_threadsafe(start_server(application, settings, sockets), loop).result()
         try:
-            yield Api(server.url)
+            yield Api(url)
         finally:
             asyncio.run_coroutine_threadsafe(server.close(), loop).result()
     finally:

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+import socket
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 
@@ -15,6 +16,7 @@ from core.errors import RunsinkError
 from entrypoints.application import Application
 from entrypoints.http.answers import detail_response, error_response
 from entrypoints.http.bodies import UnacceptableBodyError
+from entrypoints.http.listening import BACKLOG
 from entrypoints.http.outcomes import Outcomes
 from entrypoints.http.routes import Routes
 from entrypoints.settings import Settings
@@ -56,29 +58,25 @@ class _InFlight:
 
 @attrs.frozen
 class RunningServer:
-    """A server that listens. ``url`` has no slash at its end."""
+    """A server that takes connections."""
 
-    url: str
-    _site: web.TCPSite
+    _sites: Sequence[web.SockSite]
     _runner: web.AppRunner
     _in_flight: _InFlight
     _executor: ThreadPoolExecutor
 
     async def close(self) -> None:
         """Take no more connections, answer what has begun, then stop. The application stays open."""
-        await self._site.stop()
+        for site in self._sites:
+            await site.stop()
         # aiohttp's own shutdown throws away the rest of bodies that are still arriving, so it comes after.
         await self._in_flight.drain()
         await self._runner.cleanup()
         self._executor.shutdown()
 
 
-async def start_server(application: Application, settings: Settings) -> RunningServer:
-    """Listen where the settings say; port 0 takes a free one.
-
-    Raises:
-        OSError: the address or the port cannot be had.
-    """
+async def start_server(application: Application, settings: Settings, sockets: Sequence[socket.socket]) -> RunningServer:
+    """Take connections from these listening sockets, which are closed with the server."""
     executor = ThreadPoolExecutor(max_workers=4, thread_name_prefix="runsink")
     in_flight = _InFlight()
     routes = Routes(application, Outcomes(), executor, settings.partial_status, version("runsink"))
@@ -88,16 +86,13 @@ async def start_server(application: Application, settings: Settings) -> RunningS
         app, access_log=None, auto_decompress=False, handle_signals=False, shutdown_timeout=DRAIN_SECONDS
     )
     await runner.setup()
-    site = web.TCPSite(runner, settings.host, settings.port)
-    try:
+    # The loop accepts up to ``backlog`` connections at a time: of processes that share a socket, each is to take one
+    # and leave the others to those that are idle.
+    sites = [web.SockSite(runner, listening, backlog=1) for listening in sockets]
+    for site, listening in zip(sites, sockets, strict=True):
         await site.start()
-    except BaseException:
-        await runner.cleanup()
-        executor.shutdown()
-        raise
-    host, port = runner.addresses[0][:2]
-    shown = f"[{host}]" if ":" in host else host
-    return RunningServer(f"http://{shown}:{port}", site, runner, in_flight, executor)
+        listening.listen(BACKLOG)
+    return RunningServer(sites, runner, in_flight, executor)
 
 
 def _follow(in_flight: _InFlight) -> Middleware:

@@ -1,0 +1,129 @@
+"""``runsink serve --workers``: several processes behind one address, and one that looks after them."""
+
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.servers import DEADLINE_SECONDS, Finish, MakeRun, Serve, Served
+
+OPTIONS = ("--port", "0", "--workers", "2")
+
+
+def workers(served: Served) -> set[int]:
+    """The process ids of the workers."""
+    pid = served.process.pid
+    assert served.first_line
+    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()))
+
+
+def attempts() -> Iterator[None]:
+    """Time and again, until a test has to give up."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while time.monotonic() < deadline:
+        yield
+        time.sleep(0.02)
+    pytest.fail("it did not happen in time")
+
+
+def wait_for_replacement(served: Served, killed: int) -> None:
+    """Until there are two workers again."""
+    for _ in attempts():
+        if killed not in workers(served) and len(workers(served)) == 2:
+            return
+
+
+def processor_ticks(pid: int) -> int:
+    """How much a process has worked (https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html)."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def test_workers_share_one_store(serve: Serve, make_run: MakeRun, tmp_path: Path) -> None:
+    """Of overlapping uploads each key is created once; the end is with 0, in silence, and leaves no WAL."""
+    runs = [make_run(event_id=f"e{number}") for number in range(200)]
+    batches = [(runs + runs)[start : start + 50] for start in range(0, 200, 10)] * 2
+    with serve(*OPTIONS) as served, ThreadPoolExecutor(8) as clients:
+        answers = list(clients.map(served.api.lenient, batches))
+        assert {answer.status for answer in answers} == {201}
+        assert sum(answer.body["created"] for answer in answers) == 200
+        assert sorted(served.api.find(limit=1000).event_ids) == sorted(run["event_id"] for run in runs)
+        assert served.end() == (0, "")
+    assert [path.name for path in tmp_path.iterdir()] == ["runsink.db"]
+
+
+def test_work_is_shared(serve: Serve, make_run: MakeRun) -> None:
+    """Of many connections every worker gets its part, even where all of them come at once."""
+    batch = [make_run(event_id=f"e{number}") for number in range(100)]
+    with serve(*OPTIONS) as served, ThreadPoolExecutor(8) as clients:
+        before = {pid: processor_ticks(pid) for pid in workers(served)}
+        for _ in attempts():
+            assert {answer.status for answer in clients.map(served.api.lenient, [batch] * 40)} == {201}
+            worked = [processor_ticks(pid) - ticks for pid, ticks in before.items()]
+            if sum(worked) > 50:
+                break
+        assert min(worked) > sum(worked) / 20
+
+
+def test_killed_worker_is_replaced(serve: Serve, make_run: MakeRun) -> None:
+    """What a killed worker had acknowledged is there, another takes its place, and the log says so."""
+    with serve(*OPTIONS) as served:
+        stored = [served.api.create(make_run()).body for _ in range(5)]
+        killed = min(workers(served))
+        os.kill(killed, signal.SIGKILL)
+        wait_for_replacement(served, killed)
+        assert served.api.lenient(stored).counts == (5, 0, 5, 0)
+        assert served.end() == (0, f"worker {killed} ended with status -9; starting another\n")
+
+
+def test_worker_that_cannot_start_ends_the_server(serve: Serve, tmp_path: Path) -> None:
+    """Where a replacement cannot open the store, the server ends with 1 and says why, instead of trying forever."""
+    with serve(*OPTIONS) as served:
+        killed = min(workers(served))
+        (tmp_path / "runsink.db").rename(tmp_path / "moved.db")
+        (tmp_path / "runsink.db").write_text("no database")
+        os.kill(killed, signal.SIGKILL)
+        _, complaints = served.process.communicate(timeout=DEADLINE_SECONDS)
+        assert served.process.returncode == 1
+        assert "the file is not an SQLite database" in complaints
+        assert "a worker ended with status 1 before it took requests; stopping" in complaints
+
+
+def test_workers_end_with_their_supervisor(serve: Serve) -> None:
+    """Workers whose supervisor was killed end by themselves instead of holding the address and the file."""
+    with serve(*OPTIONS) as served:
+        orphans = workers(served)
+        served.process.kill()
+        served.process.wait()
+        for _ in attempts():
+            if not any(Path(f"/proc/{pid}").exists() for pid in orphans):
+                break
+
+
+def test_interrupt_ends_all(serve: Serve) -> None:
+    """Ctrl-C reaches every process of the terminal's group; all end in good order."""
+    with serve(*OPTIONS) as served:
+        for pid in workers(served):
+            os.kill(pid, signal.SIGINT)
+        assert served.end(signal.SIGINT)[0] == 0
+
+
+def test_unusable_store_is_said_once(finish: Finish, tmp_path: Path) -> None:
+    """A file that cannot serve ends the command with one line, before there are workers."""
+    (tmp_path / "x.db").write_text("no database")
+    ended = finish("serve", *OPTIONS, "--db", "x.db")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert re.fullmatch("runsink: cannot use .*x.db: the file is not an SQLite database; name another\n", ended.stderr)
+
+
+@pytest.mark.parametrize("number", ["0", "-1"])
+def test_number_of_workers_is_checked(finish: Finish, number: str) -> None:
+    """Fewer than one worker is refused."""
+    ended = finish("serve", "--workers", number)
+    assert ended.returncode == 2
+    assert f"workers must be at least 1, not {number}" in ended.stderr
