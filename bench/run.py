@@ -1,4 +1,4 @@
-"""The bench: ``python bench/run.py {floor,http,growth,profile,all}``; what each figure means is in README.md."""
+"""The bench: ``python bench/run.py {floor,http,growth,profile,setups,all}``; what each figure means is in README.md."""
 
 import argparse
 import json
@@ -11,19 +11,20 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import apsw
 import breakdown
 import growth
+import setups
 import throughput
 from plotting import plot_growth
 from processes import Server
 from scenarios import ANSWERS, BATCH_PATHS, SCENARIOS, make_cases
 from served import Timing, require_disk
 
-_PARTS = ("floor", "http", "growth", "profile")
 _GROWTH_SCENARIOS = ("S2", "S3")
+_SETUPS = (setups.Setup("one worker", ()), setups.Setup("two workers", ("--workers", "2")))
 
 
 def main() -> None:
@@ -34,7 +35,7 @@ def main() -> None:
     found: dict[str, Any] = {"about": _about(options)}
     for part in _PARTS if options.part == "all" else (options.part,):
         print(f"{part}: {options.reps} repetitions of {options.seconds:g} s", flush=True)
-        found[part] = {"floor": _floor, "http": _http, "growth": _growth, "profile": _profile}[part](options)
+        found[part] = _PARTS[part](options)
         if options.json:
             options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
@@ -73,6 +74,15 @@ def _profile(options: argparse.Namespace) -> Any:
     measured = breakdown.measure_stages(_plan(options, ["S2"], ["full"]))
     _show(measured.table("One batch of 1000, lenient, full answer: median (lowest-highest)", breakdown.FIGURES))
     return measured.as_json()
+
+
+def _setups(options: argparse.Namespace) -> Any:
+    measured = setups.measure_setups(_plan(options, options.scenarios, options.answers), options.setup or _SETUPS)
+    _show(measured.table("Setups, empty database: median (lowest-highest)", setups.FIGURES))
+    return measured.as_json()
+
+
+_PARTS: Final = {"floor": _floor, "http": _http, "growth": _growth, "profile": _profile, "setups": _setups}
 
 
 def _plan(options: argparse.Namespace, names: Sequence[str], answers: Sequence[str]) -> throughput.Plan:
@@ -114,7 +124,7 @@ def _parse() -> argparse.Namespace:
     add("--reps", type=int, default=5, help="interleaved repetitions")
     add("--seconds", type=float, default=2.0, help="seconds of each measurement")
     add("--warmup", type=float, default=0.5, help="seconds before each measurement that do not count")
-    add("--scenarios", type=_listed(SCENARIOS), default=list(SCENARIOS), help="some of S1,S2,S3,S4,S5")
+    add("--scenarios", type=_listed(SCENARIOS), default=list(SCENARIOS), help="some of S1,S2,S3,S4,S5,S6")
     add("--endpoints", type=_listed(BATCH_PATHS), default=list(BATCH_PATHS), help="lenient,atomic")
     add("--answers", type=_listed(ANSWERS), default=list(ANSWERS), help="http: full,minimal")
     add("--sizes", type=_sizes, default=[0, 100_000, 2_000_000, 10_000_000], help="growth: runs stored before")
@@ -123,6 +133,12 @@ def _parse() -> argparse.Namespace:
     add("--url", help="http: a server that runs already, instead of a new runsink for each measurement")
     add("--pid", type=int, default=0, help="http: the process behind --url, for its use of the processor")
     add("--server-option", action="append", default=[], help="an option for runsink serve, such as --x=1; repeatable")
+    add(
+        "--setup",
+        action="append",
+        type=setups.Setup.parse,
+        help='setups: "NAME: OPTIONS" for runsink serve; repeatable',
+    )
     add("--nothing", action="store_true", help="http: also an aiohttp server that does nothing")
     add("--json", type=Path, help="write everything, single repetitions included, to this file")
     add("--plot", type=Path, default=Path("runsink-growth.png"), help="growth: write the plot to this file")

@@ -1,4 +1,4 @@
-"""The scenarios S1 to S5, and the cases made of them."""
+"""The scenarios S1 to S6, and the cases made of them."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -44,10 +44,11 @@ SCENARIOS: Final = {
         Scenario("S3", clients=8, batch_runs=100),
         Scenario("S4", clients=32, batch_runs=1),
         Scenario("S5", clients=1, batch_runs=1000, repeated=True),
+        Scenario("S6", clients=4, batch_runs=1000),
     )
 }
 
-FLOOR_OF: Final = {"S1": "S1", "S2": "S2", "S3": "S1", "S5": "S5"}
+FLOOR_OF: Final = {"S1": "S1", "S2": "S2", "S3": "S1", "S5": "S5", "S6": "S2"}
 """Which floor a scenario is held against: that of the same batch. Single runs have none."""
 
 

@@ -57,7 +57,7 @@ async def _serve(
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in _STOPPING:
-        loop.add_signal_handler(number, stop.set)
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
     # A worker is born with them blocked.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
     if orphaned is not None:
@@ -68,6 +68,9 @@ async def _serve(
     if orphaned is not None:
         loop.remove_reader(orphaned)
     await server.close()
+    # A second signal, such as the supervisor's after one from the terminal, does not cut off what is left to do.
+    for number in _STOPPING:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def supervise(settings: Settings, sockets: Sequence[socket.socket], announce: Callable[[], None]) -> int:

@@ -20,11 +20,31 @@ _HEADER = struct.Struct(">16s24xI16xI4xI28x")
 
 BUSY_TIMEOUT_MS = 10_000
 
+BUSY_PAUSE_SECONDS = 0.0005
+
 WRITER_CACHE_KIB = 32 * 1024
 """The inner pages of every tree and the pages that the merge of keys works on, for some ten million runs."""
 
 WAL_CAP_BYTES = 64 * 1024 * 1024
 """The size at which the WAL is checkpointed whatever else waits."""
+
+
+class _Patience:
+    """Waits for a lock that another process holds, and asks for it often.
+
+    SQLite's own busy timeout soon asks only ten times a second (https://www.sqlite.org/c3ref/busy_timeout.html), and
+    hardly ever meets the moment between two commits of a process that has much to write.
+    """
+
+    def __init__(self) -> None:
+        self._deadline = 0.0
+
+    def __call__(self, attempts: int) -> bool:
+        """Whether to ask once more, after ``attempts`` times in vain for the same lock."""
+        if not attempts:
+            self._deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+        time.sleep(BUSY_PAUSE_SECONDS)
+        return time.monotonic() < self._deadline
 
 
 def open_writer(path: Path) -> apsw.Connection:
@@ -62,7 +82,7 @@ def open_reader(path: Path) -> apsw.Connection:
 def _open(path: Path, flags: int) -> apsw.Connection:
     # Absolute, because SQLite has a meaning of its own for names such as ":memory:".
     connection = apsw.Connection(str(path.absolute()), flags=flags)
-    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    connection.set_busy_handler(_Patience())
     return connection
 
 

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -106,11 +107,15 @@ def test_workers_end_with_their_supervisor(serve: Serve) -> None:
 
 
 def test_interrupt_ends_all(serve: Serve) -> None:
-    """Ctrl-C reaches every process of the terminal's group; all end in good order."""
+    """Ctrl-C reaches every process of the terminal's group, the workers twice; all end in good order and silence."""
     with serve(*OPTIONS) as served:
-        for pid in workers(served):
-            os.kill(pid, signal.SIGINT)
-        assert served.end(signal.SIGINT)[0] == 0
+        crew = workers(served)
+        served.process.send_signal(signal.SIGINT)
+        for pid in crew:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGINT)
+        assert served.process.communicate(timeout=DEADLINE_SECONDS) == ("", "")
+        assert served.process.returncode == 0
 
 
 def test_unusable_store_is_said_once(finish: Finish, tmp_path: Path) -> None:
