@@ -5,7 +5,13 @@ from enum import StrEnum
 import attrs
 
 from core.errors import BatchTooLargeError, NotABatchError
-from core.rules import MAX_EVENT_ID_LENGTH, MAX_JSON_DEPTH, MAX_JSON_INTEGER_DIGITS
+from core.rules import (
+    MAX_EVENT_ID_LENGTH,
+    MAX_JSON_CHARACTERS,
+    MAX_JSON_DEPTH,
+    MAX_JSON_INTEGER_DIGITS,
+    MAX_TEXT_CHARACTERS,
+)
 from core.run import Run
 
 
@@ -28,7 +34,8 @@ class Fault:
     kind: FaultKind = FaultKind.INVALID
 
     def __str__(self) -> str:
-        return f"{self.field or 'it'} {self.reason}"
+        name = "it" if self.field is None else self.field or "''"
+        return f"{name} {self.reason}"
 
 
 @attrs.frozen
@@ -73,12 +80,21 @@ class BatchResult:
 
 @attrs.frozen
 class Limits:
-    """The limits in force."""
+    """The limits in force. Every error that comes of one says its name, but the batch's, whose words are given.
+
+    A body is measured as it is sent and once it is decompressed. Of its JSON values an empty object or list counts
+    as two, since the limit is there for what decoding them costs. A member is one gzip member or zstd frame. The
+    characters of a JSON field are those of its kept form.
+    """
 
     max_batch_runs: int = 1000
     max_body_bytes: int = 16 * 1024 * 1024
+    max_body_members: int = 10_000
+    max_body_values: int = 250_000
     max_page_runs: int = 1000
     max_event_id_length: int = MAX_EVENT_ID_LENGTH
+    max_text_characters: int = MAX_TEXT_CHARACTERS
+    max_json_characters: int = MAX_JSON_CHARACTERS
     max_json_depth: int = MAX_JSON_DEPTH
     max_json_integer_digits: int = MAX_JSON_INTEGER_DIGITS
 

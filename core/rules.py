@@ -7,15 +7,16 @@ The source of every rule is the contract, "A run".
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-import attrs
-
-from core.run import CommitHash, CommitSource, Count, EventId, Status, Text, Timestamp
+from core.run import CommitHash, CommitSource, Count, EventId, JsonText, Status, Text, Timestamp
 
 MAX_EVENT_ID_LENGTH: Final = 255
+MAX_TEXT_CHARACTERS: Final = 2**20
+"""Enough for the longest log that anybody reads, and a small part of what one body may hold."""
+MAX_JSON_CHARACTERS: Final = 2**22
 MAX_COUNT: Final = 2**63 - 1
 MAX_JSON_DEPTH: Final = 100
 MAX_JSON_INTEGER_DIGITS: Final = 4300
@@ -53,6 +54,7 @@ def parse_text(value: object) -> Text:
     """Any text that can be kept exactly."""
     if not isinstance(value, str):
         raise FieldError(f"must be text, not {describe(value)}")
+    _require_length(value, MAX_TEXT_CHARACTERS, "max_text_characters")
     _require_storable(value)
     if "\0" in value:
         raise FieldError("contains a NUL character (U+0000), which text fields cannot hold; remove it")
@@ -63,7 +65,7 @@ def parse_event_id(value: object) -> EventId:
     """The idempotency key."""
     text = parse_text(value)
     if not 1 <= len(text) <= MAX_EVENT_ID_LENGTH:
-        raise FieldError(f"must have 1 to {MAX_EVENT_ID_LENGTH} characters, not {len(text)}")
+        raise FieldError(f"must have 1 to {MAX_EVENT_ID_LENGTH} characters (max_event_id_length), not {len(text)}")
     return EventId(text)
 
 
@@ -123,14 +125,18 @@ def check_json_object(value: object) -> dict[str, object]:
     """
     if not isinstance(value, dict):
         raise FieldError(f"must be a JSON object, not {describe(value)}")
-    pending: list[_Placed] = [_Placed(value, None, None, 1)]
-    while pending:
-        placed = pending.pop()
-        try:
-            pending.extend(_members(placed))
-        except FieldError as error:
-            raise FieldError(f"{error} (at {placed.path()})") from None
+    try:
+        _check_json_value(value, 1)
+    except FieldError as error:
+        place = error.path() if isinstance(error, _MisplacedError) else "the top"
+        raise FieldError(f"{error} (at {place})") from None
     return value
+
+
+def check_json_text(text: JsonText) -> JsonText:
+    """The same text, when it is not too long to be kept."""
+    _require_length(text, MAX_JSON_CHARACTERS, "max_json_characters")
+    return text
 
 
 def describe(value: object) -> str:  # noqa: PLR0911 - one line a JSON type
@@ -173,6 +179,11 @@ def _canonical_timestamp(value: str) -> Timestamp:
         raise FieldError("lies outside the years 1 to 9999 once it is in UTC") from None
 
 
+def _require_length(text: str, limit: int, name: str) -> None:
+    if len(text) > limit:
+        raise FieldError(f"has {len(text)} characters, and {limit} are the most that is taken ({name})")
+
+
 def _require_storable(text: str) -> None:
     try:
         text.encode()
@@ -180,57 +191,57 @@ def _require_storable(text: str) -> None:
         raise FieldError(f"contains a lone surrogate at character {error.start}, which is not Unicode text") from None
 
 
-@attrs.frozen
-class _Placed:
-    """A value inside a JSON object; where it stands is spelled out only when an error needs it."""
+class _MisplacedError(FieldError):
+    """Something inside a JSON object that cannot stand there; the keys that lead to it, the innermost first."""
 
-    value: object
-    key: object
-    parent: "_Placed | None"
-    depth: int
+    def __init__(self, reason: str, keys: tuple[object, ...]) -> None:
+        super().__init__(reason)
+        self.keys = keys
 
     def path(self) -> str:
-        keys: list[str] = []
-        placed: _Placed = self
-        while placed.parent is not None:
-            keys.append(ascii(placed.key)[:60])
-            placed = placed.parent
-        return "[" + "][".join(reversed(keys)) + "]" if keys else "the top"
+        return "[" + "][".join(ascii(key)[:60] for key in reversed(self.keys)) + "]"
 
 
-def _members(placed: _Placed) -> Iterator[_Placed]:
-    """What stands directly inside a value, once the value itself is found to be JSON."""
-    match placed.value:
-        case dict() as members:
-            pairs: Iterable[tuple[object, object]] = members.items()
-        case list() as items:
-            pairs = enumerate(items)
-        case leaf:
-            _check_json_leaf(leaf)
-            return
-    if placed.depth > MAX_JSON_DEPTH:
-        raise FieldError(f"is nested deeper than {MAX_JSON_DEPTH} levels")
-    for key, item in pairs:
-        if isinstance(placed.value, dict):
+def _check_json_value(value: object, depth: int) -> None:
+    pairs: Iterable[tuple[object, object]]
+    if isinstance(value, dict):
+        for key in value:
             _check_json_key(key)
-        yield _Placed(item, key, placed, placed.depth + 1)
+        pairs = value.items()
+    elif isinstance(value, list):
+        pairs = enumerate(value)
+    else:
+        _check_json_leaf(value)
+        return
+    if depth > MAX_JSON_DEPTH:
+        raise FieldError(f"is nested deeper than {MAX_JSON_DEPTH} levels (max_json_depth)")
+    for key, item in pairs:
+        try:
+            _check_json_value(item, depth + 1)
+        except FieldError as error:
+            inner = error.keys if isinstance(error, _MisplacedError) else ()
+            raise _MisplacedError(str(error), (*inner, key)) from None
 
 
 def _check_json_key(key: object) -> None:
     if not isinstance(key, str):
         raise FieldError(f"has a key that is not text: {describe(key)}")
-    _require_storable(key)
+    if not key.isascii():
+        _require_storable(key)
 
 
 def _check_json_leaf(leaf: object) -> None:
     match leaf:
+        case str():
+            if not leaf.isascii():
+                _require_storable(leaf)
         case None | bool():
             pass
-        case str():
-            _require_storable(leaf)
         case int():
             if abs(leaf) >= JSON_INTEGER_BOUND:
-                raise FieldError(f"holds an integer of more than {MAX_JSON_INTEGER_DIGITS} digits")
+                raise FieldError(
+                    f"holds an integer of more than {MAX_JSON_INTEGER_DIGITS} digits (max_json_integer_digits)"
+                )
         case float():
             if not math.isfinite(leaf):
                 raise FieldError("holds NaN, Infinity or a number beyond a double's range")

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from core.rules import check_json_text
 from core.run import JsonText
 
 _encode = msgspec.json.Encoder(order="sorted").encode
@@ -12,6 +13,7 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 def canonical_json(value: dict[str, Any]) -> JsonText:
     """Keys sorted at every level, no blanks, text as UTF-8, each number in its shortest form.
 
-    The object has been found to be JSON before, by a decoder or by ``core.rules.check_json_object``.
+    The object has been found to be JSON before, by a decoder or by ``core.rules.check_json_object``. Raises
+    ``FieldError`` when the text is too long.
     """
-    return JsonText(_encode(value), "utf-8")
+    return check_json_text(JsonText(_encode(value), "utf-8"))

@@ -6,13 +6,14 @@ fast pass must only ever take less than the slow one, and give the same when it 
 """
 
 import json
+from collections.abc import Callable
 from typing import Annotated, Any, get_args
 
 import attrs
 import msgspec
 
 from adapters.wire.canonical import canonical_json
-from adapters.wire.structure import RULES, Structurer
+from adapters.wire.structure import RULES, Structurer, parse_json_text
 from core.batch import Candidate, Limits
 from core.errors import NotABatchError, RunsinkError
 from core.rules import (
@@ -21,6 +22,7 @@ from core.rules import (
     MAX_EVENT_ID_LENGTH,
     MAX_JSON_DEPTH,
     MAX_JSON_INTEGER_DIGITS,
+    MAX_TEXT_CHARACTERS,
     FieldError,
 )
 from core.run import FIELDS, SERVER_FIELDS, Count, EventId, JsonText, Run, Text, Timestamp
@@ -70,14 +72,13 @@ class Decoder:
         # An escaped NUL needs a backslash, and looking for one byte is much quicker than looking for six.
         if b"\\" in raw and b"\\u0000" in raw:
             return None
-        if raw.count(b"{") + raw.count(b"[") > MAX_JSON_DEPTH:
-            return None
+        shallow = raw.count(b"{") + raw.count(b"[") <= MAX_JSON_DEPTH
         try:
             values = list(msgspec.structs.astuple(self._runs.decode(raw)))
-            for position, rule in _RULED:
+            for position, rule in _SHALLOW_RULES if shallow else _DEEP_RULES:
                 if values[position] is not None:
                     values[position] = rule(values[position])
-        except (msgspec.MsgspecError, UnicodeDecodeError, FieldError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, FieldError):
             return None
         for position in _SERVER_POSITIONS:
             values[position] = received_at
@@ -121,15 +122,11 @@ def _parse_int(digits: str) -> int:
 
 _SHAPES: dict[Any, Any] = {
     EventId: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_EVENT_ID_LENGTH)],
-    Text: str,
+    Text: Annotated[str, msgspec.Meta(max_length=MAX_TEXT_CHARACTERS)],
     Count: Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)],
     JsonText: dict[str, Any],
 }
 """What msgspec checks by itself; every other type is a JSON text that goes through its rule."""
-
-_FAST_RULES: dict[Any, Any] = {kind: rule for kind, rule in RULES.items() if kind not in _SHAPES}
-_FAST_RULES[JsonText] = canonical_json
-
 
 _FIELDS: tuple["attrs.Attribute[Any]", ...] = attrs.fields(Run)
 
@@ -139,11 +136,19 @@ def _kind(field: "attrs.Attribute[Any]") -> Any:
     return next((part for part in get_args(field.type) if part is not type(None)), field.type)
 
 
-_RULED = [
-    (position, _FAST_RULES[_kind(field)])
-    for position, field in enumerate(_FIELDS)
-    if _kind(field) in _FAST_RULES and field.name not in SERVER_FIELDS
-]
+def _ruled(json_rule: Callable[[dict[str, Any]], JsonText]) -> list[tuple[int, Callable[[Any], Any]]]:
+    """Where in a run a rule is left to apply, and which."""
+    rules = {kind: rule for kind, rule in RULES.items() if kind not in _SHAPES} | {JsonText: json_rule}
+    return [
+        (position, rules[_kind(field)])
+        for position, field in enumerate(_FIELDS)
+        if _kind(field) in rules and field.name not in SERVER_FIELDS
+    ]
+
+
+_SHALLOW_RULES = _ruled(canonical_json)
+"""For runs with too few brackets to be nested too deeply; all else about their objects was checked by msgspec."""
+_DEEP_RULES = _ruled(parse_json_text)
 _SERVER_POSITIONS = [FIELDS.index(name) for name in SERVER_FIELDS]
 
 

@@ -30,6 +30,11 @@ from core.run import (
 
 _T = TypeVar("_T")
 
+# What a client made up is repeated in answers only so far that they stay in proportion to what was sent.
+_MAX_NAMES_SHOWN = 20
+_MAX_NAME_SHOWN = 60
+_MAX_ID_SHOWN = 255
+
 
 def parse_json_text(value: object) -> JsonText:
     """A JSON object in its kept form; raises ``FieldError``."""
@@ -117,14 +122,21 @@ def _faults(error: cattrs.ClassValidationError) -> Iterator[Fault]:
     for part in error.exceptions:
         match part:
             case ForbiddenExtraKeysError(extra_fields=names, cl=kind):
-                reason = f"cannot be given here; what can is {', '.join(kind.__annotations__)}"
-                yield from (Fault(_printable(name), reason) for name in sorted(names))
+                yield from _unknown_fields(sorted(names), kind)
             case KeyError():
                 yield Fault(_field(part), "is required", FaultKind.MISSING)
             case FieldError():
                 yield Fault(_field(part), str(part))
             case _:
                 raise part
+
+
+def _unknown_fields(names: list[str], kind: type) -> Iterator[Fault]:
+    reason = f"cannot be given here; what can is {', '.join(kind.__annotations__)}"
+    for name in names[:_MAX_NAMES_SHOWN]:
+        yield Fault(_printable(name), reason)
+    if len(names) > _MAX_NAMES_SHOWN:
+        yield Fault(None, f"has {len(names) - _MAX_NAMES_SHOWN} more fields that cannot be given here")
 
 
 def _field(error: Exception) -> str:
@@ -134,12 +146,14 @@ def _field(error: Exception) -> str:
 
 def _printable(name: str) -> str:
     """A field name that somebody made up, fit for an answer."""
-    return name.encode("utf-8", "backslashreplace").decode()
+    shown = name if len(name) <= _MAX_NAME_SHOWN else f"{name[:_MAX_NAME_SHOWN]}…"
+    return shown.encode("utf-8", "backslashreplace").decode()
 
 
 def _shown_id(value: dict[str, Any], name: str) -> str | None:
-    """An id as far as it can be repeated in an answer."""
+    """An id as far as it can be repeated in an answer, with every fault of its run."""
     try:
-        return rules.parse_text(value.get(name))
+        text = rules.parse_text(value.get(name))
     except FieldError:
         return None
+    return text if len(text) <= _MAX_ID_SHOWN else None

@@ -21,13 +21,11 @@ from core.ports.unit_of_work import UnitOfWork
 from core.query import get_run, list_runs, read_metadata
 from entrypoints.application import Application
 from entrypoints.http.answers import answer_expectation, json_response
-from entrypoints.http.bodies import read_json_body
+from entrypoints.http.bodies import INLINE_BODY_BYTES, read_json_body
+from entrypoints.http.fields import prefers_minimal
 from entrypoints.http.outcomes import Outcomes
 
 _T = TypeVar("_T")
-
-INLINE_BODY_BYTES = 256 * 1024
-"""Bodies up to this size are decoded on the event loop: it takes 2 or 3 ms, and a change of threads costs more."""
 
 
 @attrs.frozen
@@ -72,8 +70,8 @@ class Routes:
 
     async def post_run(self, request: web.Request) -> web.Response:
         """One run, created or there before."""
-        body = await self._body(request)
-        candidate = self.application.decoder.run(body, self.application.clock.now())
+        now, decode = self.application.clock.now, self.application.decoder.run
+        candidate = await self._decoded(request, lambda body: decode(body, now()))
         return json_response(await self._write(partial(create_run, candidate)), status=HTTPStatus.CREATED)
 
     async def get_runs(self, request: web.Request) -> web.Response:
@@ -95,13 +93,15 @@ class Routes:
 
     async def patch_run(self, request: web.Request) -> web.Response:
         """Change what may change about a run."""
-        changes = self.application.structurer.changes(decode_json(await self._body(request)))
+        structure = self.application.structurer.changes
+        changes = await self._decoded(request, lambda body: structure(decode_json(body)))
         command = partial(update_run, request.match_info["event_id"], changes, self.application.clock.now())
         return json_response(await self._write(command))
 
     async def post_commit(self, request: web.Request) -> web.Response:
         """Tie a commit to a run."""
-        commit = self.application.structurer.commit(decode_json(await self._body(request)))
+        structure = self.application.structurer.commit
+        commit = await self._decoded(request, lambda body: structure(decode_json(body)))
         command = partial(associate_commit, request.match_info["event_id"], commit, self.application.clock.now())
         return json_response(await self._write(command))
 
@@ -128,19 +128,19 @@ class Routes:
         use_case: Callable[[Sequence[Candidate], UnitOfWork], BatchResult],
         partial_status: int,
     ) -> web.Response:
-        body = await self._body(request)
-        decode = partial(self.application.decoder.batch, body, self.application.clock.now())
-        batch = decode() if len(body) <= INLINE_BODY_BYTES else await self._run_in_thread(decode)
+        now, decode = self.application.clock.now, self.application.decoder.batch
+        batch = await self._decoded(request, lambda body: decode(body, now()))
         result = await self._write(partial(use_case, batch))
-        minimal = _prefers_minimal(request)
+        minimal = prefers_minimal(request)
         return json_response(
             batch_answer(result, minimal=minimal),
             status=partial_status if result.failed else HTTPStatus.CREATED,
             headers={"Preference-Applied": "return=minimal"} if minimal else None,
         )
 
-    async def _body(self, request: web.Request) -> bytes:
-        return await read_json_body(request, self.application.limits.max_body_bytes)
+    async def _decoded(self, request: web.Request, decode: Callable[[bytes], _T]) -> _T:
+        body = await read_json_body(request, self.application.limits, self._run_in_thread)
+        return decode(body) if len(body) <= INLINE_BODY_BYTES else await self._run_in_thread(partial(decode, body))
 
     async def _write(self, command: Callable[[UnitOfWork], _T]) -> _T:
         return await self.outcomes.wait(self.application.write(command))
@@ -150,16 +150,3 @@ class Routes:
 
     async def _run_in_thread(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self.executor, work)
-
-
-def _prefers_minimal(request: web.Request) -> bool:
-    """Whether the client asked for ``return=minimal`` (RFC 7240, section 4.2)."""
-    preferences = ",".join(request.headers.getall("Prefer", ())).split(",")
-    # The first of several preferences of one name counts (RFC 7240, section 2).
-    returns = (parts for parts in map(_preference, preferences) if parts[0] == "return")
-    return next(returns, ("return", ""))[1] == "minimal"
-
-
-def _preference(text: str) -> tuple[str, str]:
-    name, _, value = text.partition(";")[0].partition("=")
-    return name.strip().lower(), value.strip().strip('"').lower()

@@ -16,6 +16,7 @@ from core.errors import RunsinkError
 from entrypoints.application import Application
 from entrypoints.http.answers import detail_response, error_response
 from entrypoints.http.bodies import UnacceptableBodyError
+from entrypoints.http.compression import compress_with
 from entrypoints.http.listening import BACKLOG
 from entrypoints.http.outcomes import Outcomes
 from entrypoints.http.routes import Routes
@@ -80,7 +81,7 @@ async def start_server(application: Application, settings: Settings, sockets: Se
     executor = ThreadPoolExecutor(max_workers=4, thread_name_prefix="runsink")
     in_flight = _InFlight()
     routes = Routes(application, Outcomes(), executor, settings.partial_status, version("runsink"))
-    app = web.Application(middlewares=[_follow(in_flight)])
+    app = web.Application(middlewares=[compress_with(executor), _follow(in_flight)])
     app.add_routes(routes.table())
     runner = web.AppRunner(
         app, access_log=None, auto_decompress=False, handle_signals=False, shutdown_timeout=DRAIN_SECONDS
@@ -116,7 +117,7 @@ async def _answer(request: web.Request, handler: _Handler) -> web.StreamResponse
     except RunsinkError as error:
         return error_response(error)
     except UnacceptableBodyError as error:
-        return detail_response(error.status, error.detail)
+        return detail_response(error.status, error.detail, error.headers)
     except web.HTTPException as error:
         allowed = {name: value for name, value in error.headers.items() if name == "Allow"}
         return detail_response(error.status, f"{error.reason}: {request.method} {request.path}", allowed)

@@ -48,8 +48,8 @@ def test_good_values_are_kept(rule: Callable[[object], Any], value: object, kept
         (rules.parse_text, b"a", "must be text, not a Python bytes"),
         (rules.parse_text, "a\0", "contains a NUL character (U+0000), which text fields cannot hold; remove it"),
         (rules.parse_text, "ab\ud800", "contains a lone surrogate at character 2, which is not Unicode text"),
-        (rules.parse_event_id, "", "must have 1 to 255 characters, not 0"),
-        (rules.parse_event_id, "x" * 256, "must have 1 to 255 characters, not 256"),
+        (rules.parse_event_id, "", "must have 1 to 255 characters (max_event_id_length), not 0"),
+        (rules.parse_event_id, "x" * 256, "must have 1 to 255 characters (max_event_id_length), not 256"),
         (rules.parse_count, True, "must be an integer, not true"),
         (rules.parse_count, "12", "must be an integer, not '12'"),
         (rules.parse_count, 12.0, "must be an integer, not the number 12.0"),
@@ -86,7 +86,7 @@ def test_good_values_are_kept(rule: Callable[[object], Any], value: object, kept
             "contains a lone surrogate at character 0, which is not Unicode text (at ['a'])",
         ),
         (OBJECT, {"a": (1,)}, "holds a Python tuple, which is not JSON (at ['a'])"),
-        (OBJECT, {"a": 10**4300}, "holds an integer of more than 4300 digits (at ['a'])"),
+        (OBJECT, {"a": 10**4300}, "holds an integer of more than 4300 digits (max_json_integer_digits) (at ['a'])"),
     ],
 )
 def test_bad_values_are_refused_with_a_reason(rule: Callable[[object], Any], value: object, reason: str) -> None:

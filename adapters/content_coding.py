@@ -1,0 +1,104 @@
+"""Content codings (RFC 9110, section 8.4.1): gzip (RFC 1952) and zstd (RFC 8878), done and undone.
+
+Decompressing is bounded by what comes out: the input goes in by slices so small that the most that one of them can
+become is a part of what a body may hold.
+"""
+
+import gzip
+import zlib
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import attrs
+import zstandard
+
+_MAX_ZSTD_WINDOW: Final = 8 * 1024 * 1024
+"""What a decoder should support at least, and so the most that an encoder may count on (RFC 8878, section 3.1.1)."""
+
+_GZIP_LEVEL: Final = 1
+_ZSTD_LEVEL: Final = 3
+
+
+class CorruptContentError(Exception):
+    """The content is not what its coding says: damaged, cut off, or followed by something else."""
+
+
+class ContentTooLargeError(Exception):
+    """More comes out of the content than was asked for."""
+
+
+class TooManyMembersError(Exception):
+    """The content consists of more parts than were asked for; each costs something, even when it is empty."""
+
+
+class _Member(Protocol):
+    """One gzip member or zstd frame that is being decompressed."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: memoryview, /) -> bytes: ...
+
+
+@attrs.frozen
+class _Coding:
+    """How one coding is undone: ``slice_bytes`` of input become 8 MiB at most."""
+
+    begin: Callable[[], Callable[[], _Member]]
+    slice_bytes: int
+    encode: Callable[[bytes], bytes]
+
+
+def _gzip_members() -> Callable[[], _Member]:
+    return lambda: zlib.decompressobj(zlib.MAX_WBITS | 16)
+
+
+def _zstd_frames() -> Callable[[], _Member]:
+    return zstandard.ZstdDecompressor(max_window_size=_MAX_ZSTD_WINDOW).decompressobj
+
+
+_CODINGS: Final = {
+    # The most that 4 bytes become is a block of 128 KiB.
+    "zstd": _Coding(_zstd_frames, 256, lambda content: zstandard.ZstdCompressor(_ZSTD_LEVEL).compress(content)),
+    # Deflate makes at most 1032 bytes of one.
+    "gzip": _Coding(_gzip_members, 4096, lambda content: gzip.compress(content, _GZIP_LEVEL, mtime=0)),
+}
+
+CODINGS: Final = tuple(_CODINGS)
+"""The names of the codings, the one that costs least first."""
+
+
+def encode(coding: str, content: bytes) -> bytes:
+    """The content in this coding, at a level that is quick."""
+    return _CODINGS[coding].encode(content)
+
+
+def decode(coding: str, content: bytes, max_bytes: int, max_members: int) -> bytes:
+    """What was encoded: all of it, in one member or frame or in several.
+
+    Raises:
+        CorruptContentError, ContentTooLargeError, TooManyMembersError
+    """
+    begin, slice_bytes = _CODINGS[coding].begin(), _CODINGS[coding].slice_bytes
+    decoded, view, at = bytearray(), memoryview(content), 0
+    for _ in range(max_members):
+        member = begin()
+        while not member.eof:
+            piece = view[at : at + slice_bytes]
+            decoded += _decompress(member, piece, coding, at)
+            at += len(piece) - len(member.unused_data)
+            if len(decoded) > max_bytes:
+                raise ContentTooLargeError
+        if at == len(content):
+            return bytes(decoded)
+    raise TooManyMembersError
+
+
+def _decompress(member: _Member, piece: memoryview, coding: str, at: int) -> bytes:
+    if not piece:
+        raise CorruptContentError(f"the {coding} content breaks off after {at} bytes")
+    try:
+        return member.decompress(piece)
+    except (zlib.error, zstandard.ZstdError) as error:
+        raise CorruptContentError(f"the {coding} content is damaged at or after byte {at}: {error}") from None
