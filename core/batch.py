@@ -82,9 +82,9 @@ class BatchResult:
 class Limits:
     """The limits in force. Every error that comes of one says its name, but the batch's, whose words are given.
 
-    A body is measured as it is sent and once it is decompressed. Of its JSON values an empty object or list counts
-    as two, since the limit is there for what decoding them costs. A member is one gzip member or zstd frame. The
-    characters of a JSON field are those of its kept form.
+    A body is measured as it is sent and once it is decompressed. The values of its JSON are counted in bodies of more
+    than 1 MiB; an empty object or list counts as two, since the limit is there for what decoding costs. A member is
+    one gzip member or zstd frame. The characters of a JSON field are those of its kept form.
     """
 
     max_batch_runs: int = 1000

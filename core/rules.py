@@ -35,7 +35,6 @@ STATUSES: Final[Mapping[str, Status]] = {
 COMMIT_SOURCES: Final[Mapping[str, CommitSource]] = {source.value: source for source in CommitSource}
 
 _COMMIT_HASH = re.compile(r"[0-9A-Fa-f]{7,40}", re.ASCII)
-_UTC_TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\dT(?!24)\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?(?:Z|\+00:00)", re.ASCII)
 # CPython's parser takes any separator, stops at a NUL, and takes 24:00 in some versions only, so the form is checked
 # before the calendar.
 _ISO_8601 = re.compile(
@@ -105,10 +104,10 @@ def parse_timestamp(value: object) -> Timestamp:
     """ISO 8601 with an offset, to the microsecond (further digits are cut off); kept in UTC."""
     if not isinstance(value, str):
         raise FieldError(f"must be an ISO 8601 text, not {describe(value)}")
-    if (utc := _UTC_TIMESTAMP.fullmatch(value)) and _is_calendar_instant(value):
-        # What most clients send needs no arithmetic, which costs three times as much.
-        return Timestamp(f"{utc[1]}.{utc[2] or '':0<6}Z")
-    if not utc and _ISO_8601.fullmatch(value) and _is_calendar_instant(value):
+    if _is_exact_utc(value) and _is_calendar_instant(value):
+        # What most clients send needs no arithmetic.
+        return Timestamp(f"{value[:26]}Z")
+    if _ISO_8601.fullmatch(value) and _is_calendar_instant(value):
         return _canonical_timestamp(value)
     raise FieldError(f"is not an ISO 8601 date and time, such as 2026-01-31T12:00:00Z: {describe(value)}")
 
@@ -159,6 +158,17 @@ def describe(value: object) -> str:  # noqa: PLR0911 - one line a JSON type
             return "an object"
         case _:
             return f"a Python {type(value).__name__}"
+
+
+def _is_exact_utc(value: str) -> bool:
+    """Whether a text has the form of a ``Timestamp``, or that with the offset written as ``+00:00``."""
+    return (
+        value.isascii()
+        and value[4:20:3] == "--T::."
+        and value[20:26].isdigit()
+        and value[26:] in ("Z", "+00:00")
+        and value[11:13] != "24"
+    )
 
 
 def _is_calendar_instant(value: str) -> bool:

@@ -6,14 +6,13 @@ fast pass must only ever take less than the slow one, and give the same when it 
 """
 
 import json
-from collections.abc import Callable
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Final, get_args
 
 import attrs
 import msgspec
 
 from adapters.wire.canonical import canonical_json
-from adapters.wire.structure import RULES, Structurer, parse_json_text
+from adapters.wire.structure import RULES, Structurer
 from core.batch import Candidate, Limits
 from core.errors import NotABatchError, RunsinkError
 from core.rules import (
@@ -24,15 +23,21 @@ from core.rules import (
     MAX_JSON_INTEGER_DIGITS,
     MAX_TEXT_CHARACTERS,
     FieldError,
+    check_json_object,
 )
 from core.run import FIELDS, SERVER_FIELDS, Count, EventId, JsonText, Run, Text, Timestamp
+
+MAX_BYTES_AT_ONCE: Final = 4 * 1024 * 1024
+"""Of larger bodies one run after the other is decoded."""
+
+_NOT_PLAINLY_GOOD = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, FieldError)
 
 
 class NotJsonError(RunsinkError):
     """A body is not JSON (RFC 8259); the message says where."""
 
 
-class _Batch(msgspec.Struct):
+class _RawBatch(msgspec.Struct):
     """A batch whose runs are not decoded yet."""
 
     runs: list[msgspec.Raw]
@@ -44,8 +49,10 @@ class Decoder:
     def __init__(self, structurer: Structurer, limits: Limits) -> None:
         self._structurer = structurer
         self._limits = limits
-        self._batches = msgspec.json.Decoder(_Batch)
-        self._runs = msgspec.json.Decoder(_shape())
+        shape = _shape()
+        self._runs = msgspec.json.Decoder(shape)
+        self._batches = msgspec.json.Decoder(msgspec.defstruct("BatchShape", [("runs", list[shape])]))  # type: ignore[valid-type]
+        self._raw_batches = msgspec.json.Decoder(_RawBatch)
 
     def batch(self, body: bytes, received_at: Timestamp) -> list[Candidate]:
         """The candidates of a batch, in order.
@@ -53,36 +60,43 @@ class Decoder:
         Raises:
             NotJsonError, NotABatchError, BatchTooLargeError
         """
-        try:
-            raws = self._batches.decode(body).runs
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return self._batch_slowly(body, received_at)
-        self._limits.check_batch_size(len(raws))
-        return [self._run(bytes(raw), index, received_at) for index, raw in enumerate(raws)]
+        return self._batch_at_once(body, received_at) or self._batch_run_by_run(body, received_at)
 
     def run(self, body: bytes, received_at: Timestamp) -> Candidate:
         """The candidate of a body that is one run; raises ``NotJsonError``."""
         return self._run(body, 0, received_at)
+
+    def _batch_at_once(self, body: bytes, received_at: Timestamp) -> list[Candidate] | None:
+        """The runs of a batch, or nothing when some of them have to be looked at one by one."""
+        # Far more runs than a batch may have are not to be decoded before they are counted.
+        if len(body) > MAX_BYTES_AT_ONCE or _may_hold_nul(body):
+            return None
+        try:
+            (shapes,) = msgspec.structs.astuple(self._batches.decode(body))
+            self._limits.check_batch_size(len(shapes))
+            return [_run_of(shape, received_at) for shape in shapes]
+        except _NOT_PLAINLY_GOOD:
+            return None
+
+    def _batch_run_by_run(self, body: bytes, received_at: Timestamp) -> list[Candidate]:
+        try:
+            raws = self._raw_batches.decode(body).runs
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return self._batch_slowly(body, received_at)
+        self._limits.check_batch_size(len(raws))
+        return [self._run(bytes(raw), index, received_at) for index, raw in enumerate(raws)]
 
     def _run(self, raw: bytes, index: int, received_at: Timestamp) -> Candidate:
         return self._run_fast(raw, received_at) or self._structurer.run(decode_json(raw), index, received_at)
 
     def _run_fast(self, raw: bytes, received_at: Timestamp) -> Run | None:
         """The run, or nothing when the slow way has to look at it."""
-        # An escaped NUL needs a backslash, and looking for one byte is much quicker than looking for six.
-        if b"\\" in raw and b"\\u0000" in raw:
+        if _may_hold_nul(raw):
             return None
-        shallow = raw.count(b"{") + raw.count(b"[") <= MAX_JSON_DEPTH
         try:
-            values = list(msgspec.structs.astuple(self._runs.decode(raw)))
-            for position, rule in _SHALLOW_RULES if shallow else _DEEP_RULES:
-                if values[position] is not None:
-                    values[position] = rule(values[position])
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, FieldError):
+            return _run_of(self._runs.decode(raw), received_at)
+        except _NOT_PLAINLY_GOOD:
             return None
-        for position in _SERVER_POSITIONS:
-            values[position] = received_at
-        return Run(*values)
 
     def _batch_slowly(self, body: bytes, received_at: Timestamp) -> list[Candidate]:
         document = decode_json(body)
@@ -120,6 +134,19 @@ def _parse_int(digits: str) -> int:
     return int(digits) if len(digits.removeprefix("-")) <= MAX_JSON_INTEGER_DIGITS else JSON_INTEGER_BOUND
 
 
+def _may_hold_nul(text: bytes) -> bool:
+    # An escaped NUL needs a backslash, and looking for one byte is much quicker than looking for six.
+    return b"\\" in text and b"\\u0000" in text
+
+
+def _plain_json_text(value: dict[str, Any]) -> JsonText:
+    """The kept form of an object of which msgspec checked everything but how deeply it is nested."""
+    text = canonical_json(value)
+    if text.count("{") + text.count("[") > MAX_JSON_DEPTH:
+        check_json_object(value)
+    return text
+
+
 _SHAPES: dict[Any, Any] = {
     EventId: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_EVENT_ID_LENGTH)],
     Text: Annotated[str, msgspec.Meta(max_length=MAX_TEXT_CHARACTERS)],
@@ -136,19 +163,13 @@ def _kind(field: "attrs.Attribute[Any]") -> Any:
     return next((part for part in get_args(field.type) if part is not type(None)), field.type)
 
 
-def _ruled(json_rule: Callable[[dict[str, Any]], JsonText]) -> list[tuple[int, Callable[[Any], Any]]]:
-    """Where in a run a rule is left to apply, and which."""
-    rules = {kind: rule for kind, rule in RULES.items() if kind not in _SHAPES} | {JsonText: json_rule}
-    return [
-        (position, rules[_kind(field)])
-        for position, field in enumerate(_FIELDS)
-        if _kind(field) in rules and field.name not in SERVER_FIELDS
-    ]
-
-
-_SHALLOW_RULES = _ruled(canonical_json)
-"""For runs with too few brackets to be nested too deeply; all else about their objects was checked by msgspec."""
-_DEEP_RULES = _ruled(parse_json_text)
+_FAST_RULES = {kind: rule for kind, rule in RULES.items() if kind not in _SHAPES} | {JsonText: _plain_json_text}
+_RULED = [
+    (position, _FAST_RULES[_kind(field)])
+    for position, field in enumerate(_FIELDS)
+    if _kind(field) in _FAST_RULES and field.name not in SERVER_FIELDS
+]
+"""Where in a run a rule is left to apply, and which."""
 _SERVER_POSITIONS = [FIELDS.index(name) for name in SERVER_FIELDS]
 
 
@@ -164,3 +185,15 @@ def _shape_field(field: "attrs.Attribute[Any]") -> Any:
     if field.default is attrs.NOTHING:
         return field.name, shape
     return field.name, shape if field.default is not None else shape | None, field.default
+
+
+def _run_of(shape: msgspec.Struct, received_at: Timestamp) -> Run:
+    """The run in a decoded shape; raises ``FieldError``."""
+    values = list(msgspec.structs.astuple(shape))
+    for position, rule in _RULED:
+        value = values[position]
+        if value is not None:
+            values[position] = rule(value)
+    for position in _SERVER_POSITIONS:
+        values[position] = received_at
+    return Run(*values)

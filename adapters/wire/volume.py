@@ -3,14 +3,18 @@
 _NO_STRUCTURE = bytes(set(range(256)) - set(b'",[{'))
 
 
+UNCOUNTED_BYTES = 1024 * 1024
+"""What a text of up to so many bytes becomes is bounded enough by its size."""
+
+
 def holds_more_values(body: bytes, limit: int) -> bool:
-    """Whether a JSON text holds more values than this; an empty object or list counts as two.
+    """Whether a JSON text of some length holds more values than this; an empty object or list counts as two.
 
     Decoding makes an object of every value, so a text of two-byte values becomes fifty times as large. Every value
     comes after a comma or an opening bracket. These are counted everywhere first, and outside texts only when that
     is too many. What is not JSON has any number of values.
     """
-    if _count(body) <= limit:
+    if len(body) <= UNCOUNTED_BYTES or _count(body) <= limit:
         return False
     plain = body.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in body else body
     # At most every second text is the key of a value, so the texts alone can be too many.

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from adapters.content_coding import CODINGS, ContentTooLargeError, CorruptContentError, TooManyMembersError, decode
-from adapters.wire.volume import holds_more_values
+from adapters.wire.volume import UNCOUNTED_BYTES, holds_more_values
 from core.batch import Limits
 from core.rules import describe
 
@@ -47,7 +47,7 @@ async def read_json_body(request: web.Request, limits: Limits, run_in_thread: Ru
     content = await _read(request, limits.max_body_bytes)
     if coding is not None:
         content = await _decompressed(coding, content, limits, run_in_thread)
-    if len(content) > limits.max_body_values:
+    if len(content) > UNCOUNTED_BYTES:
         return await run_in_thread(partial(_check_values, content, limits.max_body_values))
     return content
 
