@@ -82,15 +82,17 @@ class BatchResult:
 class Limits:
     """The limits in force. Every error that comes of one says its name, but the batch's, whose words are given.
 
-    A body is measured as it is sent and once it is decompressed. The values of its JSON are counted in bodies of more
-    than 1 MiB; an empty object or list counts as two, since the limit is there for what decoding costs. A member is
-    one gzip member or zstd frame. The characters of a JSON field are those of its kept form.
+    A body and a run are measured as they are sent, a body once it is decompressed as well. The values of its JSON are
+    counted in bodies of more than 1 MiB; an empty object or list counts as two, since the limit is there for what
+    decoding costs. A member is one gzip member or zstd frame. The characters of a JSON field are those of its kept
+    form.
     """
 
     max_batch_runs: int = 1000
     max_body_bytes: int = 16 * 1024 * 1024
     max_body_members: int = 10_000
     max_body_values: int = 250_000
+    max_run_bytes: int = 4 * 1024 * 1024
     max_page_runs: int = 1000
     max_event_id_length: int = MAX_EVENT_ID_LENGTH
     max_text_characters: int = MAX_TEXT_CHARACTERS

@@ -15,8 +15,7 @@ from core.run import CommitHash, CommitSource, Count, EventId, JsonText, Status,
 
 MAX_EVENT_ID_LENGTH: Final = 255
 MAX_TEXT_CHARACTERS: Final = 2**20
-"""Enough for the longest log that anybody reads, and a small part of what one body may hold."""
-MAX_JSON_CHARACTERS: Final = 2**22
+MAX_JSON_CHARACTERS: Final = 2**21
 MAX_COUNT: Final = 2**63 - 1
 MAX_JSON_DEPTH: Final = 100
 MAX_JSON_INTEGER_DIGITS: Final = 4300

@@ -6,14 +6,14 @@ fast pass must only ever take less than the slow one, and give the same when it 
 """
 
 import json
-from typing import Annotated, Any, Final, get_args
+from typing import Annotated, Any, get_args
 
 import attrs
 import msgspec
 
 from adapters.wire.canonical import canonical_json
 from adapters.wire.structure import RULES, Structurer
-from core.batch import Candidate, Limits
+from core.batch import Candidate, Fault, Limits, RefusedRun
 from core.errors import NotABatchError, RunsinkError
 from core.rules import (
     JSON_INTEGER_BOUND,
@@ -26,9 +26,6 @@ from core.rules import (
     check_json_object,
 )
 from core.run import FIELDS, SERVER_FIELDS, Count, EventId, JsonText, Run, Text, Timestamp
-
-MAX_BYTES_AT_ONCE: Final = 4 * 1024 * 1024
-"""Of larger bodies one run after the other is decoded."""
 
 _NOT_PLAINLY_GOOD = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, FieldError)
 
@@ -68,8 +65,8 @@ class Decoder:
 
     def _batch_at_once(self, body: bytes, received_at: Timestamp) -> list[Candidate] | None:
         """The runs of a batch, or nothing when some of them have to be looked at one by one."""
-        # Far more runs than a batch may have are not to be decoded before they are counted.
-        if len(body) > MAX_BYTES_AT_ONCE or _may_hold_nul(body):
+        # What is no longer than one run may be holds no run that is too long, and not too many to decode in vain.
+        if len(body) > self._limits.max_run_bytes or _may_hold_nul(body):
             return None
         try:
             (shapes,) = msgspec.structs.astuple(self._batches.decode(body))
@@ -87,6 +84,11 @@ class Decoder:
         return [self._run(bytes(raw), index, received_at) for index, raw in enumerate(raws)]
 
     def _run(self, raw: bytes, index: int, received_at: Timestamp) -> Candidate:
+        if len(raw) > self._limits.max_run_bytes:
+            reason = (
+                f"has {len(raw)} bytes, and {self._limits.max_run_bytes} are the most that is taken (max_run_bytes)"
+            )
+            return RefusedRun(index, None, None, (Fault(None, reason),))
         return self._run_fast(raw, received_at) or self._structurer.run(decode_json(raw), index, received_at)
 
     def _run_fast(self, raw: bytes, received_at: Timestamp) -> Run | None:
@@ -99,6 +101,7 @@ class Decoder:
             return None
 
     def _batch_slowly(self, body: bytes, received_at: Timestamp) -> list[Candidate]:
+        """How long each run was is not known here; no field of it gets longer for that."""
         document = decode_json(body)
         if not isinstance(document, dict):
             raise NotABatchError(("body",), "a batch must be a JSON object with the field runs")

@@ -1,6 +1,7 @@
 """How much there is in a JSON text, told before anything is made of it."""
 
-_NO_STRUCTURE = bytes(set(range(256)) - set(b'",[{'))
+_NO_SEPARATORS = bytes(set(range(256)) - set(b",[{"))
+_NO_SEPARATORS_OR_QUOTES = bytes(set(_NO_SEPARATORS) - set(b'"'))
 
 
 UNCOUNTED_BYTES = 1024 * 1024
@@ -14,15 +15,11 @@ def holds_more_values(body: bytes, limit: int) -> bool:
     comes after a comma or an opening bracket. These are counted everywhere first, and outside texts only when that
     is too many. What is not JSON has any number of values.
     """
-    if len(body) <= UNCOUNTED_BYTES or _count(body) <= limit:
+    if len(body) <= UNCOUNTED_BYTES or len(body.translate(None, _NO_SEPARATORS)) <= limit:
         return False
     plain = body.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in body else body
+    skeleton = plain.translate(None, _NO_SEPARATORS_OR_QUOTES)
     # At most every second text is the key of a value, so the texts alone can be too many.
-    if plain.count(b'"') // 4 > limit:
+    if skeleton.count(b'"') // 4 > limit:
         return True
-    outside = plain.translate(None, _NO_STRUCTURE).split(b'"')[::2]
-    return _count(b"".join(outside)) > limit
-
-
-def _count(text: bytes) -> int:
-    return text.count(b",") + text.count(b"[") + text.count(b"{")
+    return sum(map(len, skeleton.split(b'"')[::2])) > limit

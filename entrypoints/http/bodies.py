@@ -4,7 +4,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
+from typing import Self
 
+import attrs
 from aiohttp import web
 
 from adapters.content_coding import CODINGS, ContentTooLargeError, CorruptContentError, TooManyMembersError, decode
@@ -33,7 +35,27 @@ RunInThread = Callable[[Callable[[], bytes]], Awaitable[bytes]]
 """Does in another thread what would hold up the event loop."""
 
 
-async def read_json_body(request: web.Request, limits: Limits, run_in_thread: RunInThread) -> bytes:
+@attrs.frozen
+class Allowance:
+    """How much a body may hold; ``bytes_name`` is the limit of its bytes."""
+
+    max_bytes: int
+    bytes_name: str
+    max_members: int
+    max_values: int
+
+    @classmethod
+    def of_batch(cls, limits: Limits) -> Self:
+        """For a body that is a batch."""
+        return cls(limits.max_body_bytes, "max_body_bytes", limits.max_body_members, limits.max_body_values)
+
+    @classmethod
+    def of_run(cls, limits: Limits) -> Self:
+        """For a body that is a run, or a part of one."""
+        return cls(limits.max_run_bytes, "max_run_bytes", limits.max_body_members, limits.max_body_values)
+
+
+async def read_json_body(request: web.Request, allowed: Allowance, run_in_thread: RunInThread) -> bytes:
     """The bytes of a JSON body, decompressed.
 
     A body without a type is taken for JSON.
@@ -44,34 +66,34 @@ async def read_json_body(request: web.Request, limits: Limits, run_in_thread: Ru
     """
     _check_type(request)
     coding = _coding(request)
-    content = await _read(request, limits.max_body_bytes)
+    content = await _read(request, allowed)
     if coding is not None:
-        content = await _decompressed(coding, content, limits, run_in_thread)
+        content = await _decompressed(coding, content, allowed, run_in_thread)
     if len(content) > UNCOUNTED_BYTES:
-        return await run_in_thread(partial(_check_values, content, limits.max_body_values))
+        return await run_in_thread(partial(_check_values, content, allowed.max_values))
     return content
 
 
-async def _read(request: web.Request, max_bytes: int) -> bytes:
-    if (request.content_length or 0) > max_bytes:
-        raise _too_large(max_bytes)
+async def _read(request: web.Request, allowed: Allowance) -> bytes:
+    if (request.content_length or 0) > allowed.max_bytes:
+        raise _too_large(allowed)
     chunks = bytearray()
     async for chunk in request.content.iter_any():
         chunks += chunk
-        if len(chunks) > max_bytes:
-            raise _too_large(max_bytes)
+        if len(chunks) > allowed.max_bytes:
+            raise _too_large(allowed)
     return bytes(chunks)
 
 
-async def _decompressed(coding: str, content: bytes, limits: Limits, run_in_thread: RunInThread) -> bytes:
+async def _decompressed(coding: str, content: bytes, allowed: Allowance, run_in_thread: RunInThread) -> bytes:
     if len(content) <= INLINE_BODY_BYTES:
         # What becomes larger than a small body is begun again in a thread.
         with suppress(ContentTooLargeError):
-            return _decode(coding, content, min(INLINE_BODY_BYTES, limits.max_body_bytes), limits.max_body_members)
+            return _decode(coding, content, min(INLINE_BODY_BYTES, allowed.max_bytes), allowed.max_members)
     try:
-        return await run_in_thread(partial(_decode, coding, content, limits.max_body_bytes, limits.max_body_members))
+        return await run_in_thread(partial(_decode, coding, content, allowed.max_bytes, allowed.max_members))
     except ContentTooLargeError:
-        raise _too_large(limits.max_body_bytes, " once it is decompressed") from None
+        raise _too_large(allowed, " once it is decompressed") from None
 
 
 def _decode(coding: str, content: bytes, max_bytes: int, max_members: int) -> bytes:
@@ -90,7 +112,7 @@ def _check_values(body: bytes, max_values: int) -> bytes:
     if holds_more_values(body, max_values):
         raise UnacceptableBodyError(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            f"the body holds more than {max_values} JSON values (max_body_values); send smaller batches",
+            f"the body holds more than {max_values} JSON values (max_body_values)",
         )
     return body
 
@@ -122,8 +144,8 @@ def _coding(request: web.Request) -> str | None:
     return next(iter(applied), None)
 
 
-def _too_large(max_bytes: int, when: str = "") -> UnacceptableBodyError:
+def _too_large(allowed: Allowance, when: str = "") -> UnacceptableBodyError:
     return UnacceptableBodyError(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        f"the body is larger than {max_bytes} bytes{when} (max_body_bytes); send smaller batches",
+        f"the body is larger than {allowed.max_bytes} bytes{when} ({allowed.bytes_name})",
     )

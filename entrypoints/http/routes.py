@@ -21,7 +21,7 @@ from core.ports.unit_of_work import UnitOfWork
 from core.query import get_run, list_runs, read_metadata
 from entrypoints.application import Application
 from entrypoints.http.answers import answer_expectation, json_response
-from entrypoints.http.bodies import INLINE_BODY_BYTES, read_json_body
+from entrypoints.http.bodies import INLINE_BODY_BYTES, Allowance, read_json_body
 from entrypoints.http.fields import prefers_minimal
 from entrypoints.http.outcomes import Outcomes
 
@@ -71,7 +71,9 @@ class Routes:
     async def post_run(self, request: web.Request) -> web.Response:
         """One run, created or there before."""
         now, decode = self.application.clock.now, self.application.decoder.run
-        candidate = await self._decoded(request, lambda body: decode(body, now()))
+        candidate = await self._decoded(
+            request, Allowance.of_run(self.application.limits), lambda body: decode(body, now())
+        )
         return json_response(await self._write(partial(create_run, candidate)), status=HTTPStatus.CREATED)
 
     async def get_runs(self, request: web.Request) -> web.Response:
@@ -94,14 +96,18 @@ class Routes:
     async def patch_run(self, request: web.Request) -> web.Response:
         """Change what may change about a run."""
         structure = self.application.structurer.changes
-        changes = await self._decoded(request, lambda body: structure(decode_json(body)))
+        changes = await self._decoded(
+            request, Allowance.of_run(self.application.limits), lambda body: structure(decode_json(body))
+        )
         command = partial(update_run, request.match_info["event_id"], changes, self.application.clock.now())
         return json_response(await self._write(command))
 
     async def post_commit(self, request: web.Request) -> web.Response:
         """Tie a commit to a run."""
         structure = self.application.structurer.commit
-        commit = await self._decoded(request, lambda body: structure(decode_json(body)))
+        commit = await self._decoded(
+            request, Allowance.of_run(self.application.limits), lambda body: structure(decode_json(body))
+        )
         command = partial(associate_commit, request.match_info["event_id"], commit, self.application.clock.now())
         return json_response(await self._write(command))
 
@@ -129,7 +135,9 @@ class Routes:
         partial_status: int,
     ) -> web.Response:
         now, decode = self.application.clock.now, self.application.decoder.batch
-        batch = await self._decoded(request, lambda body: decode(body, now()))
+        batch = await self._decoded(
+            request, Allowance.of_batch(self.application.limits), lambda body: decode(body, now())
+        )
         result = await self._write(partial(use_case, batch))
         minimal = prefers_minimal(request)
         return json_response(
@@ -138,8 +146,8 @@ class Routes:
             headers={"Preference-Applied": "return=minimal"} if minimal else None,
         )
 
-    async def _decoded(self, request: web.Request, decode: Callable[[bytes], _T]) -> _T:
-        body = await read_json_body(request, self.application.limits, self._run_in_thread)
+    async def _decoded(self, request: web.Request, allowed: Allowance, decode: Callable[[bytes], _T]) -> _T:
+        body = await read_json_body(request, allowed, self._run_in_thread)
         return decode(body) if len(body) <= INLINE_BODY_BYTES else await self._run_in_thread(partial(decode, body))
 
     async def _write(self, command: Callable[[UnitOfWork], _T]) -> _T:
