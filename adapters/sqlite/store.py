@@ -51,7 +51,9 @@ class SqliteStore(Store):
         try:
             yield SqliteRunRepository(connection)
         finally:
-            connection.execute("ROLLBACK")
+            # A failing disk makes SQLite end the transaction by itself.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
             self._idle_readers.put(connection)
 
     def maintain(self, *, quiet: bool) -> None:
