@@ -96,5 +96,9 @@ class StoreFullError(StoreError):
     """The disk is full; writes succeed again as soon as there is room."""
 
 
+class StoreDamagedError(StoreError):
+    """What the store kept is damaged; the message says what to do, and nothing was changed."""
+
+
 class StoreUnusableError(StoreError):
     """The store cannot be opened; the message says why and what to do, in one line."""

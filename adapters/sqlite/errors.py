@@ -1,11 +1,14 @@
 """The border between APSW's errors and the domain's: driver errors are translated, programming errors pass."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import apsw
 
-from core.errors import StoreBusyError, StoreError, StoreFullError
+from core.errors import StoreBusyError, StoreDamagedError, StoreError, StoreFullError
+
+_log = logging.getLogger("runsink")
 
 
 @contextmanager
@@ -17,7 +20,18 @@ def translated_errors() -> Iterator[None]:
         raise StoreBusyError("the database is locked by another process") from error
     except apsw.FullError as error:
         raise StoreFullError("the disk is full") from error
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        raise damaged(error) from error
     except (apsw.ConstraintError, apsw.SQLError, apsw.MisuseError):
         raise
     except apsw.Error as error:
+        _log.exception("the database failed")
         raise StoreError(f"the database failed: {error}") from error
+
+
+def damaged(error: Exception) -> StoreDamagedError:
+    """The error to raise from one that shows damage, which is also logged."""
+    _log.error("the database is damaged", exc_info=error)
+    return StoreDamagedError(
+        f"the database is damaged ({error}); stop every process that uses it and restore it from a backup"
+    )

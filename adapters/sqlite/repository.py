@@ -8,7 +8,7 @@ from typing import Any, cast
 import apsw
 import attrs
 
-from adapters.sqlite.errors import translated_errors
+from adapters.sqlite.errors import damaged, translated_errors
 from adapters.sqlite.keys import add_keys, event_hash, find_arrivals, integers, run_hash
 from core.listing import Cursor, Metadata, PageRequest, RunFilter, RunPage
 from core.ports.repository import RunRepository
@@ -150,8 +150,15 @@ def _to_run(row: tuple[Any, ...]) -> Run:
     values = list(row)
     for position, convert in _CONVERTERS:
         if values[position] is not None:
-            values[position] = convert(values[position])
+            values[position] = _converted(convert, values[position])
     return Run(*values)
+
+
+def _converted(convert: Callable[[Any], object], value: object) -> object:
+    try:
+        return convert(value)
+    except ValueError as error:  # nothing but a valid value was ever written
+        raise damaged(error) from error
 
 
 def _where(conditions: Sequence[str]) -> str:

@@ -1,0 +1,169 @@
+"""Power that fails at any operation of the disk, which then keeps any part of what was not synced.
+
+What was acknowledged survives, each batch is there whole or not at all, and sending everything again converges.
+With ``synchronous=OFF`` the same must lose runs, or the disk of this test is too kind to prove anything.
+"""
+
+import random
+from collections import Counter
+from contextlib import closing, suppress
+from pathlib import Path
+
+import apsw
+import attrs
+import pytest
+
+from adapters.sqlite import SqliteStore
+from adapters.sqlite import connection as connection_module
+from adapters.sqlite import store as store_module
+from core.errors import StoreError
+from core.run import Run
+from tests.contract.samples import keep, read, sample_run
+from tests.faults.losing_vfs import losing_disk
+from tests.figures import Figures, Scale
+
+OPERATIONS = 1_200
+"""About as many as the workload has; the power may fail at any of them, or after all."""
+
+
+@attrs.define
+class Workload:
+    """A store under batches and changes, and what its client was told.
+
+    ``versions`` are, for each key, the summaries sent, the first one sent first; ``told`` says how many were
+    acknowledged.
+    """
+
+    chance: random.Random
+    synchronous: str
+    versions: dict[str, list[str]] = attrs.Factory(dict)
+    told: Counter[str] = attrs.Factory(Counter)
+    batches: list[list[str]] = attrs.Factory(list)
+
+    def work_until_the_cut(self, path: Path) -> None:
+        """Open, write, checkpoint and close, several times over."""
+        with suppress(StoreError):
+            for _ in range(4):
+                with closing(SqliteStore(path)) as store:
+                    self._set_synchronous(store)
+                    for _ in range(self.chance.randrange(2, 10)):
+                        self._write(store)
+                        store.maintain(quiet=self.chance.random() < 0.5)
+
+    def _set_synchronous(self, store: SqliteStore) -> None:
+        if self.synchronous != "FULL":
+            store._writer.pragma("synchronous", self.synchronous)  # noqa: SLF001 - there is no such setting
+
+    def _write(self, store: SqliteStore) -> None:
+        """A few batches and a change in one unit of work, acknowledged after its commit."""
+        sent: Counter[str] = Counter()
+        with store.unit_of_work() as work:
+            for _ in range(self.chance.randrange(1, 3)):
+                batch = [self._new_run() for _ in range(self.chance.randrange(1, 12))]
+                self.batches.append([run.event_id for run in batch])
+                work.runs.add(batch)
+                sent.update(run.event_id for run in batch)
+            if known := sorted(self.told):
+                changed = self._changed(self.chance.choice(known))
+                work.runs.replace(changed)
+                sent[changed.event_id] += 1
+            work.commit()
+        self.told.update(sent)
+
+    def _new_run(self) -> Run:
+        key = f"event-{len(self.versions)}"
+        self.versions[key] = []
+        return self._changed(key)
+
+    def _changed(self, key: str) -> Run:
+        summary = f"{key}/{len(self.versions[key])}/" + "x" * self.chance.choice((10, 300, 5_000))
+        self.versions[key].append(summary)
+        return sample_run(key, input_summary=summary)
+
+
+@attrs.frozen
+class Damage:
+    """What a cut did that must not be."""
+
+    lost: int
+    torn: int
+    broken: bool
+
+
+def damage(path: Path, workload: Workload) -> Damage:
+    """Open what the cut left, on a sound disk, compare it with what was acknowledged, and use it."""
+    try:
+        with closing(SqliteStore(path)) as store:
+            found = {key: read(store, lambda runs, key=key: runs.get(key)) for key in workload.versions}  # type: ignore[misc]
+            keep(store, *(sample_run(key, input_summary=sent[0]) for key, sent in workload.versions.items()))
+    except StoreError:
+        return Damage(lost=len(workload.told), torn=0, broken=True)
+    lost = sum(1 for key, number in workload.told.items() if not _is_there(found[key], workload.versions[key], number))
+    torn = sum(1 for batch in workload.batches if len({found[key] is None for key in batch}) > 1)
+    return Damage(lost, torn, broken=not is_whole(path))
+
+
+def _is_there(run: Run | None, sent: list[str], acknowledged: int) -> bool:
+    """Whether the run is in the last acknowledged version, or in one that was sent after it."""
+    return run is not None and run.input_summary in sent[acknowledged - 1 :]
+
+
+def is_whole(path: Path) -> bool:
+    """Whether SQLite finds no fault in the file, and every key stands in it once."""
+    with closing(apsw.Connection(str(path))) as connection:
+        try:
+            rows = connection.execute("SELECT count(*) = count(DISTINCT event_id) FROM runs").fetchall()
+            return rows == [(1,)] and connection.pragma("integrity_check") == "ok"
+        except apsw.CorruptError:
+            return False
+
+
+def cut_power(folder: Path, seed: int, synchronous: str) -> tuple[Workload, Damage]:
+    """One life of a store, ended by the cut, and what is left of it."""
+    chance = random.Random(f"{synchronous}-{seed}")  # noqa: S311 - to be repeated, not to be secret
+    workload = Workload(chance, synchronous)
+    live, left = folder / f"live-{seed}", folder / f"left-{seed}"
+    for made in (live, left):
+        made.mkdir()
+    with losing_disk(chance.randrange(1, OPERATIONS)) as disk:
+        workload.work_until_the_cut(live / "runs.db")
+    disk.left_behind(left, chance)
+    return workload, damage(left / "runs.db", workload)
+
+
+@pytest.fixture
+def _small_wal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The WAL is checkpointed, begun again and cut all the time, for there the order of writes matters."""
+    monkeypatch.setattr(store_module, "CHECKPOINT_PAGES", 20)
+    monkeypatch.setattr(store_module, "WAL_CAP_PAGES", 40)
+    monkeypatch.setattr(connection_module, "WAL_CAP_BYTES", 100_000)
+
+
+def survey(folder: Path, seeds: int, synchronous: str) -> dict[str, int]:
+    """Many lives: how many cuts, and in how many something was lost, torn or broken."""
+    figures: Counter[str] = Counter(acknowledged=0, lost=0, torn=0, broken=0)
+    for seed in range(seeds):
+        workload, done = cut_power(folder, seed, synchronous)
+        figures += Counter(acknowledged=len(workload.told), lost=done.lost, torn=done.torn, broken=int(done.broken))
+    return {name: figures[name] for name in ("acknowledged", "lost", "torn", "broken")}
+
+
+@pytest.mark.usefixtures("_small_wal")
+def test_a_power_cut_takes_nothing_acknowledged(tmp_path: Path, scale: Scale, figures: Figures) -> None:
+    """Whenever the power fails, every acknowledged run is there as acknowledged, every batch whole or not at all."""
+    cuts = scale(40, 2_000)
+    found = survey(tmp_path, cuts, "FULL")
+    figures(cuts=cuts, **found)
+    assert found["acknowledged"] > 20 * cuts
+    assert (found["lost"], found["torn"], found["broken"]) == (0, 0, 0)
+
+
+@pytest.mark.usefixtures("_small_wal")
+def test_the_same_without_syncing_loses_runs(tmp_path: Path, scale: Scale, figures: Figures) -> None:
+    """The control: this disk does lose what was not synced, and SQLite's other modes show it."""
+    cuts = scale(10, 200)
+    for synchronous in ("NORMAL", "OFF"):
+        (tmp_path / synchronous).mkdir()
+        found = survey(tmp_path / synchronous, cuts, synchronous)
+        figures(synchronous=synchronous, cuts=cuts, **found)
+        assert found["lost"]
