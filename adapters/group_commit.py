@@ -15,6 +15,9 @@ from core.ports.unit_of_work import UnitOfWork
 
 MAX_COMMANDS_PER_COMMIT = 64
 
+IDLE_SECONDS = 1.0
+"""How often housekeeping is looked at while nobody writes: a reader may have held it up and be gone now."""
+
 _log = logging.getLogger("runsink")
 
 
@@ -54,6 +57,7 @@ class GroupCommitWriter:
         self._store = store
         self._waiting: SimpleQueue[_Submitted | None] = SimpleQueue()
         self._closing = False
+        self._housekeeping_fails = False
         self._thread = Thread(target=self._run, name="runsink-writer", daemon=True)
         self._thread.start()
 
@@ -82,9 +86,12 @@ class GroupCommitWriter:
             self._maintain()
 
     def _next_group(self) -> Sequence[_Submitted]:
-        """Wait for one command, then take all that wait behind it, up to the limit of one commit."""
+        """Wait a while for one command, then take all that wait behind it, up to the limit of one commit."""
         group: list[_Submitted] = []
-        submitted = self._waiting.get()
+        try:
+            submitted = self._waiting.get(timeout=IDLE_SECONDS)
+        except Empty:
+            return group
         while submitted is not None:
             group.append(submitted)
             if len(group) == MAX_COMMANDS_PER_COMMIT:
@@ -100,8 +107,12 @@ class GroupCommitWriter:
         try:
             self._store.maintain(quiet=self._waiting.empty())
         except StoreError:
-            # Nobody waits for it, it is tried again after the next commit, and writing goes on meanwhile.
-            _log.exception("housekeeping of the store failed")
+            # Nobody waits for it, it is tried again in a moment, and writing goes on meanwhile.
+            if not self._housekeeping_fails:
+                _log.exception("housekeeping of the store failed; it is tried again until it succeeds")
+            self._housekeeping_fails = True
+        else:
+            self._housekeeping_fails = False
 
     def _carry_out(self, group: Sequence[_Submitted]) -> Sequence[_Outcome]:
         if not group:

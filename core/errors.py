@@ -96,6 +96,10 @@ class StoreFullError(StoreError):
     """The disk is full; writes succeed again as soon as there is room."""
 
 
+class StoreTimeoutError(StoreError):
+    """Reading took longer than ``max_read_seconds`` allows; it was given up and may succeed when it asks for less."""
+
+
 class StoreDamagedError(StoreError):
     """What the store kept is damaged; the message says what to do, and nothing was changed."""
 

@@ -59,4 +59,5 @@ def build_application(settings: Settings) -> Application:
     Raises:
         StoreUnusableError: it cannot be opened.
     """
-    return Application.over(SqliteStore(settings.db), SystemClock(), Limits())
+    limits = Limits()
+    return Application.over(SqliteStore(settings.db, limits), SystemClock(), limits)

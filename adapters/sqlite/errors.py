@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import apsw
 
-from core.errors import StoreBusyError, StoreDamagedError, StoreError, StoreFullError
+from core.errors import StoreBusyError, StoreDamagedError, StoreError, StoreFullError, StoreTimeoutError
 
 _log = logging.getLogger("runsink")
 
@@ -20,6 +20,11 @@ def translated_errors() -> Iterator[None]:
         raise StoreBusyError("the database is locked by another process") from error
     except apsw.FullError as error:
         raise StoreFullError("the disk is full") from error
+    except apsw.InterruptError as error:
+        raise StoreTimeoutError(
+            "reading took longer than max_read_seconds of GET /api/v1/limits allows; "
+            "ask for less, by start_time_from and start_time_to or without a total (cursor=)"
+        ) from error
     except (apsw.CorruptError, apsw.NotADBError) as error:
         raise damaged(error) from error
     except (apsw.ConstraintError, apsw.SQLError, apsw.MisuseError):

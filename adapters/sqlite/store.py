@@ -1,5 +1,6 @@
 """The run store in one SQLite file."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -9,10 +10,11 @@ from typing import Final
 
 import apsw
 
-from adapters.sqlite.connection import WAL_CAP_BYTES, open_reader, open_writer
+from adapters.sqlite.connection import BUSY_TIMEOUT_MS, WAL_CAP_BYTES, open_reader, open_writer
 from adapters.sqlite.errors import translated_errors
 from adapters.sqlite.repository import SqliteRunRepository
 from adapters.sqlite.unit_of_work import SqliteUnitOfWork
+from core.batch import Limits
 from core.ports.repository import RunReader
 from core.ports.store import Store
 
@@ -22,21 +24,32 @@ that a client takes to send its next batch, many enough to write pages once that
 
 WAL_CAP_PAGES: Final = WAL_CAP_BYTES // 4_096
 
+WAL_RESET_WAIT_MS: Final = 100
+"""How long writing is held up for readers to let go of a WAL past its cap, once for each ``CHECKPOINT_PAGES``."""
+
+PROGRESS_STEPS: Final = 100_000
+"""How many steps of SQLite's machine lie between two looks at the clock while reading: some milliseconds."""
+
+_DEFAULT_LIMITS: Final = Limits()
+
 
 class SqliteStore(Store):
     """One connection that writes, and readers beside it, each with a connection of its own.
 
-    A file that does not exist is created. Several processes may have the same file open.
+    A file that does not exist is created. Several processes may have the same file open. Of the limits,
+    ``max_read_seconds`` is kept here.
 
     Raises:
         StoreUnusableError: the file cannot serve.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, limits: Limits = _DEFAULT_LIMITS) -> None:
         self._path = path
+        self._max_read_seconds = limits.max_read_seconds
         self._writer = open_writer(path)
         self._writer.set_wal_hook(self._note_wal_size)
         self._wal_pages = 0
+        self._patient_from = WAL_CAP_PAGES + CHECKPOINT_PAGES
         self._lock = Lock()
         self._idle_readers: SimpleQueue[apsw.Connection] = SimpleQueue()
 
@@ -47,6 +60,8 @@ class SqliteStore(Store):
     def reader(self) -> Iterator[RunReader]:
         with translated_errors():
             connection = self._take_reader()
+            deadline = time.monotonic() + self._max_read_seconds
+            connection.set_progress_handler(lambda: time.monotonic() > deadline, PROGRESS_STEPS)
             connection.execute("BEGIN")
         try:
             yield SqliteRunRepository(connection)
@@ -57,13 +72,24 @@ class SqliteStore(Store):
             self._idle_readers.put(connection)
 
     def maintain(self, *, quiet: bool) -> None:
-        """Checkpoint the WAL, at a quiet moment or when it reaches its cap."""
-        if self._wal_pages < (CHECKPOINT_PAGES if quiet else WAL_CAP_PAGES):
+        """Checkpoint the WAL, at a quiet moment or when it reaches its cap.
+
+        A WAL begins again by itself when nobody reads from it just then, and otherwise grows. So past its cap
+        it is made to begin again, and its file is cut.
+        """
+        pages = self._wal_pages
+        if pages < (CHECKPOINT_PAGES if quiet else WAL_CAP_PAGES):
             return
-        # Where another process is checkpointing already, there is nothing to do.
+        patient = pages >= self._patient_from
+        if patient:
+            self._patient_from = pages + CHECKPOINT_PAGES
+        # Where another process is checkpointing already, there is nothing to do. A reader may keep the end of the
+        # WAL in use; the next checkpoint, or the one after, gets there.
         with self._lock, translated_errors(), suppress(apsw.BusyError):
-            # A reader may keep the end of the WAL in use; the next checkpoint, or the one after, gets there.
-            self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            if patient or (quiet and pages >= WAL_CAP_PAGES):
+                self._empty_wal(WAL_RESET_WAIT_MS if patient else 0)
+            else:
+                self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def close(self) -> None:
         while not self._idle_readers.empty():
@@ -71,7 +97,18 @@ class SqliteStore(Store):
         with translated_errors():
             self._writer.close()
 
+    def _empty_wal(self, wait_ms: int) -> None:
+        self._writer.set_busy_timeout(wait_ms)
+        try:
+            self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            self._wal_pages = 0
+            self._patient_from = WAL_CAP_PAGES + CHECKPOINT_PAGES
+        finally:
+            self._writer.set_busy_timeout(BUSY_TIMEOUT_MS)
+
     def _note_wal_size(self, _connection: apsw.Connection, _database: str, pages: int) -> int:
+        if pages < self._wal_pages:
+            self._patient_from = WAL_CAP_PAGES + CHECKPOINT_PAGES
         self._wal_pages = pages
         return apsw.SQLITE_OK
 

@@ -15,7 +15,11 @@ class Store(Protocol):
         ...
 
     def reader(self) -> AbstractContextManager[RunReader]:
-        """One consistent state of what is committed, for the length of the block; it never waits for a writer."""
+        """One consistent state of what is committed, for the length of the block; it never waits for a writer.
+
+        A store on a disk keeps room for that state, so it may bound the length of the block: what is read after it
+        raises ``StoreTimeoutError``.
+        """
         ...
 
     def maintain(self, *, quiet: bool) -> None:

@@ -23,6 +23,7 @@ from core.errors import (
     StoreBusyError,
     StoreError,
     StoreFullError,
+    StoreTimeoutError,
 )
 
 RETRY_AFTER_SECONDS = 1
@@ -104,6 +105,7 @@ _TABLE: tuple[tuple[type[RunsinkError], HTTPStatus, Callable[[Any], dict[str, An
     (InvalidQueryError, HTTPStatus.UNPROCESSABLE_ENTITY, _invalid_query),
     (RunNotFoundError, HTTPStatus.NOT_FOUND, _detail),
     (StoreBusyError, HTTPStatus.SERVICE_UNAVAILABLE, _detail),
+    (StoreTimeoutError, HTTPStatus.SERVICE_UNAVAILABLE, _detail),
     (StoreFullError, HTTPStatus.INSUFFICIENT_STORAGE, _detail),
     (StoreError, HTTPStatus.INTERNAL_SERVER_ERROR, _detail),
 )

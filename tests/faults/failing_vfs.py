@@ -43,7 +43,7 @@ class Fault:
 
 def _io_error(kind: Kind) -> apsw.IOError:
     error = apsw.IOError(f"the {kind} that was to fail")
-    error.extendedresult = _CODES[kind]
+    error.extendedresult = _CODES[kind]  # type: ignore[attr-defined] # APSW's stubs do not know of it
     return error
 
 

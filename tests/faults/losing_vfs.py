@@ -78,7 +78,7 @@ class Disk:
         self.operations += 1
         if self.without_power:
             error = apsw.IOError("there is no power")
-            error.extendedresult = apsw.SQLITE_IOERR
+            error.extendedresult = apsw.SQLITE_IOERR  # type: ignore[attr-defined] # APSW's stubs do not know of it
             raise error
 
     def file(self, name: str) -> _Kept:

@@ -1,0 +1,179 @@
+"""Readers that hold on to an old state while others write: the WAL grows for them, and comes back by itself."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from threading import Event, Thread
+
+import apsw
+import pytest
+
+from adapters.sqlite import SqliteStore
+from adapters.sqlite import connection as connection_module
+from adapters.sqlite import store as store_module
+from core.batch import Limits
+from core.errors import StoreTimeoutError
+from core.listing import RunFilter
+from core.run import Text
+from entrypoints import application
+from entrypoints.embedded import RunStore, open_store
+from tests.contract.samples import all_keys, everything, keep, read, sample_run, without_waiting
+from tests.figures import Figures, Scale
+from tests.servers import DEADLINE_SECONDS, Api, MakeRun, Start
+
+CAP_BYTES = 4 * 1024 * 1024
+
+
+@pytest.fixture
+def _small_cap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A WAL of 4 MiB is one at its cap, so that a few seconds of writing fill it."""
+    monkeypatch.setattr(store_module, "CHECKPOINT_PAGES", CAP_BYTES // 4_096 // 4)
+    monkeypatch.setattr(store_module, "WAL_CAP_PAGES", CAP_BYTES // 4_096)
+    monkeypatch.setattr(connection_module, "WAL_CAP_BYTES", CAP_BYTES)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the store is."""
+    return tmp_path / "runs.db"
+
+
+@pytest.fixture
+def runs(path: Path) -> Iterator[RunStore]:
+    """An open store with its writing thread."""
+    with open_store(path) as opened:
+        yield opened
+
+
+def wal_bytes(path: Path) -> int:
+    """How large the file of the WAL is."""
+    return path.with_name(path.name + "-wal").stat().st_size
+
+
+def write_a_batch(runs: RunStore, make_run: MakeRun) -> int:
+    """Upload some 400 KiB; how many runs that are."""
+    return runs.ingest_lenient([make_run(input_summary="x" * 4_000) for _ in range(100)]).created
+
+
+def wait_for(condition: Callable[[], bool]) -> float:
+    """Wait, and say how many seconds it took."""
+    start = time.monotonic()
+    while not condition():
+        assert time.monotonic() < start + DEADLINE_SECONDS
+        time.sleep(0.01)
+    return time.monotonic() - start
+
+
+@pytest.mark.usefixtures("_small_cap")
+def test_the_wal_comes_back_once_a_long_reader_is_gone(
+    runs: RunStore, path: Path, make_run: MakeRun, scale: Scale, figures: Figures
+) -> None:
+    """While another process reads one state for long every write succeeds; then the WAL shrinks with no further one."""
+    seconds = scale(2, 60)
+    write_a_batch(runs, make_run)
+    with closing(apsw.Connection(str(path))) as other:
+        other.execute("BEGIN")
+        (seen,) = other.execute("SELECT count(*) FROM runs").fetchall()
+        written, end = 100, time.monotonic() + seconds
+        while time.monotonic() < end or wal_bytes(path) < 2 * CAP_BYTES:
+            written += write_a_batch(runs, make_run)
+            time.sleep(seconds / 100)
+        assert other.execute("SELECT count(*) FROM runs").fetchall() == [seen] == [(100,)]
+        grown = wal_bytes(path)
+    back = wait_for(lambda: wal_bytes(path) <= CAP_BYTES)
+    figures(
+        seconds=seconds,
+        batches_meanwhile=written // 100 - 1,
+        WAL_MiB_under_the_reader=round(grown / 2**20, 1),
+        WAL_MiB_after=round(wal_bytes(path) / 2**20, 1),
+        cap_MiB=CAP_BYTES // 2**20,
+        seconds_until_back=round(back, 2),
+    )
+    assert runs.page().total == written
+
+
+@pytest.mark.usefixtures("_small_cap")
+def test_readers_that_overlap_do_not_keep_the_wal_for_ever(
+    runs: RunStore, path: Path, make_run: MakeRun, figures: Figures
+) -> None:
+    """Where there is never a moment without a reader, writing waits a little for them, and the WAL keeps to its cap."""
+    done = Event()
+
+    def read_on() -> None:
+        while not done.is_set():
+            runs.page()
+
+    largest = 0
+    readers = [Thread(target=read_on) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    try:
+        for _ in range(40):
+            write_a_batch(runs, make_run)
+            largest = max(largest, wal_bytes(path))
+    finally:
+        done.set()
+        for reader in readers:
+            reader.join()
+    figures(written_MiB=40 * 0.4, largest_WAL_MiB=round(largest / 2**20, 1), cap_MiB=CAP_BYTES // 2**20)
+    assert largest < 3 * CAP_BYTES
+
+
+@pytest.fixture
+def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readers look at the clock after every few steps, so that a small table is enough."""
+    monkeypatch.setattr(store_module, "PROGRESS_STEPS", 1_000)
+
+
+@pytest.mark.usefixtures("_look_often")
+def test_a_slow_read_is_given_up(path: Path) -> None:
+    """What reads beyond the limit gets an error that says how to ask for less; the store and its readers go on."""
+    with closing(SqliteStore(path, Limits(max_read_seconds=1))) as store:
+        keep(store, *(sample_run(str(number)) for number in range(900)))
+        with store.reader() as runs:
+            assert len(everything(runs)) == 900
+            time.sleep(1.1)
+            with pytest.raises(StoreTimeoutError, match="max_read_seconds"):
+                runs.count(RunFilter(product=Text("rare")))
+        keep(store, sample_run("late"))
+        assert len(all_keys(store)) == 901
+        assert read(store, lambda runs: runs.count(RunFilter(product=Text("rare")))) == 0
+
+
+def test_a_slow_read_lets_go_of_its_state(path: Path) -> None:
+    """After its limit a reader that is still at it holds up no checkpoint: the query ends, and its state with it."""
+    with closing(SqliteStore(path, Limits(max_read_seconds=1))) as store:
+        keep(store, sample_run("first"))
+        start = time.monotonic()
+        with pytest.raises(StoreTimeoutError), store.reader() as runs:
+            count_for_ever(runs)
+        assert time.monotonic() - start < DEADLINE_SECONDS
+        with closing(apsw.Connection(str(path))) as other:
+            without_waiting(lambda: other.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE))
+
+
+def count_for_ever(runs: object) -> None:
+    """A query that would take hours, said as the repository says its own."""
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+    runs._number(endless, ())  # type: ignore[attr-defined]  # noqa: SLF001 - to fill ten million rows takes too long
+
+
+@pytest.mark.usefixtures("_look_often")
+def test_a_slow_list_is_503(start: Start, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over HTTP the answer says when to come again and what to change; writing and other reading go on."""
+    monkeypatch.setattr(application, "Limits", lambda: Limits(max_read_seconds=0))
+    with start() as server:
+        assert server.lenient([make_run() for _ in range(1_000)]).status == 201
+        answer = server.find(product="rare")
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+        assert "max_read_seconds" in answer.body["detail"]
+        assert_still_serving(server, make_run)
+
+
+def assert_still_serving(server: Api, make_run: MakeRun) -> None:
+    """Writes are taken, short reads answered, and the limit is told."""
+    run = make_run(run_id="late")
+    assert server.create(run).status == 201
+    assert server.get("late").body["event_id"] == run["event_id"]
+    assert server.request("GET", "/api/v1/limits").body["max_read_seconds"] == 0
