@@ -24,6 +24,9 @@ class MemoryStore(Store):
     def reader(self) -> Iterator[RunReader]:
         yield MemoryRunRepository(self._committed)
 
+    def check_room(self) -> None:
+        pass
+
     def maintain(self, *, quiet: bool) -> None:
         pass
 

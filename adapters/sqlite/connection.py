@@ -8,6 +8,7 @@ from pathlib import Path
 
 import apsw
 
+from adapters.sqlite.room import MIB, free_bytes
 from adapters.sqlite.schema import identify, migrate
 from core.errors import StoreUnusableError
 
@@ -55,14 +56,20 @@ def open_writer(path: Path) -> apsw.Connection:
     """
     with _explained(path):
         _check_place(path)
+        _check_room(path)
+        left_by_crash = int(_wal_of(path).exists())
         connection = _open(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
+        # Closing would work off a WAL that a crash left, and a file that turns out to be damaged is to stay as it is.
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, left_by_crash)
         try:
             _check_writable(connection)
+            _check_tables(connection)
             migrate(connection)
             _use_wal(connection)
         except BaseException:
             connection.close()
             raise
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
     # An acknowledged run survives a power cut (https://www.sqlite.org/pragma.html#pragma_synchronous).
     connection.pragma("synchronous", "FULL")
     connection.pragma("cache_size", -WRITER_CACHE_KIB)
@@ -77,6 +84,10 @@ def open_reader(path: Path) -> apsw.Connection:
     connection = _open(path, apsw.SQLITE_OPEN_READWRITE)
     connection.pragma("query_only", "ON")
     return connection
+
+
+def _wal_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
 
 
 def _open(path: Path, flags: int) -> apsw.Connection:
@@ -99,6 +110,14 @@ def _check_place(path: Path) -> None:
         _check_header(path)
 
 
+def _check_room(path: Path) -> None:
+    free = free_bytes(path)
+    if free < WAL_CAP_BYTES:
+        raise StoreUnusableError(
+            f"its disk has {free / MIB:.1f} MiB free and {WAL_CAP_BYTES // MIB} MiB are needed; make room"
+        )
+
+
 def _check_header(path: Path) -> None:
     """Refuse what is not ours before SQLite opens it.
 
@@ -117,7 +136,7 @@ def _check_header(path: Path) -> None:
     _, schema_version, user_version, application_id = _HEADER.unpack(header)
     version = identify(application_id, user_version, schema_version)
     # A database of ours is marked before it ever has a WAL.
-    if version == 0 and Path(f"{path}-wal").exists():
+    if version == 0 and _wal_of(path).exists():
         raise StoreUnusableError("it is a database of another application; name another file")
 
 
@@ -140,6 +159,16 @@ def _check_writable(connection: apsw.Connection) -> None:
         raise StoreUnusableError("the file is read-only; make it writable or name another file")
 
 
+def _check_tables(connection: apsw.Connection) -> None:
+    """Find what damage can be found at little cost: SQLite compares the file's size, and each table has to be readable.
+
+    To look at every page takes minutes for a large file; damage elsewhere shows when it is read, as
+    ``StoreDamagedError``.
+    """
+    for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
+        connection.execute(f'SELECT * FROM "{name}" LIMIT 1').fetchall()
+
+
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
     """Say of every way to fail which file it was about, in one line."""
@@ -157,6 +186,8 @@ def _explained(path: Path) -> Iterator[None]:
         raise StoreUnusableError(f"cannot use {path}: another process keeps it locked; try again later") from error
     except apsw.FullError as error:
         raise StoreUnusableError(f"cannot use {path}: the disk is full; make room") from error
+    except apsw.IOError as error:
+        raise StoreUnusableError(f"cannot use {path}: {error}; the disk may be failing") from error
     except apsw.Error as error:
         raise StoreUnusableError(
             f"cannot use {path}: {error}; the file was left as it is, restore it from a backup"

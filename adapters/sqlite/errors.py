@@ -1,6 +1,8 @@
 """The border between APSW's errors and the domain's: driver errors are translated, programming errors pass."""
 
+import errno
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,12 +10,18 @@ import apsw
 
 from core.errors import StoreBusyError, StoreDamagedError, StoreError, StoreFullError, StoreTimeoutError
 
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
 _log = logging.getLogger("runsink")
 
 
 @contextmanager
-def translated_errors() -> Iterator[None]:
-    """Raise APSW's errors as ``StoreError``, by their type and never by their text."""
+def translated_errors(connection: apsw.Connection | None = None) -> Iterator[None]:
+    """Raise APSW's errors as ``StoreError``, by their type and never by their text.
+
+    Of a failed write on the connection the operating system's own error says whether there was no room: SQLite
+    knows ``ENOSPC`` only, and not from every place.
+    """
     try:
         yield
     except (apsw.BusyError, apsw.LockedError) as error:
@@ -30,6 +38,8 @@ def translated_errors() -> Iterator[None]:
     except (apsw.ConstraintError, apsw.SQLError, apsw.MisuseError):
         raise
     except apsw.Error as error:
+        if isinstance(error, apsw.IOError) and connection is not None and connection.system_errno in _NO_ROOM:
+            raise StoreFullError(f"the disk is full ({os.strerror(connection.system_errno)})") from error
         _log.exception("the database failed")
         raise StoreError(f"the database failed: {error}") from error
 

@@ -83,7 +83,7 @@ class SqliteRunRepository(RunRepository):
         return Metadata(agent_names=self._names("agent_name"), job_types=self._names("job_type"))
 
     def add(self, runs: Sequence[Run]) -> Mapping[EventId, Run]:
-        with translated_errors():
+        with translated_errors(self._connection):
             hashes = {run.event_id: event_hash(run.event_id) for run in runs}
             before = self._kept(hashes)
             new = [run for run in runs if run.event_id not in before] if before else runs
@@ -94,7 +94,7 @@ class SqliteRunRepository(RunRepository):
         return before
 
     def replace(self, run: Run) -> None:
-        with translated_errors():
+        with translated_errors(self._connection):
             arrivals = self._arrivals([event_hash(run.event_id)])
             self._connection.execute(_REPLACE, (*_changing_values(run), run.event_id, integers(arrivals)))
 
@@ -111,7 +111,7 @@ class SqliteRunRepository(RunRepository):
 
     def _arrivals(self, hashes: Iterable[int]) -> list[int]:
         """The arrivals of the runs that have one of the hashes; bound as ``integers`` to ``_AMONG``."""
-        with translated_errors():
+        with translated_errors(self._connection):
             return find_arrivals(self._connection, hashes)
 
     def _conditions(self, which: RunFilter) -> tuple[list[str], list[Any]]:
@@ -142,7 +142,7 @@ class SqliteRunRepository(RunRepository):
         return int(self._rows(sql, bindings)[0][0])
 
     def _rows(self, sql: str, bindings: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        with translated_errors():
+        with translated_errors(self._connection):
             return cast(list[tuple[Any, ...]], self._connection.execute(sql, bindings).fetchall())
 
 

@@ -13,8 +13,10 @@ import apsw
 from adapters.sqlite.connection import BUSY_TIMEOUT_MS, WAL_CAP_BYTES, open_reader, open_writer
 from adapters.sqlite.errors import translated_errors
 from adapters.sqlite.repository import SqliteRunRepository
+from adapters.sqlite.room import MIB, free_bytes
 from adapters.sqlite.unit_of_work import SqliteUnitOfWork
 from core.batch import Limits
+from core.errors import StoreFullError
 from core.ports.repository import RunReader
 from core.ports.store import Store
 
@@ -26,6 +28,9 @@ WAL_CAP_PAGES: Final = WAL_CAP_BYTES // 4_096
 
 WAL_RESET_WAIT_MS: Final = 100
 """How long writing is held up for readers to let go of a WAL past its cap, once for each ``CHECKPOINT_PAGES``."""
+
+LEAST_ROOM_BYTES: Final = MIB
+"""With less the next batch may well find the disk full."""
 
 PROGRESS_STEPS: Final = 100_000
 """How many steps of SQLite's machine lie between two looks at the clock while reading: some milliseconds."""
@@ -51,10 +56,11 @@ class SqliteStore(Store):
         self._wal_pages = 0
         self._patient_from = WAL_CAP_PAGES + CHECKPOINT_PAGES
         self._lock = Lock()
+        self._room_when_full: int | None = None
         self._idle_readers: SimpleQueue[apsw.Connection] = SimpleQueue()
 
     def unit_of_work(self) -> SqliteUnitOfWork:
-        return SqliteUnitOfWork(self._writer, self._lock)
+        return SqliteUnitOfWork(self._writer, self._lock, self._note_end)
 
     @contextmanager
     def reader(self) -> Iterator[RunReader]:
@@ -71,6 +77,15 @@ class SqliteStore(Store):
                 connection.execute("ROLLBACK")
             self._idle_readers.put(connection)
 
+    def check_room(self) -> None:
+        """See the port. After a write that found no room there has to be more of it than then.
+
+        Some limits show in no number that one could ask for, such as another user's quota.
+        """
+        room, then = free_bytes(self._path), self._room_when_full
+        if room < LEAST_ROOM_BYTES or (then is not None and room <= then):
+            raise StoreFullError("the disk is full")
+
     def maintain(self, *, quiet: bool) -> None:
         """Checkpoint the WAL, at a quiet moment or when it reaches its cap.
 
@@ -85,7 +100,7 @@ class SqliteStore(Store):
             self._patient_from = pages + CHECKPOINT_PAGES
         # Where another process is checkpointing already, there is nothing to do. A reader may keep the end of the
         # WAL in use; the next checkpoint, or the one after, gets there.
-        with self._lock, translated_errors(), suppress(apsw.BusyError):
+        with self._lock, translated_errors(self._writer), suppress(apsw.BusyError):
             if patient or (quiet and pages >= WAL_CAP_PAGES):
                 self._empty_wal(WAL_RESET_WAIT_MS if patient else 0)
             else:
@@ -94,8 +109,11 @@ class SqliteStore(Store):
     def close(self) -> None:
         while not self._idle_readers.empty():
             self._idle_readers.get().close()
-        with translated_errors():
+        with translated_errors(self._writer):
             self._writer.close()
+
+    def _note_end(self, error: BaseException | None) -> None:
+        self._room_when_full = free_bytes(self._path) if isinstance(error, StoreFullError) else None
 
     def _empty_wal(self, wait_ms: int) -> None:
         self._writer.set_busy_timeout(wait_ms)

@@ -1,6 +1,6 @@
 """The unit of work over SQLite: one immediate transaction on the one writing connection."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
 from types import TracebackType
@@ -17,12 +17,15 @@ class SqliteUnitOfWork(UnitOfWork):
     """Holds the writing connection, and SQLite's write lock, from entering to leaving.
 
     Plain ``BEGIN`` and ``COMMIT`` statements, because ``with connection`` of APSW holds the GIL while it waits
-    for locks and for the disk.
+    for locks and for the disk. ``note_end`` is told how it ended, before it lets go.
     """
 
-    def __init__(self, connection: apsw.Connection, lock: Lock) -> None:
+    def __init__(
+        self, connection: apsw.Connection, lock: Lock, note_end: Callable[[BaseException | None], None]
+    ) -> None:
         self._connection = connection
         self._lock = lock
+        self._note_end = note_end
         self._runs = SqliteRunRepository(connection)
 
     @property
@@ -42,6 +45,7 @@ class SqliteUnitOfWork(UnitOfWork):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
+            self._note_end(error)
             if self._in_transaction():
                 self._execute("ROLLBACK")
         finally:
@@ -67,5 +71,5 @@ class SqliteUnitOfWork(UnitOfWork):
         return self._connection.in_transaction
 
     def _execute(self, sql: str) -> None:
-        with translated_errors():
+        with translated_errors(self._connection):
             self._connection.execute(sql)

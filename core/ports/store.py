@@ -22,6 +22,10 @@ class Store(Protocol):
         """
         ...
 
+    def check_room(self) -> None:
+        """Raise ``StoreFullError`` when the next write would find no room, as far as that shows without writing."""
+        ...
+
     def maintain(self, *, quiet: bool) -> None:
         """Do what housekeeping is due; called between units of work by the thread that writes.
 

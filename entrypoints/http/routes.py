@@ -15,12 +15,13 @@ from adapters.wire.encode import batch_answer, metadata_answer
 from adapters.wire.query import format_cursor, parse_list_query
 from core.amend import associate_commit, update_run
 from core.batch import BatchResult, Candidate
+from core.errors import StoreFullError
 from core.ingest import create_run, ingest_atomic, ingest_lenient
 from core.ports.repository import RunReader
 from core.ports.unit_of_work import UnitOfWork
 from core.query import get_run, list_runs, read_metadata
 from entrypoints.application import Application
-from entrypoints.http.answers import answer_expectation, json_response
+from entrypoints.http.answers import RETRY_AFTER_SECONDS, answer_expectation, detail_response, json_response
 from entrypoints.http.bodies import INLINE_BODY_BYTES, Allowance, read_json_body
 from entrypoints.http.fields import prefers_minimal
 from entrypoints.http.outcomes import Outcomes
@@ -124,7 +125,13 @@ class Routes:
         return json_response({"status": "ok", "version": self.version})
 
     async def get_ready(self, _request: web.Request) -> web.Response:
-        """Whether a write would be taken: one that writes nothing was."""
+        """Whether a write would be taken: there is room, and one that writes nothing was taken."""
+        try:
+            self.application.store.check_room()
+        except StoreFullError as error:
+            return detail_response(
+                HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"Retry-After": str(RETRY_AFTER_SECONDS)}
+            )
         await self._write(lambda _work: None)
         return json_response({"status": "ready"})
 

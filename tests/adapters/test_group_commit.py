@@ -42,6 +42,9 @@ class ObservedStore(Store):
     def reader(self) -> AbstractContextManager[RunReader]:
         return self._inner.reader()
 
+    def check_room(self) -> None:
+        self._inner.check_room()
+
     def maintain(self, *, quiet: bool) -> None:
         self.maintained.append(quiet)
         if self.maintenance_fails:

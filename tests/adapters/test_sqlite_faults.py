@@ -8,7 +8,7 @@ import pytest
 
 from adapters.group_commit import GroupCommitWriter
 from adapters.sqlite import SqliteStore, connection
-from core.errors import StoreBusyError, StoreError, StoreFullError, StoreUnusableError
+from core.errors import StoreBusyError, StoreFullError, StoreUnusableError
 from core.ports.unit_of_work import UnitOfWork
 from core.run import Run
 from tests.contract.samples import HANG_GUARD_SECONDS, all_keys, everything, keep, read, sample_run
@@ -213,16 +213,13 @@ def test_a_damaged_schema_is_refused_and_left_alone(path: Path) -> None:
     assert path.read_bytes() == damaged
 
 
-def test_damaged_pages_are_a_failing_store(path: Path) -> None:
-    """Whatever reads or writes a damaged page gets a ``StoreError``, and the file is not touched."""
+def test_damaged_tables_are_refused_and_left_alone(path: Path) -> None:
+    """A file whose tables begin with damaged pages cannot be opened, and is not touched."""
     whole = made(path)
     damaged = whole[:PAGE] + b"\xff" * (len(whole) - PAGE)
     path.write_bytes(damaged)
-    store = SqliteStore(path)
-    for attempt in (lambda: all_keys(store), lambda: keep(store, sample_run("a"))):
-        with pytest.raises(StoreError, match="the database failed"):
-            attempt()
-    store.close()
+    with pytest.raises(StoreUnusableError, match="restore it from a backup"):
+        SqliteStore(path)
     assert path.read_bytes() == damaged
 
 

@@ -1,0 +1,227 @@
+"""Files that were damaged from outside: said at the start or when it shows, never passed over, never made worse."""
+
+import logging
+import random
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import apsw
+import pytest
+
+from adapters.sqlite import SqliteStore
+from core.errors import StoreDamagedError, StoreError, StoreUnusableError
+from core.listing import PageRequest, RunFilter
+from core.ports.repository import RunReader
+from core.run import EventId, Run
+from tests.contract.samples import all_keys, at, everything, keep, read, sample_run
+from tests.figures import Figures, Scale
+from tests.servers import Start
+
+PAGE = 4_096
+RUNS = [
+    sample_run(
+        f"event-{number}",
+        run_id=f"run-{number}",
+        parent_run_id=f"parent-{number % 7}",
+        agent_name=f"agent-{number % 11}",
+        start_time=at(number),
+        input_summary="x" * 700,
+    )
+    for number in range(120)
+]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A whole file with some runs and no WAL."""
+    path = tmp_path / "runs.db"
+    with closing(SqliteStore(path)) as store:
+        keep(store, *RUNS)
+    return path
+
+
+@pytest.fixture
+def crashed(path: Path) -> Path:
+    """The file as a crash leaves it, with ten commits in its WAL."""
+    left = path.with_name("crashed.db")
+    with closing(SqliteStore(path)) as store:
+        for number in range(10):
+            keep(store, sample_run(f"late-{number}"))
+        left.write_bytes(path.read_bytes())
+        wal_of(left).write_bytes(wal_of(path).read_bytes())
+    return left
+
+
+def wal_of(path: Path) -> Path:
+    """The WAL beside a file."""
+    return path.with_name(f"{path.name}-wal")
+
+
+def cut_in_half(content: bytes) -> bytes:
+    """As a copy that was broken off."""
+    return content[: len(content) // 2]
+
+
+def cut_inside_a_page(content: bytes) -> bytes:
+    """As a copy that was broken off anywhere."""
+    return content[: len(content) - PAGE - 100]
+
+
+def spoil_header(content: bytes) -> bytes:
+    """The first bytes are another's."""
+    return b"garbage!" * 2 + content[16:]
+
+
+def spoil_page_size(content: bytes) -> bytes:
+    """The header speaks of pages that cannot be."""
+    return content[:16] + b"\x00\x03" + content[18:]
+
+
+def spoil_schema(content: bytes) -> bytes:
+    """The list of tables is zeros."""
+    return content[:100] + bytes(PAGE - 100) + content[PAGE:]
+
+
+def zero_all_but_the_first_page(content: bytes) -> bytes:
+    """The tables are there by name only."""
+    return content[:PAGE] + bytes(len(content) - PAGE)
+
+
+DAMAGES = [
+    cut_in_half,
+    cut_inside_a_page,
+    spoil_header,
+    spoil_page_size,
+    spoil_schema,
+    zero_all_but_the_first_page,
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_file_is_refused_and_left_alone(path: Path, damage: Callable[[bytes], bytes]) -> None:
+    """One line says which file and what to do; no byte of it changes, and nothing appears beside it."""
+    damaged = damage(path.read_bytes())
+    path.write_bytes(damaged)
+    assert_refused(path)
+    assert path.read_bytes() == damaged
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("damage", [spoil_header, zero_all_but_the_first_page])
+def test_a_damaged_file_keeps_its_wal(crashed: Path, damage: Callable[[bytes], bytes]) -> None:
+    """What a crash left beside a damaged file is neither worked off nor removed: a repair may need it."""
+    damaged, wal = damage(crashed.read_bytes()), wal_of(crashed).read_bytes()
+    crashed.write_bytes(damaged)
+    assert_refused(crashed)
+    assert (crashed.read_bytes(), wal_of(crashed).read_bytes()) == (damaged, wal)
+
+
+def assert_refused(path: Path) -> None:
+    """The file cannot be opened, for a reason that is told in one line."""
+    with pytest.raises(StoreUnusableError) as caught:
+        SqliteStore(path)
+    text = str(caught.value)
+    assert text.startswith(f"cannot use {path}: ")
+    assert "restore it from a backup" in text or "not an SQLite database" in text
+    assert "\n" not in text
+
+
+QUERIES: list[Callable[[RunReader], object]] = [
+    everything,
+    lambda runs: [runs.get(run.event_id) for run in RUNS],
+    lambda runs: [runs.newest(run.run_id) for run in RUNS],
+    lambda runs: runs.metadata(),
+    lambda runs: runs.count(RunFilter()),
+    lambda runs: [runs.page(RunFilter(parent_run_id=run.parent_run_id), PageRequest()).runs for run in RUNS[:7]],
+    lambda runs: runs.count(RunFilter(product=None, start_time_from=RUNS[60].start_time)),
+]
+
+
+def test_every_damaged_page_shows(path: Path, scale: Scale, figures: Figures) -> None:
+    """Of a file with any one page zeroed each query gives the truth or an error: no run is dropped in silence."""
+    whole = path.read_bytes()
+    with closing(SqliteStore(path)) as store:
+        truths = [read(store, query) for query in QUERIES]
+    refused = failing = 0
+    pages = range(0, len(whole) // PAGE, scale(3, 1))
+    for page in pages:
+        damaged = whole[: page * PAGE] + bytes(PAGE) + whole[(page + 1) * PAGE :]
+        path.write_bytes(damaged)
+        try:
+            errors = count_errors(path, truths)
+        except StoreUnusableError:
+            refused += 1
+        else:
+            assert errors
+            failing += 1
+        assert path.read_bytes() == damaged
+    figures(pages=len(pages), refused_at_the_start=refused, said_by_queries=failing, passed_over=0)
+
+
+def count_errors(path: Path, truths: list[object]) -> int:
+    """How many queries fail; the others give the truth."""
+    errors = 0
+    with closing(SqliteStore(path)) as store:
+        for query, truth in zip(QUERIES, truths, strict=True):
+            try:
+                assert read(store, query) == truth
+            except StoreError:
+                errors += 1
+    return errors
+
+
+def test_damage_found_later_is_said_and_logged(path: Path, start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    """Over HTTP it is 500 with what to do; the log has the cause; requests that do not meet it go on."""
+    content = bytearray(path.read_bytes())
+    with closing(apsw.Connection(str(path))) as connection:
+        assert connection.execute("SELECT max(arrival) FROM runs").fetchall() == [(len(RUNS),)]
+    place = content.rindex(b"event-119")
+    page = place // PAGE
+    content[page * PAGE : (page + 1) * PAGE] = bytes(PAGE)
+    path.write_bytes(content)
+    with start() as server, caplog.at_level(logging.ERROR, "runsink"):
+        answer = server.find(limit=5)
+        assert (answer.status, list(answer.body)) == (500, ["detail"])
+        assert "damaged" in answer.body["detail"]
+        assert "restore it from a backup" in answer.body["detail"]
+        assert "the database is damaged" in caplog.text
+        assert server.get("run-3").body["event_id"] == "event-3"
+        assert server.request("GET", "/api/v1/metadata").status == 200
+
+
+def test_a_value_that_cannot_be_is_damage(path: Path) -> None:
+    """A row that SQLite reads without complaint and that no runsink wrote is an error, and not a run."""
+    with closing(apsw.Connection(str(path))) as connection:
+        connection.execute("UPDATE runs SET status = 'odd' WHERE event_id = 'event-5'")
+    with closing(SqliteStore(path)) as store:
+        with pytest.raises(StoreDamagedError, match="restore"):
+            read(store, lambda runs: runs.get(EventId("event-5")))
+        assert read(store, lambda runs: runs.get(EventId("event-6"))) == RUNS[6]
+
+
+def test_a_damaged_wal_ends_where_it_is_damaged(crashed: Path, scale: Scale, figures: Figures) -> None:
+    """SQLite takes what follows a bad frame for what a power cut left: commits before it are there, each whole."""
+    wal = wal_of(crashed).read_bytes()
+    base = crashed.read_bytes()
+    chance = random.Random(4)  # noqa: S311 - to be repeated, not to be secret
+    attempts = scale(15, 300)
+    kept = []
+    for attempt in range(attempts):
+        path = crashed.with_name(f"{attempt}.db")
+        place = chance.randrange(len(wal))
+        path.write_bytes(base)
+        wal_of(path).write_bytes(wal[:place] + bytes([wal[place] ^ 0x55]) + wal[place + 1 :])
+        with closing(SqliteStore(path)) as store:
+            late = all_keys(store) - keys_of(RUNS)
+            keep(store, sample_run("after"))
+        assert late == {f"late-{number}" for number in range(len(late))}
+        kept.append(len(late))
+        with closing(apsw.Connection(str(path))) as connection:
+            assert connection.pragma("integrity_check") == "ok"
+    figures(attempts=attempts, commits=10, fewest_kept=min(kept), most_kept=max(kept))
+
+
+def keys_of(runs: list[Run]) -> set[str]:
+    """The keys of some runs."""
+    return {run.event_id for run in runs}
