@@ -132,6 +132,21 @@ def test_a_full_disk_is_said_and_nothing_is_kept(path: Path, connections: list[a
     store.close()
 
 
+def test_after_a_full_disk_there_is_no_room_until_a_write_finds_some(
+    path: Path, connections: list[apsw.Connection]
+) -> None:
+    """A limit that shows in no number is remembered from the write that met it; one that succeeds ends it."""
+    store = fill_up(path, connections)
+    store.check_room()
+    with pytest.raises(StoreFullError):
+        keep(store, big_run("big"))
+    with pytest.raises(StoreFullError, match="the disk is full"):
+        store.check_room()
+    keep(store, sample_run("small"))
+    store.check_room()
+    store.close()
+
+
 def test_a_full_disk_inside_savepoints(path: Path, connections: list[apsw.Connection]) -> None:
     """However deep in savepoints the disk becomes full, the error is the same and nothing is kept."""
     store = fill_up(path, connections)

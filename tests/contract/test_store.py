@@ -187,6 +187,14 @@ def test_housekeeping_changes_nothing(store: Store, quiet: bool) -> None:  # noq
     assert len(all_keys(store)) == 101
 
 
+def test_a_store_with_room_says_nothing(store: Store) -> None:
+    """Asking for room changes nothing, and raises nothing before or after a write."""
+    store.check_room()
+    keep(store, sample_run("a"))
+    store.check_room()
+    assert all_keys(store) == {"a"}
+
+
 def keep_together(store: Store, *keys: str) -> None:
     """Add runs and commit them at once, each in a call of its own."""
     with store.unit_of_work() as work:

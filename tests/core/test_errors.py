@@ -13,8 +13,10 @@ from core.errors import (
     RunNotFoundError,
     RunsinkError,
     StoreBusyError,
+    StoreDamagedError,
     StoreError,
     StoreFullError,
+    StoreTimeoutError,
     StoreUnusableError,
 )
 
@@ -28,7 +30,9 @@ def test_every_error_belongs_to_the_family(error: type[Exception]) -> None:
     assert error.__doc__
 
 
-@pytest.mark.parametrize("error", [StoreBusyError, StoreFullError, StoreUnusableError])
+@pytest.mark.parametrize(
+    "error", [StoreBusyError, StoreDamagedError, StoreFullError, StoreTimeoutError, StoreUnusableError]
+)
 def test_every_failure_of_a_store_is_a_store_error(error: type[Exception]) -> None:
     """Whoever guards against a failing store needs one name."""
     assert issubclass(error, StoreError)
