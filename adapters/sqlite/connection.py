@@ -37,15 +37,21 @@ class _Patience:
     hardly ever meets the moment between two commits of a process that has much to write.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
         self._deadline = 0.0
 
     def __call__(self, attempts: int) -> bool:
         """Whether to ask once more, after ``attempts`` times in vain for the same lock."""
         if not attempts:
-            self._deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+            self._deadline = time.monotonic() + self._seconds
         time.sleep(BUSY_PAUSE_SECONDS)
         return time.monotonic() < self._deadline
+
+
+def wait_for_locks(connection: apsw.Connection, milliseconds: int) -> None:
+    """Have a connection wait so long for each lock that another one holds."""
+    connection.set_busy_handler(_Patience(milliseconds / 1000))
 
 
 def open_writer(path: Path) -> apsw.Connection:
@@ -93,7 +99,7 @@ def _wal_of(path: Path) -> Path:
 def _open(path: Path, flags: int) -> apsw.Connection:
     # Absolute, because SQLite has a meaning of its own for names such as ":memory:".
     connection = apsw.Connection(str(path.absolute()), flags=flags)
-    connection.set_busy_handler(_Patience())
+    wait_for_locks(connection, BUSY_TIMEOUT_MS)
     return connection
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import apsw
 
-from adapters.sqlite.connection import BUSY_TIMEOUT_MS, WAL_CAP_BYTES, open_reader, open_writer
+from adapters.sqlite.connection import BUSY_TIMEOUT_MS, WAL_CAP_BYTES, open_reader, open_writer, wait_for_locks
 from adapters.sqlite.errors import translated_errors
 from adapters.sqlite.repository import SqliteRunRepository
 from adapters.sqlite.room import MIB, free_bytes
@@ -116,13 +116,13 @@ class SqliteStore(Store):
         self._room_when_full = free_bytes(self._path) if isinstance(error, StoreFullError) else None
 
     def _empty_wal(self, wait_ms: int) -> None:
-        self._writer.set_busy_timeout(wait_ms)
+        wait_for_locks(self._writer, wait_ms)
         try:
             self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
             self._wal_pages = 0
             self._patient_from = WAL_CAP_PAGES + CHECKPOINT_PAGES
         finally:
-            self._writer.set_busy_timeout(BUSY_TIMEOUT_MS)
+            wait_for_locks(self._writer, BUSY_TIMEOUT_MS)
 
     def _note_wal_size(self, _connection: apsw.Connection, _database: str, pages: int) -> int:
         if pages < self._wal_pages:
