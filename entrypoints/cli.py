@@ -8,9 +8,10 @@ import typed_settings as ts
 from typed_settings.exceptions import TsError
 
 from core.errors import StoreUnusableError
+from entrypoints.http.access import build_access
 from entrypoints.http.listening import listen, url_of
-from entrypoints.settings import Settings, loaders, settings_file
-from entrypoints.workers import serve_until_told, supervise
+from entrypoints.settings import Settings, loaders, settings_file, tokens_variable
+from entrypoints.workers import Service, serve_until_told, supervise
 
 
 def main() -> None:
@@ -35,6 +36,7 @@ def _build_command() -> click.Command:
 def serve(settings: Settings) -> None:
     """Take runs over HTTP until SIGTERM or SIGINT."""
     try:
+        access = build_access(settings, tokens_variable())
         sockets = listen(settings.host, settings.port)
     except OSError as error:
         reason = error.strerror or str(error)
@@ -42,7 +44,7 @@ def serve(settings: Settings) -> None:
     greet = partial(click.echo, f"runsink listens on {url_of(sockets)}, database {settings.db}")
     run = serve_until_told if settings.workers == 1 else supervise
     try:
-        sys.exit(run(settings, sockets, greet))
+        sys.exit(run(Service(settings, access, sockets), greet))
     except StoreUnusableError as error:
         sys.exit(f"runsink: {error}")
 

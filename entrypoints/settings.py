@@ -39,11 +39,24 @@ class Settings:
         validator=_is_positive,
         help="Processes that take requests and share the database; 1 does without a supervising process.",
     )
+    token_file: Path | None = ts.option(
+        default=None, help="File of bearer tokens: a name, a scope (read or write) and a secret a line."
+    )
+    allow_anonymous: bool = ts.option(
+        default=False, help="Let other machines in though no token is set; without it only this machine may connect."
+    )
+    rate_requests: str = ts.option(default="off", help="Requests that a client may make, such as 100/second.")
+    rate_runs: str = ts.option(default="off", help="Runs that a client may upload, such as 5000 per 10 minutes.")
 
 
 def settings_file() -> Path:
     """The file with settings: the one that ``RUNSINK_CONFIG`` names, else ``runsink.toml`` where we are."""
     return Path(os.environ.get("RUNSINK_CONFIG", "runsink.toml"))
+
+
+def tokens_variable() -> str | None:
+    """What the environment has of tokens; never an option, which everybody on the machine could see."""
+    return os.environ.get("RUNSINK_TOKENS")
 
 
 def loaders() -> list[ts.loaders.Loader]:

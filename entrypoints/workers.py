@@ -13,13 +13,17 @@ from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
 
+import attrs
+
 from core.errors import StoreUnusableError
 from entrypoints.application import Application, build_application
+from entrypoints.http.access import Access
 from entrypoints.http.listening import close
 from entrypoints.http.server import start_server
 from entrypoints.settings import Settings
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
+_ASKING = (*_STOPPING, signal.SIGHUP)
 
 # The store is checked and all modules are loaded when the workers come into being: forking makes them in a few
 # milliseconds, with that memory shared. No thread runs at that moment.
@@ -28,52 +32,60 @@ _processes = multiprocessing.get_context("fork")
 _log = logging.getLogger("runsink")
 
 
-def serve_until_told(
-    settings: Settings, sockets: Sequence[socket.socket], announce: Callable[[], None], orphaned: int | None = None
-) -> int:
+@attrs.frozen
+class Service:
+    """What every process of one server starts from."""
+
+    settings: Settings
+    access: Access
+    sockets: Sequence[socket.socket]
+
+
+def serve_until_told(service: Service, announce: Callable[[], None], orphaned: int | None = None) -> int:
     """Take requests in this process until SIGTERM or SIGINT, then answer what was accepted; return the exit status.
 
-    ``announce`` is called once requests are taken. A file descriptor ``orphaned`` that becomes readable has the
-    effect of SIGTERM.
+    SIGHUP has the tokens read again. ``announce`` is called once requests are taken. A file descriptor ``orphaned``
+    that becomes readable has the effect of SIGTERM.
 
     Raises:
         StoreUnusableError: the store cannot be opened.
     """
-    application = build_application(settings)
+    application = build_application(service.settings)
     try:
-        asyncio.run(_serve(application, settings, sockets, announce, orphaned))
+        asyncio.run(_serve(application, service, announce, orphaned))
     finally:
         application.close()
     return 0
 
 
 async def _serve(
-    application: Application,
-    settings: Settings,
-    sockets: Sequence[socket.socket],
-    announce: Callable[[], None],
-    orphaned: int | None,
+    application: Application, service: Service, announce: Callable[[], None], orphaned: int | None
 ) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    for number in _STOPPING:
-        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+    actions = dict.fromkeys(_STOPPING, stop.set) | {signal.SIGHUP: service.access.keyring.reload}
+    for number, action in actions.items():
+        signal.signal(number, partial(_call_soon, loop, action))
     # A worker is born with them blocked.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, actions)
     if orphaned is not None:
         loop.add_reader(orphaned, stop.set)
-    server = await start_server(application, settings, sockets)
+    server = await start_server(application, service.settings, service.access, service.sockets)
     announce()
     await stop.wait()
     if orphaned is not None:
         loop.remove_reader(orphaned)
     await server.close()
     # A second signal, such as the supervisor's after one from the terminal, does not cut off what is left to do.
-    for number in _STOPPING:
+    for number in actions:
         signal.signal(number, signal.SIG_IGN)
 
 
-def supervise(settings: Settings, sockets: Sequence[socket.socket], announce: Callable[[], None]) -> int:
+def _call_soon(loop: asyncio.AbstractEventLoop, action: Callable[[], None], *_signal: object) -> None:
+    loop.call_soon_threadsafe(action)
+
+
+def supervise(service: Service, announce: Callable[[], None]) -> int:
     """Have ``settings.workers`` processes take requests until SIGTERM or SIGINT; return the exit status.
 
     ``announce`` is called once all of them take requests. A worker that ends unasked is replaced. One that ends
@@ -83,18 +95,21 @@ def supervise(settings: Settings, sockets: Sequence[socket.socket], announce: Ca
         StoreUnusableError: the store cannot be opened.
     """
     # What keeps the store from opening is said once, and a new file is made once, before there are workers.
-    build_application(settings).close()
-    watched = {*_STOPPING, signal.SIGCHLD}
+    build_application(service.settings).close()
+    watched = {*_ASKING, signal.SIGCHLD}
     # Blocked, signals wait to be asked for; one that is ignored by default would be thrown away all the same.
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.pthread_sigmask(signal.SIG_BLOCK, watched)
-    crew = _Crew(settings, sockets)
+    crew = _Crew(service)
     try:
-        for _ in range(settings.workers):
+        for _ in range(service.settings.workers):
             crew.start()
         announce()
-        while signal.sigwait(watched) == signal.SIGCHLD:
-            crew.replace_the_dead()
+        while (number := signal.sigwait(watched)) not in _STOPPING:
+            if number == signal.SIGHUP:
+                crew.reload_tokens()
+            else:
+                crew.replace_the_dead()
     except ChildProcessError as error:
         _log.error("%s; stopping", error)
         crew.stop()
@@ -105,9 +120,8 @@ def supervise(settings: Settings, sockets: Sequence[socket.socket], announce: Ca
 class _Crew:
     """The workers. Each notices the end of this process by the pipe whose other end only this process has open."""
 
-    def __init__(self, settings: Settings, sockets: Sequence[socket.socket]) -> None:
-        self._settings = settings
-        self._sockets = sockets
+    def __init__(self, service: Service) -> None:
+        self._service = service
         self._workers: list[ForkProcess] = []
         self._orphaned, self._alive = os.pipe()
 
@@ -136,9 +150,16 @@ class _Crew:
             self._workers.remove(worker)
             self.start()
 
+    def reload_tokens(self) -> None:
+        """Have all workers read the tokens again, those that are started later included."""
+        self._service.access.keyring.reload()
+        for worker in self._workers:
+            if worker.pid is not None and worker.is_alive():
+                os.kill(worker.pid, signal.SIGHUP)
+
     def stop(self) -> int:
         """Have all workers answer what they accepted and end; return 0 if all of them did so in good order."""
-        close(self._sockets)
+        close(self._service.sockets)
         for worker in self._workers:
             worker.terminate()
         for worker in self._workers:
@@ -148,6 +169,6 @@ class _Crew:
     def _work(self, tell_ready: Connection) -> None:
         os.close(self._alive)
         try:
-            serve_until_told(self._settings, self._sockets, partial(tell_ready.send, None), self._orphaned)
+            serve_until_told(self._service, partial(tell_ready.send, None), self._orphaned)
         except StoreUnusableError as error:
             sys.exit(f"runsink: {error}")

@@ -20,6 +20,7 @@ import attrs
 import pytest
 
 from entrypoints.application import build_application
+from entrypoints.http.access import build_access
 from entrypoints.http.listening import listen, url_of
 from entrypoints.http.server import start_server
 from entrypoints.settings import Settings
@@ -173,6 +174,7 @@ Finish = Callable[..., "subprocess.CompletedProcess[str]"]
 @contextmanager
 def running_server(settings: Settings) -> Iterator[Api]:
     """A server in a thread of its own, for the length of the block."""
+    access = build_access(settings)
     application = build_application(settings)
     loop = asyncio.new_event_loop()
     thread = Thread(target=loop.run_forever, name="server under test")
@@ -180,7 +182,7 @@ def running_server(settings: Settings) -> Iterator[Api]:
     try:
         sockets = listen(settings.host, settings.port)
         url = url_of(sockets)
-        server = asyncio.run_coroutine_threadsafe(start_server(application, settings, sockets), loop).result()
+        server = asyncio.run_coroutine_threadsafe(start_server(application, settings, access, sockets), loop).result()
         try:
             yield Api(url)
         finally:

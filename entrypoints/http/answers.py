@@ -48,13 +48,17 @@ def detail_response(status: int, detail: str, headers: Mapping[str, str] | None 
     return json_response({"detail": detail}, status=status, headers=headers)
 
 
-async def answer_expectation(request: web.Request) -> web.StreamResponse | None:
-    """Say 100 Continue to who waits for it, and 417 to any other expectation (RFC 9110, section 10.1.1)."""
+async def refuse_expectation(request: web.Request) -> web.StreamResponse | None:
+    """Answer 417 to any expectation but 100-continue (RFC 9110, section 10.1.1)."""
     if request.headers["Expect"].lower() != "100-continue":
         return detail_response(HTTPStatus.EXPECTATION_FAILED, "the only expectation that can be met is 100-continue")
-    if request.transport is not None:
-        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     return None
+
+
+def say_continue(request: web.Request) -> None:
+    """Ask whoever waits for it to send the body; not sooner, so that who may not send it is told first."""
+    if "Expect" in request.headers and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 def _detail(error: RunsinkError) -> dict[str, Any]:

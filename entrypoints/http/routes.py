@@ -21,7 +21,14 @@ from core.ports.repository import RunReader
 from core.ports.unit_of_work import UnitOfWork
 from core.query import get_run, list_runs, read_metadata
 from entrypoints.application import Application
-from entrypoints.http.answers import RETRY_AFTER_SECONDS, answer_expectation, detail_response, json_response
+from entrypoints.http.access import Access
+from entrypoints.http.answers import (
+    RETRY_AFTER_SECONDS,
+    detail_response,
+    json_response,
+    refuse_expectation,
+    say_continue,
+)
 from entrypoints.http.bodies import INLINE_BODY_BYTES, Allowance, read_json_body
 from entrypoints.http.fields import prefers_minimal
 from entrypoints.http.outcomes import Outcomes
@@ -41,6 +48,7 @@ class Routes:
     executor: Executor
     partial_status: int
     version: str
+    access: Access
 
     def table(self) -> list[web.RouteDef]:
         """Every route of the API."""
@@ -58,7 +66,7 @@ class Routes:
             web.get("/ready", self.get_ready),
         ]
         for route in routes:
-            route.kwargs["expect_handler"] = answer_expectation
+            route.kwargs["expect_handler"] = refuse_expectation
         return routes
 
     async def post_batch(self, request: web.Request) -> web.Response:
@@ -75,6 +83,7 @@ class Routes:
         candidate = await self._decoded(
             request, Allowance.of_run(self.application.limits), lambda body: decode(body, now())
         )
+        self.access.charge_runs(request, 1)
         return json_response(await self._write(partial(create_run, candidate)), status=HTTPStatus.CREATED)
 
     async def get_runs(self, request: web.Request) -> web.Response:
@@ -145,6 +154,7 @@ class Routes:
         batch = await self._decoded(
             request, Allowance.of_batch(self.application.limits), lambda body: decode(body, now())
         )
+        self.access.charge_runs(request, len(batch))
         result = await self._write(partial(use_case, batch))
         minimal = prefers_minimal(request)
         return json_response(
@@ -154,6 +164,7 @@ class Routes:
         )
 
     async def _decoded(self, request: web.Request, allowed: Allowance, decode: Callable[[bytes], _T]) -> _T:
+        say_continue(request)
         body = await read_json_body(request, allowed, self._run_in_thread)
         return decode(body) if len(body) <= INLINE_BODY_BYTES else await self._run_in_thread(partial(decode, body))
 

@@ -14,6 +14,7 @@ from aiohttp.typedefs import Middleware
 
 from core.errors import RunsinkError
 from entrypoints.application import Application
+from entrypoints.http.access import Access
 from entrypoints.http.answers import detail_response, error_response
 from entrypoints.http.bodies import UnacceptableBodyError
 from entrypoints.http.compression import compress_with
@@ -76,12 +77,15 @@ class RunningServer:
         self._executor.shutdown()
 
 
-async def start_server(application: Application, settings: Settings, sockets: Sequence[socket.socket]) -> RunningServer:
+async def start_server(
+    application: Application, settings: Settings, access: Access, sockets: Sequence[socket.socket]
+) -> RunningServer:
     """Take connections from these listening sockets, which are closed with the server."""
     executor = ThreadPoolExecutor(max_workers=4, thread_name_prefix="runsink")
     in_flight = _InFlight()
-    routes = Routes(application, Outcomes(), executor, settings.partial_status, version("runsink"))
-    app = web.Application(middlewares=[compress_with(executor), _follow(in_flight)])
+    routes = Routes(application, Outcomes(), executor, settings.partial_status, version("runsink"), access)
+    app = web.Application(middlewares=[compress_with(executor), _follow(in_flight), access.admit])
+    app.on_response_prepare.append(access.tell_limits)
     app.add_routes(routes.table())
     runner = web.AppRunner(
         app, access_log=None, auto_decompress=False, handle_signals=False, shutdown_timeout=DRAIN_SECONDS

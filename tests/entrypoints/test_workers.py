@@ -132,3 +132,22 @@ def test_number_of_workers_is_checked(finish: Finish, number: str) -> None:
     ended = finish("serve", "--workers", number)
     assert ended.returncode == 2
     assert f"workers must be at least 1, not {number}" in ended.stderr
+
+
+def test_tokens_are_read_again_by_all(serve: Serve, tmp_path: Path) -> None:
+    """After SIGHUP every worker, one that is started later included, knows the new tokens only."""
+    old, new = ({"Authorization": f"Bearer {letter * 20}"} for letter in "on")
+    (tmp_path / "tokens").write_text("all write " + "o" * 20)
+    (tmp_path / "tokens").chmod(0o600)
+    with serve(*OPTIONS, "--token-file", "tokens") as served:
+        assert served.api.request("GET", "/api/v1/limits", headers=old).status == 200
+        (tmp_path / "tokens").write_text("all write " + "n" * 20)
+        served.process.send_signal(signal.SIGHUP)
+        for _ in attempts():
+            if all(served.api.request("GET", "/api/v1/limits", headers=new).status == 200 for _ in range(20)):
+                break
+        killed = min(workers(served))
+        os.kill(killed, signal.SIGKILL)
+        wait_for_replacement(served, killed)
+        assert {served.api.request("GET", "/api/v1/limits", headers=old).status for _ in range(40)} == {401}
+        assert served.end()[0] == 0

@@ -1,0 +1,33 @@
+"""Internet addresses: which are this machine alone, and which belong to one client."""
+
+import socket
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+
+CLIENT_PREFIX_LENGTH = 64
+"""Bits of an IPv6 address that one client cannot choose: it has the rest to itself (RFC 4291, section 2.5.4)."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether listening on this host is open to this machine alone; an empty host is every address.
+
+    Raises:
+        OSError: the host's name cannot be resolved.
+    """
+    found = socket.getaddrinfo(host or None, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return all(_unmapped(str(address[0])).is_loopback for *_, address in found)
+
+
+def client_network(remote: str | None) -> str:
+    """One name for all the addresses that a client may have at once."""
+    if not remote:
+        return "unknown"
+    address = _unmapped(remote)
+    if isinstance(address, IPv4Address):
+        return str(address)
+    return str(IPv6Network((int(address), CLIENT_PREFIX_LENGTH), strict=False))
+
+
+def _unmapped(text: str) -> IPv4Address | IPv6Address:
+    """The address; one of IPv4 also where IPv6 sockets show it as one of theirs (RFC 4291, section 2.5.5.2)."""
+    address = ip_address(text)
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
