@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from core.errors import StoreError
+from core.errors import StoreBusyError, StoreError
 from core.ports.store import Store
 from core.ports.unit_of_work import UnitOfWork
 
@@ -17,6 +17,8 @@ MAX_COMMANDS_PER_COMMIT = 64
 
 IDLE_SECONDS = 1.0
 """How often housekeeping is looked at while nobody writes: a reader may have held it up and be gone now."""
+CUT_SECONDS = 0.2
+"""How long closing waits for the command that is under way when its time is over."""
 
 _log = logging.getLogger("runsink")
 
@@ -58,6 +60,7 @@ class GroupCommitWriter:
         self._waiting: SimpleQueue[_Submitted | None] = SimpleQueue()
         self._closing = False
         self._housekeeping_fails = False
+        self._cutting = False
         self._thread = Thread(target=self._run, name="runsink-writer", daemon=True)
         self._thread.start()
 
@@ -73,10 +76,17 @@ class GroupCommitWriter:
         self._waiting.put(_Submitted(command, future))
         return future
 
-    def close(self) -> None:
-        """Carry out what was submitted, then end the thread. Nothing may be submitted any more."""
+    def close(self, within: float | None = None) -> bool:
+        """Carry out what was submitted, then end the thread. Nothing may be submitted any more.
+
+        What has not begun ``within`` so many seconds ends with ``StoreBusyError``. False says that a command is still
+        under way, waiting for the store; then the store may not be closed, and the thread ends with the process.
+        """
         self._waiting.put(None)
-        self._thread.join()
+        self._thread.join(within)
+        self._cutting = True
+        self._thread.join(None if within is None else CUT_SECONDS)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         while not self._closing:
@@ -117,6 +127,8 @@ class GroupCommitWriter:
     def _carry_out(self, group: Sequence[_Submitted]) -> Sequence[_Outcome]:
         if not group:
             return ()
+        if self._cutting:
+            return [_Outcome(error=StoreBusyError("the server stopped before this could be written"))] * len(group)
         try:
             with self._store.unit_of_work() as work:
                 outcomes = [_attempt(submitted.command, work) for submitted in group]

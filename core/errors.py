@@ -84,6 +84,15 @@ class RunNotFoundError(RunsinkError):
         self.key = key
 
 
+class OverloadedError(RunsinkError):
+    """So much waits to be written that no more is taken; nothing was done. ``retry_after`` is in whole seconds."""
+
+    def __init__(self, limit: int, retry_after: int) -> None:
+        super().__init__(f"more than {limit} bytes wait to be written; send the same again in {retry_after} s")
+        self.limit = limit
+        self.retry_after = retry_after
+
+
 class StoreError(RunsinkError):
     """The store failed; nothing of the unit of work was kept."""
 

@@ -47,10 +47,10 @@ class Application:
         with self.store.reader() as runs:
             return query(runs)
 
-    def close(self) -> None:
-        """Finish what was submitted and let go of the store."""
-        self.writer.close()
-        self.store.close()
+    def close(self, within: float | None = None) -> None:
+        """Finish what was submitted, if need be only what is done ``within`` so many seconds; let go of the store."""
+        if self.writer.close(within):
+            self.store.close()
 
 
 def build_application(settings: Settings) -> Application:

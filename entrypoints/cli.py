@@ -9,6 +9,7 @@ from typed_settings.exceptions import TsError
 
 from core.errors import StoreUnusableError
 from entrypoints.http.access import build_access
+from entrypoints.http.connections import reserve_descriptors
 from entrypoints.http.listening import listen, url_of
 from entrypoints.settings import Settings, loaders, settings_file, tokens_variable
 from entrypoints.workers import Service, serve_until_told, supervise
@@ -37,6 +38,7 @@ def serve(settings: Settings) -> None:
     """Take runs over HTTP until SIGTERM or SIGINT."""
     try:
         access = build_access(settings, tokens_variable())
+        reserve_descriptors(settings.max_connections)
         sockets = listen(settings.host, settings.port)
     except OSError as error:
         reason = error.strerror or str(error)

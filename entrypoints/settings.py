@@ -47,6 +47,30 @@ class Settings:
     )
     rate_requests: str = ts.option(default="off", help="Requests that a client may make, such as 100/second.")
     rate_runs: str = ts.option(default="off", help="Runs that a client may upload, such as 5000 per 10 minutes.")
+    max_connections: int = ts.option(
+        default=1000, validator=_is_positive, help="Connections at once; more are answered 503 and closed."
+    )
+    max_queue_bytes: int = ts.option(
+        default=16 * 1024 * 1024,
+        validator=_is_positive,
+        help="Bytes of bodies that may wait to be written; beyond them writes are answered 503.",
+    )
+    header_seconds: int = ts.option(
+        default=10, validator=_is_positive, help="Seconds that the head of a request may take to arrive."
+    )
+    body_seconds: int = ts.option(
+        default=60,
+        validator=_is_positive,
+        help="Seconds that a body may take to arrive, and an answer to be read.",
+    )
+    idle_seconds: int = ts.option(
+        default=75, validator=_is_positive, help="Seconds that a connection may be kept open without a request."
+    )
+    drain_seconds: int = ts.option(
+        default=30,
+        validator=_is_positive,
+        help="Seconds that stopping waits for requests that have begun; then they are cut.",
+    )
 
 
 def settings_file() -> Path:

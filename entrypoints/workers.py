@@ -51,16 +51,18 @@ def serve_until_told(service: Service, announce: Callable[[], None], orphaned: i
         StoreUnusableError: the store cannot be opened.
     """
     application = build_application(service.settings)
+    time_left = None
     try:
-        asyncio.run(_serve(application, service, announce, orphaned))
+        time_left = asyncio.run(_serve(application, service, announce, orphaned))
     finally:
-        application.close()
+        application.close(within=time_left)
     return 0
 
 
 async def _serve(
     application: Application, service: Service, announce: Callable[[], None], orphaned: int | None
-) -> None:
+) -> float:
+    """Serve until told to stop; return the seconds of the time for draining that are left."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     actions = dict.fromkeys(_STOPPING, stop.set) | {signal.SIGHUP: service.access.keyring.reload}
@@ -75,10 +77,11 @@ async def _serve(
     await stop.wait()
     if orphaned is not None:
         loop.remove_reader(orphaned)
-    await server.close()
+    time_left = await server.close()
     # A second signal, such as the supervisor's after one from the terminal, does not cut off what is left to do.
     for number in actions:
         signal.signal(number, signal.SIG_IGN)
+    return time_left
 
 
 def _call_soon(loop: asyncio.AbstractEventLoop, action: Callable[[], None], *_signal: object) -> None:

@@ -17,6 +17,7 @@ from core.errors import (
     InvalidCommitError,
     InvalidQueryError,
     NotABatchError,
+    OverloadedError,
     RunNotFoundError,
     RunRefusedError,
     RunsinkError,
@@ -39,7 +40,8 @@ def json_response(
 def error_response(error: RunsinkError) -> web.Response:
     """The answer to an error; what the table does not name is a failure of the store."""
     status, body = next((status, body) for kind, status, body in _TABLE if isinstance(error, kind))
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status is HTTPStatus.SERVICE_UNAVAILABLE else None
+    seconds = error.retry_after if isinstance(error, OverloadedError) else RETRY_AFTER_SECONDS
+    headers = {"Retry-After": str(seconds)} if status is HTTPStatus.SERVICE_UNAVAILABLE else None
     return json_response(body(error), status=status, headers=headers)
 
 
@@ -108,6 +110,7 @@ _TABLE: tuple[tuple[type[RunsinkError], HTTPStatus, Callable[[Any], dict[str, An
     (InvalidCommitError, HTTPStatus.BAD_REQUEST, _detail),
     (InvalidQueryError, HTTPStatus.UNPROCESSABLE_ENTITY, _invalid_query),
     (RunNotFoundError, HTTPStatus.NOT_FOUND, _detail),
+    (OverloadedError, HTTPStatus.SERVICE_UNAVAILABLE, _detail),
     (StoreBusyError, HTTPStatus.SERVICE_UNAVAILABLE, _detail),
     (StoreTimeoutError, HTTPStatus.SERVICE_UNAVAILABLE, _detail),
     (StoreFullError, HTTPStatus.INSUFFICIENT_STORAGE, _detail),

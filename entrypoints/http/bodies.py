@@ -13,6 +13,8 @@ from adapters.content_coding import CODINGS, ContentTooLargeError, CorruptConten
 from adapters.wire.volume import UNCOUNTED_BYTES, holds_more_values
 from core.batch import Limits
 from core.rules import describe
+from entrypoints.http.answers import say_continue
+from entrypoints.http.backlog import Lease
 
 INLINE_BODY_BYTES = 256 * 1024
 """Bodies up to this size are decoded on the event loop: it takes 2 or 3 ms, and a change of threads costs more."""
@@ -55,30 +57,36 @@ class Allowance:
         return cls(limits.max_run_bytes, "max_run_bytes", limits.max_body_members, limits.max_body_values)
 
 
-async def read_json_body(request: web.Request, allowed: Allowance, run_in_thread: RunInThread) -> bytes:
-    """The bytes of a JSON body, decompressed.
+async def read_json_body(request: web.Request, allowed: Allowance, lease: Lease, run_in_thread: RunInThread) -> bytes:
+    """The bytes of a JSON body, decompressed, for which the lease takes room as they come.
 
     A body without a type is taken for JSON.
 
     Raises:
         UnacceptableBodyError: 415 for a type that is not JSON or an unknown encoding, 400 for compressed bytes that
             are damaged, 413 for too many bytes, before or after decompressing, or too many values.
+        OverloadedError: there is no room for them.
     """
     _check_type(request)
     coding = _coding(request)
-    content = await _read(request, allowed)
+    content = await _read(request, allowed, lease)
     if coding is not None:
+        sent = len(content)
         content = await _decompressed(coding, content, allowed, run_in_thread)
+        lease.grow(max(0, len(content) - sent))
     if len(content) > UNCOUNTED_BYTES:
         return await run_in_thread(partial(_check_values, content, allowed.max_values))
     return content
 
 
-async def _read(request: web.Request, allowed: Allowance) -> bytes:
+async def _read(request: web.Request, allowed: Allowance, lease: Lease) -> bytes:
     if (request.content_length or 0) > allowed.max_bytes:
         raise _too_large(allowed)
+    lease.require(request.content_length or 0)
+    say_continue(request)
     chunks = bytearray()
     async for chunk in request.content.iter_any():
+        lease.grow(len(chunk))
         chunks += chunk
         if len(chunks) > allowed.max_bytes:
             raise _too_large(allowed)

@@ -3,7 +3,10 @@
 import asyncio
 from collections import deque
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeVar
+
+from core.errors import StoreError
 
 _T = TypeVar("_T")
 
@@ -19,6 +22,8 @@ class Outcomes:
         self._loop = asyncio.get_running_loop()
         self._done: deque[tuple[Future[Any], asyncio.Future[Any]]] = deque()
         self._waking = False
+        self.succeeded_at = self._loop.time()
+        """When the store last did what was asked of it, in the time of the loop."""
 
     async def wait(self, future: Future[_T]) -> _T:
         """What the future returns or raises. Whoever is cancelled meanwhile does not cancel the future."""
@@ -32,15 +37,19 @@ class Outcomes:
         # Set before waking and cleared before delivering: what is appended is delivered by this waking or the next.
         if not self._waking:
             self._waking = True
-            self._loop.call_soon_threadsafe(self._deliver)
+            # The loop is closed when what is left was cut at the end of draining; then nobody waits any more.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._deliver)
 
     def _deliver(self) -> None:
         self._waking = False
         while self._done:
             future, waiter = self._done.popleft()
+            error = future.exception()
+            if not isinstance(error, StoreError):
+                self.succeeded_at = self._loop.time()
             if waiter.cancelled():
                 continue
-            error = future.exception()
             if error is None:
                 waiter.set_result(future.result())
             else:

@@ -1,7 +1,7 @@
 """The routes of the contract: each handler turns a request into one use case and its result into an answer."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from http import HTTPStatus
@@ -15,23 +15,19 @@ from adapters.wire.encode import batch_answer, metadata_answer
 from adapters.wire.query import format_cursor, parse_list_query
 from core.amend import associate_commit, update_run
 from core.batch import BatchResult, Candidate
-from core.errors import StoreFullError
 from core.ingest import create_run, ingest_atomic, ingest_lenient
 from core.ports.repository import RunReader
 from core.ports.unit_of_work import UnitOfWork
 from core.query import get_run, list_runs, read_metadata
 from entrypoints.application import Application
 from entrypoints.http.access import Access
-from entrypoints.http.answers import (
-    RETRY_AFTER_SECONDS,
-    detail_response,
-    json_response,
-    refuse_expectation,
-    say_continue,
-)
+from entrypoints.http.answers import RETRY_AFTER_SECONDS, detail_response, json_response, refuse_expectation
+from entrypoints.http.backlog import Backlog, Lease
 from entrypoints.http.bodies import INLINE_BODY_BYTES, Allowance, read_json_body
+from entrypoints.http.connections import ConnectionLimits
 from entrypoints.http.fields import prefers_minimal
 from entrypoints.http.outcomes import Outcomes
+from entrypoints.http.readiness import Readiness
 
 _T = TypeVar("_T")
 
@@ -45,6 +41,9 @@ class Routes:
 
     application: Application
     outcomes: Outcomes
+    backlog: Backlog
+    readiness: Readiness
+    connection_limits: ConnectionLimits
     executor: Executor
     partial_status: int
     version: str
@@ -53,13 +52,13 @@ class Routes:
     def table(self) -> list[web.RouteDef]:
         """Every route of the API."""
         routes = [
-            web.post("/api/v1/runs/batch", self.post_batch),
-            web.post("/api/v1/runs/batch-transactional", self.post_batch_transactional),
-            web.post("/api/v1/runs", self.post_run),
+            web.post("/api/v1/runs/batch", self._leased(self.post_batch)),
+            web.post("/api/v1/runs/batch-transactional", self._leased(self.post_batch_transactional)),
+            web.post("/api/v1/runs", self._leased(self.post_run)),
             web.get("/api/v1/runs", self.get_runs),
             web.get("/api/v1/runs/{run_id:[^/]+}", self.get_run),
-            web.patch("/api/v1/runs/{event_id:[^/]+}", self.patch_run),
-            web.post("/api/v1/runs/{event_id:[^/]+}/associate-commit", self.post_commit),
+            web.patch("/api/v1/runs/{event_id:[^/]+}", self._leased(self.patch_run)),
+            web.post("/api/v1/runs/{event_id:[^/]+}/associate-commit", self._leased(self.post_commit)),
             web.get("/api/v1/metadata", self.get_metadata),
             web.get("/api/v1/limits", self.get_limits),
             web.get("/health", self.get_health),
@@ -69,20 +68,19 @@ class Routes:
             route.kwargs["expect_handler"] = refuse_expectation
         return routes
 
-    async def post_batch(self, request: web.Request) -> web.Response:
+    async def post_batch(self, request: web.Request, lease: Lease) -> web.Response:
         """The lenient upload: good runs are stored, bad ones named."""
-        return await self._ingest(request, ingest_lenient, self.partial_status)
+        return await self._ingest(request, lease, ingest_lenient, self.partial_status)
 
-    async def post_batch_transactional(self, request: web.Request) -> web.Response:
+    async def post_batch_transactional(self, request: web.Request, lease: Lease) -> web.Response:
         """The atomic upload: all runs are stored, or none."""
-        return await self._ingest(request, ingest_atomic, HTTPStatus.CREATED)
+        return await self._ingest(request, lease, ingest_atomic, HTTPStatus.CREATED)
 
-    async def post_run(self, request: web.Request) -> web.Response:
+    async def post_run(self, request: web.Request, lease: Lease) -> web.Response:
         """One run, created or there before."""
         now, decode = self.application.clock.now, self.application.decoder.run
-        candidate = await self._decoded(
-            request, Allowance.of_run(self.application.limits), lambda body: decode(body, now())
-        )
+        allowed = Allowance.of_run(self.application.limits)
+        candidate = await self._decoded(request, lease, allowed, lambda body: decode(body, now()))
         self.access.charge_runs(request, 1)
         return json_response(await self._write(partial(create_run, candidate)), status=HTTPStatus.CREATED)
 
@@ -103,21 +101,19 @@ class Routes:
         """The newest run of a name."""
         return json_response(await self._read(partial(get_run, request.match_info["run_id"])))
 
-    async def patch_run(self, request: web.Request) -> web.Response:
+    async def patch_run(self, request: web.Request, lease: Lease) -> web.Response:
         """Change what may change about a run."""
         structure = self.application.structurer.changes
-        changes = await self._decoded(
-            request, Allowance.of_run(self.application.limits), lambda body: structure(decode_json(body))
-        )
+        allowed = Allowance.of_run(self.application.limits)
+        changes = await self._decoded(request, lease, allowed, lambda body: structure(decode_json(body)))
         command = partial(update_run, request.match_info["event_id"], changes, self.application.clock.now())
         return json_response(await self._write(command))
 
-    async def post_commit(self, request: web.Request) -> web.Response:
+    async def post_commit(self, request: web.Request, lease: Lease) -> web.Response:
         """Tie a commit to a run."""
         structure = self.application.structurer.commit
-        commit = await self._decoded(
-            request, Allowance.of_run(self.application.limits), lambda body: structure(decode_json(body))
-        )
+        allowed = Allowance.of_run(self.application.limits)
+        commit = await self._decoded(request, lease, allowed, lambda body: structure(decode_json(body)))
         command = partial(associate_commit, request.match_info["event_id"], commit, self.application.clock.now())
         return json_response(await self._write(command))
 
@@ -127,33 +123,42 @@ class Routes:
 
     async def get_limits(self, _request: web.Request) -> web.Response:
         """The limits in force."""
-        return json_response(self.application.limits)
+        of_connections = {**attrs.asdict(self.connection_limits), "max_queue_bytes": self.backlog.limit}
+        return json_response({**attrs.asdict(self.application.limits), **of_connections})
 
     async def get_health(self, _request: web.Request) -> web.Response:
         """Whether the process answers at all."""
         return json_response({"status": "ok", "version": self.version})
 
     async def get_ready(self, _request: web.Request) -> web.Response:
-        """Whether a write would be taken: there is room, and one that writes nothing was taken."""
-        try:
-            self.application.store.check_room()
-        except StoreFullError as error:
-            return detail_response(
-                HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"Retry-After": str(RETRY_AFTER_SECONDS)}
-            )
-        await self._write(lambda _work: None)
+        """Whether a write would be taken."""
+        obstacle = await self.readiness.obstacle()
+        if obstacle is not None:
+            headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+            return detail_response(HTTPStatus.SERVICE_UNAVAILABLE, obstacle, headers)
         return json_response({"status": "ready"})
+
+    def _leased(
+        self, handler: Callable[[web.Request, Lease], Awaitable[web.Response]]
+    ) -> Callable[[web.Request], Awaitable[web.Response]]:
+        """Have the handler hold its body's share of the backlog until what it does with it is done."""
+
+        async def handle(request: web.Request) -> web.Response:
+            with self.backlog.lease() as lease:
+                return await handler(request, lease)
+
+        return handle
 
     async def _ingest(
         self,
         request: web.Request,
+        lease: Lease,
         use_case: Callable[[Sequence[Candidate], UnitOfWork], BatchResult],
         partial_status: int,
     ) -> web.Response:
         now, decode = self.application.clock.now, self.application.decoder.batch
-        batch = await self._decoded(
-            request, Allowance.of_batch(self.application.limits), lambda body: decode(body, now())
-        )
+        allowed = Allowance.of_batch(self.application.limits)
+        batch = await self._decoded(request, lease, allowed, lambda body: decode(body, now()))
         self.access.charge_runs(request, len(batch))
         result = await self._write(partial(use_case, batch))
         minimal = prefers_minimal(request)
@@ -163,9 +168,10 @@ class Routes:
             headers={"Preference-Applied": "return=minimal"} if minimal else None,
         )
 
-    async def _decoded(self, request: web.Request, allowed: Allowance, decode: Callable[[bytes], _T]) -> _T:
-        say_continue(request)
-        body = await read_json_body(request, allowed, self._run_in_thread)
+    async def _decoded(
+        self, request: web.Request, lease: Lease, allowed: Allowance, decode: Callable[[bytes], _T]
+    ) -> _T:
+        body = await read_json_body(request, allowed, lease, self._run_in_thread)
         return decode(body) if len(body) <= INLINE_BODY_BYTES else await self._run_in_thread(partial(decode, body))
 
     async def _write(self, command: Callable[[UnitOfWork], _T]) -> _T:

@@ -294,6 +294,21 @@ def test_closing_carries_out_what_was_submitted(number: int) -> None:
     assert len(all_keys(store)) == 1 + number
 
 
+def test_closing_in_a_time_cuts_what_has_not_begun() -> None:
+    """What is under way is carried out, what waits behind it ends with an error at once, and nothing of it is kept."""
+    store = ObservedStore()
+    writer = GroupCommitWriter(store)
+    first = hold_first_commit(store, writer)
+    waiting = [writer.submit(add(str(key))) for key in range(2 * MAX_COMMANDS_PER_COMMIT)]
+    assert not writer.close(within=0.05)
+    assert not first.done()
+    store.commit_allowed.set()
+    assert result(first) == "first"
+    assert all(isinstance(future.exception(HANG_GUARD_SECONDS), StoreBusyError) for future in waiting)
+    assert writer.close(within=HANG_GUARD_SECONDS)
+    assert all_keys(store) == {"first"}
+
+
 def test_closing_an_idle_writer_ends_it(store: ObservedStore) -> None:
     """A writer that never had anything to do can be closed."""
     with ThreadPoolExecutor(1) as pool:

@@ -1,0 +1,31 @@
+"""Heads that aiohttp takes and that another server might read in another way.
+
+Where two servers in a row disagree on where a request ends, a client can smuggle in a second one (RFC 9112, section
+11.2). Both of aiohttp's parsers refuse most such heads; these are the rest.
+"""
+
+import re
+from typing import Final
+
+from aiohttp import HttpVersion11, hdrs, web
+
+_CHUNKED: Final = re.compile("chunked", re.ASCII | re.IGNORECASE)
+_LENGTH: Final = re.compile("[0-9]{1,18}", re.ASCII)
+_CONTROL: Final = re.compile("[\x00-\x20\x7f]")
+
+
+def find_ambiguity(request: web.Request) -> str | None:
+    """What is wrong with the head of a request, or ``None``."""
+    headers = request.headers
+    codings = headers.getall(hdrs.TRANSFER_ENCODING, ())
+    # An unknown coding, or chunked within chunked, cannot be decoded (RFC 9112, section 6.1).
+    if codings and (len(codings) > 1 or not _CHUNKED.fullmatch(codings[0])):
+        return "Transfer-Encoding must be chunked, once"
+    lengths = headers.getall(hdrs.CONTENT_LENGTH, ())
+    if lengths and (codings or len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0])):
+        return "Content-Length must be one number, and not stand beside Transfer-Encoding"
+    if len(headers.getall(hdrs.HOST, ())) != 1 and request.version >= HttpVersion11:
+        return "there must be one Host (RFC 9112, section 3.2)"
+    if _CONTROL.search(request.raw_path):
+        return "the target must not hold blanks or control characters"
+    return None
