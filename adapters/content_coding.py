@@ -43,7 +43,7 @@ class _Member(Protocol):
 
 @attrs.frozen
 class _Coding:
-    """How one coding is undone: ``slice_bytes`` of input become 4 MiB or so at most."""
+    """How one coding is undone: ``slice_bytes`` of input become 8 MiB or so at most."""
 
     begin: Callable[[], Callable[[], _Member]]
     slice_bytes: int
@@ -60,7 +60,7 @@ def _zstd_frames() -> Callable[[], _Member]:
 
 _CODINGS: Final = {
     # The most that 4 bytes become is a block of 128 KiB.
-    "zstd": _Coding(_zstd_frames, 128, lambda content: zstandard.ZstdCompressor(_ZSTD_LEVEL).compress(content)),
+    "zstd": _Coding(_zstd_frames, 256, lambda content: zstandard.ZstdCompressor(_ZSTD_LEVEL).compress(content)),
     # Deflate makes at most 1032 bytes of one.
     "gzip": _Coding(_gzip_members, 4096, lambda content: gzip.compress(content, _GZIP_LEVEL, mtime=0)),
 }

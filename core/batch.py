@@ -92,7 +92,7 @@ class Limits:
     max_body_bytes: int = 16 * 1024 * 1024
     max_body_members: int = 10_000
     max_body_values: int = 250_000
-    max_run_bytes: int = 4 * 1024 * 1024
+    max_run_bytes: int = 2 * 1024 * 1024
     max_page_runs: int = 1000
     max_read_seconds: int = 10
     max_event_id_length: int = MAX_EVENT_ID_LENGTH

@@ -14,8 +14,8 @@ from typing import Final
 from core.run import CommitHash, CommitSource, Count, EventId, JsonText, Status, Text, Timestamp
 
 MAX_EVENT_ID_LENGTH: Final = 255
-MAX_TEXT_CHARACTERS: Final = 2**20
-MAX_JSON_CHARACTERS: Final = 2**21
+MAX_TEXT_CHARACTERS: Final = 2**19
+MAX_JSON_CHARACTERS: Final = 2**20
 MAX_COUNT: Final = 2**63 - 1
 MAX_JSON_DEPTH: Final = 100
 MAX_JSON_INTEGER_DIGITS: Final = 4300
@@ -208,7 +208,11 @@ class _MisplacedError(FieldError):
         self.keys = keys
 
     def path(self) -> str:
-        return "[" + "][".join(ascii(key)[:60] for key in reversed(self.keys)) + "]"
+        return "[" + "][".join(_shown_key(key) for key in reversed(self.keys)) + "]"
+
+
+def _shown_key(key: object) -> str:
+    return ascii(key[:60] if isinstance(key, str) else key)[:60]
 
 
 def _check_json_value(value: object, depth: int) -> None:
