@@ -46,6 +46,8 @@ NAMED: Final = frozenset(
 )
 FIXED: Final = NAMED - {*CHANGEABLE, *COMMIT, "created_at", "updated_at"}
 
+ENDS: Final = ("start_time_from", "start_time_to")
+
 Kept = dict[str, Any]
 """A run as it should be kept: times in UTC, objects as canonical texts, every field there."""
 
@@ -77,6 +79,11 @@ def seen(run: Run) -> Kept:
     return values | {name: canonical(json.loads(values[name])) for name in OBJECTS if values[name] is not None}
 
 
+def shown(run: Mapping[str, Any]) -> Kept:
+    """A run as an answer shows it, in the model's terms."""
+    return {**run, **{name: canonical(run[name]) for name in OBJECTS if run[name] is not None}}
+
+
 @attrs.define
 class Outcome:
     """What a batch of good runs should come to."""
@@ -104,15 +111,38 @@ class Model:
                 outcome.conflicts.append((index, run["event_id"], differing))
         return outcome
 
-    def change(self, event_id: str, changes: Mapping[str, Any], now: str) -> Kept:
-        """Apply an update or a commit; nothing at all is no change."""
-        if changes:
+    def change(self, event_id: str, changes: Mapping[str, Any], now: str) -> Kept | None:
+        """Apply an update or a commit to a run if there is one; nothing at all is no change."""
+        if changes and event_id in self.kept:
             sent = {name: kept_value(name, value) for name, value in changes.items()}
             self.kept[event_id] = self.kept[event_id] | sent | {"updated_at": now}
-        return self.kept[event_id]
+        return self.kept.get(event_id)
+
+    def copy(self) -> "Model":
+        """Another model of the same runs."""
+        other = Model()
+        other.kept = dict(self.kept)
+        return other
 
     def newest_first(self) -> list[Kept]:
         """All runs in the order of the list."""
         arrived = list(enumerate(self.kept.values()))
         arrived.sort(key=lambda pair: (pair[1]["start_time"], pair[0]), reverse=True)
         return [run for _, run in arrived]
+
+    def matching(self, which: Mapping[str, str]) -> list[Kept]:
+        """The runs that match the filters, in the order of the list."""
+        wanted = {name: kept_value(name, value) for name, value in which.items() if name in NAMED}
+        since, until = (expected_utc(which[end]) if end in which else None for end in ENDS)
+        return [
+            run
+            for run in self.newest_first()
+            if all(run[name] == value for name, value in wanted.items())
+            and (since is None or since <= run["start_time"])
+            and (until is None or run["start_time"] <= until)
+        ]
+
+    def names(self) -> tuple[list[str], list[str]]:
+        """The distinct agent names and job types."""
+        agents, jobs = ({run[field] for run in self.kept.values()} for field in ("agent_name", "job_type"))
+        return sorted(agents), sorted(jobs)

@@ -1,0 +1,167 @@
+"""How the state machine talks to a store: one interface for every way in, in the terms of the model."""
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum, auto
+from typing import Any, Final, Protocol
+
+import attrs
+
+from adapters.wire.structure import Structurer
+from core.batch import BatchResult, Limits
+from core.errors import BatchRolledBackError, EveryRunRefusedError, RunNotFoundError, RunRefusedError
+from core.listing import PageRequest
+from core.ports.clock import Clock
+from core.ports.store import Store
+from core.run import Timestamp
+from entrypoints.application import Application
+from entrypoints.embedded import RunStore
+from tests.properties.model import Kept, seen
+
+Sent = dict[str, Any]
+
+TOP: Final = ""
+"""The cursor of a list's beginning: like no cursor, but nothing is counted."""
+
+
+class Verdict(Enum):
+    """What a store made of a batch as a whole."""
+
+    TAKEN = auto()
+    PARTLY = auto()
+    REFUSED = auto()
+
+
+@attrs.frozen
+class Told:
+    """What a store told about a batch: ``counts`` are total, created, existing, failed; ``bad`` is index and field."""
+
+    verdict: Verdict
+    counts: tuple[int, int, int, int]
+    runs: list[Kept]
+    conflicts: list[tuple[int, str, frozenset[str]]]
+    bad: list[tuple[int, str | None]]
+
+
+@attrs.frozen
+class Page:
+    """A part of the list; ``next_cursor`` is to be handed back."""
+
+    runs: list[Kept]
+    total: int | None
+    next_cursor: Any
+
+
+class Driver(Protocol):
+    """A store, reached in one of the ways in. What is not found or refused comes back as ``None``."""
+
+    def tick(self) -> str:
+        """Begin a step; the stamp that everything has that is created or changed in it."""
+        ...
+
+    def ingest(self, runs: Sequence[object], *, atomic: bool) -> Told: ...
+
+    def create(self, run: Sent) -> Kept | None: ...
+
+    def update(self, event_id: str, changes: Sent) -> Kept | None: ...
+
+    def associate_commit(self, event_id: str, commit: Sent) -> Kept | None: ...
+
+    def newest(self, run_id: str) -> Kept | None: ...
+
+    def page(self, which: Mapping[str, str], *, limit: int, offset: int = 0, cursor: Any = None) -> Page:
+        """The matching runs, counted unless a cursor is given."""
+        ...
+
+    def names(self) -> tuple[list[str], list[str]]:
+        """The distinct agent names and job types."""
+        ...
+
+    def reopen(self) -> None:
+        """Let go of the store in good order and take it up again."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class SteppedClock(Clock):
+    """Stands still until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.step = 0
+
+    def now(self) -> Timestamp:
+        return Timestamp(f"2026-06-01T00:00:00.{self.step:06}Z")
+
+
+class InProcessDriver(Driver):
+    """The in-process door, over any store."""
+
+    def __init__(self, open_store: Callable[[], Store]) -> None:
+        self._open_store = open_store
+        self._structurer = Structurer()
+        self._clock = SteppedClock()
+        self._store = self._open()
+
+    def _open(self) -> RunStore:
+        return RunStore(Application.over(self._open_store(), self._clock, Limits()))
+
+    def tick(self) -> str:
+        self._clock.step += 1
+        return self._clock.now()
+
+    def ingest(self, runs: Sequence[Any], *, atomic: bool) -> Told:
+        try:
+            result = self._store.ingest_atomic(runs) if atomic else self._store.ingest_lenient(runs)
+        except (EveryRunRefusedError, BatchRolledBackError) as error:
+            return _told(Verdict.REFUSED, error.result)
+        return _told(Verdict.PARTLY if result.failed else Verdict.TAKEN, result)
+
+    def create(self, run: Sent) -> Kept | None:
+        try:
+            return seen(self._store.create(run))
+        except RunRefusedError:
+            return None
+
+    def update(self, event_id: str, changes: Sent) -> Kept | None:
+        try:
+            return seen(self._store.update(event_id, changes))
+        except RunNotFoundError:
+            return None
+
+    def associate_commit(self, event_id: str, commit: Sent) -> Kept | None:
+        try:
+            return seen(self._store.associate_commit(event_id, commit))
+        except RunNotFoundError:
+            return None
+
+    def newest(self, run_id: str) -> Kept | None:
+        try:
+            return seen(self._store.get(run_id))
+        except RunNotFoundError:
+            return None
+
+    def page(self, which: Mapping[str, str], *, limit: int, offset: int = 0, cursor: Any = None) -> Page:
+        request = PageRequest(limit=limit, offset=offset, cursor=cursor or None, counted=cursor is None)
+        page = self._store.page(self._structurer.run_filter(which), request)
+        return Page([seen(run) for run in page.runs], page.total, page.next_cursor)
+
+    def names(self) -> tuple[list[str], list[str]]:
+        metadata = self._store.metadata()
+        return list(metadata.agent_names), list(metadata.job_types)
+
+    def reopen(self) -> None:
+        self._store.close()
+        self._store = self._open()
+
+    def close(self) -> None:
+        self._store.close()
+
+
+def _told(verdict: Verdict, result: BatchResult) -> Told:
+    return Told(
+        verdict,
+        (result.total, result.created, result.existing, result.failed),
+        [seen(run) for run in result.runs],
+        [(conflict.index, conflict.event_id, frozenset(conflict.fields)) for conflict in result.conflicts],
+        [(refused.index, fault.field) for refused in result.refused for fault in refused.faults],
+    )
