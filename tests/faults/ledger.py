@@ -126,7 +126,7 @@ def judge(batch: Batch, stored: Iterable[tuple[Any, ...]]) -> "Counter[str]":
     missing = sum(not _is_as_told(batch, values, found.get(key)) for key, values in expected.items())
     amiss = {
         "lost": missing if batch.state is State.ACKNOWLEDGED else 0,
-        "half": int(batch.atomic and 0 < missing < len(expected)),
+        "half": int(batch.atomic and 0 < len(found.keys() & expected.keys()) < len(expected)),
         "doubled": len(rows) - len(found),
         "strange": len(found.keys() - expected.keys()),
     }
