@@ -1,0 +1,284 @@
+"""``docs/openapi.yaml`` says what the server does: its routes, its fields, and the form of every answer."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, get_type_hints
+from urllib.parse import quote
+
+import apsw
+import attrs
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from openapi_spec_validator.readers import read_from_filename
+
+from adapters.sqlite import connection as sqlite_connection
+from core.batch import Limits
+from core.listing import RunFilter
+from core.rules import STATUSES
+from core.run import FIELDS, FIXED_FIELDS, Commit, RunChanges, Status
+from entrypoints.http.routes import Routes
+from tests.properties.machine import COMMITS, changes
+from tests.properties.strategies import sent_runs, texts
+from tests.servers import Answer, Api, MakeRun, Start
+
+API: Mapping[str, Any] = read_from_filename(str(Path(__file__).parent.parent / "docs" / "openapi.yaml"))[0]
+SCHEMAS: Mapping[str, Any] = API["components"]["schemas"]
+
+BATCH = "/api/v1/runs/batch"
+ATOMIC = "/api/v1/runs/batch-transactional"
+RUNS = "/api/v1/runs"
+RUN = "/api/v1/runs/{id}"
+COMMIT = "/api/v1/runs/{id}/associate-commit"
+
+WITH_A_BODY = [("POST", BATCH), ("POST", ATOMIC), ("POST", RUNS), ("PATCH", RUN), ("POST", COMMIT)]
+MINIMAL = {"Prefer": "return=minimal"}
+SOME = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def resolved(part: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A part of the document itself, where a reference to it stands."""
+    while "$ref" in part:
+        found: Any = API
+        for name in part["$ref"].removeprefix("#/").split("/"):
+            found = found[name]
+        part = found
+    return part
+
+
+def check(schema: Mapping[str, Any], value: object) -> None:
+    """Fail unless the schema, which may refer to others of the document, allows the value."""
+    Draft202012Validator({**schema, "components": API["components"]}).validate(value)
+
+
+def check_answer(method: str, path: str, answer: Answer) -> None:
+    """Fail unless the answer is as the document says of this status: its headers, its type, its body."""
+    documented = resolved(API["paths"][path][method.lower()]["responses"][str(answer.status)])
+    for name, header in documented.get("headers", {}).items():
+        assert name in answer.headers or not resolved(header).get("required", False), name
+    assert answer.headers.get_content_type() == "application/json"
+    check(documented["content"]["application/json"]["schema"], answer.body)
+
+
+def operations() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Every documented path and method."""
+    for path, item in API["paths"].items():
+        yield from ((path, method, item[method]) for method in ("get", "post", "patch") if method in item)
+
+
+def test_document_is_valid() -> None:
+    """The document is OpenAPI 3.1, and has the version of the product."""
+    assert list(OpenAPIV31SpecValidator(API).iter_errors()) == []
+    assert API["info"]["version"] == version("runsink")
+
+
+def test_documented_routes_are_the_servers() -> None:
+    """Every route of the server is documented, with its methods, and no other; what is GET is also HEAD."""
+    served = defaultdict(set)
+    # The handlers are only looked at, so they need nothing to work with.
+    for route in Routes(**dict.fromkeys(attrs.fields_dict(Routes))).table():
+        served[re.sub(r"\{[^}]*\}", "{id}", route.path)].add(route.method.lower())
+    documented = defaultdict(set)
+    for path, method, _ in operations():
+        documented[path].add(method)
+    assert documented == served
+
+
+def test_documented_methods_are_those_that_the_server_allows(shared_server: Api) -> None:
+    """To any other method the server answers 405 and names the documented ones, and HEAD beside GET."""
+    for path, item in API["paths"].items():
+        answer = shared_server.request("DELETE", path.format(id="x"))
+        methods = {name.upper() for name in item if name != "parameters"}
+        assert answer.status == 405
+        # An upload's address is also that of a run with this name.
+        allowed = set(answer.headers["Allow"].split(",")) - (
+            {"GET", "HEAD", "PATCH"} if path in {BATCH, ATOMIC} else set()
+        )
+        assert allowed == methods | ({"HEAD"} if "GET" in methods else set())
+        check(SCHEMAS["Error"], answer.body)
+
+
+def test_documented_fields_are_those_of_the_core() -> None:
+    """Runs, changes, commits, filters, limits, statuses and conflicts have the fields and words of the code."""
+    filters = {one["name"] for one in API["paths"][RUNS]["get"]["parameters"]}
+    assert SCHEMAS["Run"]["properties"].keys() == set(SCHEMAS["Run"]["required"]) == set(FIELDS)
+    assert SCHEMAS["NewRun"]["properties"].keys() == set(FIELDS)
+    assert SCHEMAS["Changes"]["properties"].keys() == get_type_hints(RunChanges).keys()
+    assert SCHEMAS["Commit"]["properties"].keys() == attrs.fields_dict(Commit).keys()
+    assert filters == attrs.fields_dict(RunFilter).keys() | {"limit", "offset", "cursor"}
+    assert SCHEMAS["Limits"]["properties"].keys() <= attrs.fields_dict(Limits).keys()
+    assert SCHEMAS["Status"]["enum"] == list(Status)
+    assert SCHEMAS["SentStatus"]["enum"] == list(STATUSES)
+    assert SCHEMAS["Conflict"]["properties"]["fields"]["items"]["enum"] == [
+        name for name in FIXED_FIELDS if name != "event_id"
+    ]
+
+
+def test_documented_bounds_are_those_of_the_limits() -> None:
+    """The numbers in the schemas are the limits in force."""
+    (page_limit,) = (one for one in API["paths"][RUNS]["get"]["parameters"] if one["name"] == "limit")
+    assert page_limit["schema"]["maximum"] == Limits().max_page_runs
+    assert SCHEMAS["Batch"]["properties"]["runs"]["maxItems"] == Limits().max_batch_runs
+    assert SCHEMAS["EventId"]["maxLength"] == Limits().max_event_id_length
+
+
+def test_examples_are_valid_and_taken(server: Api) -> None:
+    """Every example of a request keeps to its schema and succeeds."""
+    for path, method, operation in operations():
+        media = resolved(operation.get("requestBody", {"content": {}}))["content"].get("application/json", {})
+        for example in media.get("examples", {}).values():
+            check(media["schema"], example["value"])
+            answer = server.send(method.upper(), path.format(id="e-1"), example["value"])
+            assert answer.status in {200, 201}, answer
+            check_answer(method, path, answer)
+
+
+@SOME
+@given(run=sent_runs(), what=changes(), commit=COMMITS)
+def test_good_runs_keep_to_the_schemas(
+    shared_server: Api, make_run: MakeRun, run: dict[str, Any], what: dict[str, Any], commit: dict[str, Any]
+) -> None:
+    """Whatever the server takes, the schemas allow; and what it shows of it keeps to theirs."""
+    sent = run | {"event_id": make_run()["event_id"]}
+    check(SCHEMAS["NewRun"], sent)
+    check(SCHEMAS["Changes"], what)
+    check(SCHEMAS["Commit"], commit)
+    for method, path, answer in (
+        ("POST", BATCH, shared_server.lenient([sent])),
+        ("PATCH", RUN, shared_server.patch(sent["event_id"], what)),
+        ("POST", COMMIT, shared_server.commit(sent["event_id"], commit)),
+    ):
+        assert answer.status in {200, 201}
+        check_answer(method, path, answer)
+
+
+@SOME
+@given(field=st.sampled_from(FIELDS), value=st.none() | st.booleans() | st.integers() | texts() | st.just([]))
+def test_what_the_schema_refuses_the_server_refuses(
+    shared_server: Api, make_run: MakeRun, field: str, value: object
+) -> None:
+    """A value that the schema of a run does not allow in a field is refused, and the answer names the field."""
+    run = make_run(**{field: value})
+    if not Draft202012Validator({**SCHEMAS["NewRun"], "components": API["components"]}).is_valid(run):
+        answer = shared_server.create(run)
+        assert answer.status == 422
+        assert answer.locations == [["body", field]]
+
+
+def lists(**query: str) -> str:
+    """The address of a list."""
+    return RUNS + "?" + "&".join(f"{name}={quote(value)}" for name, value in query.items())
+
+
+def test_answers_of_the_uploads_are_as_documented(shared_server: Api, make_run: MakeRun) -> None:
+    """Taken, with conflicts, minimal, partly refused, wholly refused, rolled back, too many, no batch."""
+    good, bad = make_run(), make_run(status="lost", event_id=1)
+    for path, endpoint, expected in (
+        (BATCH, "batch", [201, 201, 201, 500, 422, 422, 400]),
+        (ATOMIC, "batch-transactional", [201, 201, 201, 400, 400, 422, 400]),
+    ):
+        answers = [
+            shared_server.upload(endpoint, [good, make_run()]),
+            shared_server.upload(endpoint, [good | {"agent_name": "other", "shard": 1}]),
+            shared_server.upload(endpoint, [good], **MINIMAL),
+            shared_server.upload(endpoint, [good, bad, 1]),
+            shared_server.upload(endpoint, [bad]),
+            shared_server.upload(endpoint, []),
+            shared_server.upload(endpoint, [good] * 1001),
+        ]
+        assert [answer.status for answer in answers] == expected
+        assert answers[1].body["conflicts"]
+        for answer in answers:
+            check_answer("POST", path, answer)
+
+
+def test_partly_refused_upload_with_207_is_as_documented(start: Start, make_run: MakeRun) -> None:
+    """On a server with the option, 207 has the form that 500 has on others."""
+    with start(partial_status=207) as server:
+        answer = server.lenient([make_run(), {}])
+    assert answer.status == 207
+    check_answer("POST", BATCH, answer)
+
+
+@pytest.mark.parametrize(("method", "path"), WITH_A_BODY)
+def test_refused_bodies_are_as_documented(shared_server: Api, method: str, path: str) -> None:
+    """No JSON, another type, too large: on every request that has a body."""
+    address = path.format(id="x")
+    too_large = b" " * (Limits().max_body_bytes + 1)
+    for status, answer in (
+        (400, shared_server.send(method, address, b"{")),
+        (415, shared_server.send(method, address, {}, Content_Type="text/plain")),
+        (413, shared_server.send(method, address, too_large)),
+    ):
+        assert answer.status == status
+        check_answer(method, path, answer)
+
+
+def test_answers_about_single_runs_are_as_documented(shared_server: Api, make_run: MakeRun) -> None:
+    """Created, refused, read, changed, tied to a commit, and not found."""
+    run = make_run(run_id="openapi single", metrics_json={"n": 2**70}, shard=[None])
+    key = run["event_id"]
+    commit = {"commit_hash": "0a1b2c3", "commit_source": "ci"}
+    for method, path, status, answer in (
+        ("POST", RUNS, 201, shared_server.create(run)),
+        ("POST", RUNS, 422, shared_server.create([])),
+        ("GET", RUN, 200, shared_server.get(run["run_id"])),
+        ("GET", RUN, 404, shared_server.get("openapi none")),
+        ("PATCH", RUN, 200, shared_server.patch(key, {"items_failed": 0})),
+        ("PATCH", RUN, 422, shared_server.patch(key, {"run_id": "x"})),
+        ("PATCH", RUN, 404, shared_server.patch("openapi none", {})),
+        ("POST", COMMIT, 200, shared_server.commit(key, commit)),
+        ("POST", COMMIT, 400, shared_server.commit(key, {})),
+        ("POST", COMMIT, 404, shared_server.commit("openapi none", commit)),
+    ):
+        assert answer.status == status, (method, path, answer)
+        check_answer(method, path, answer)
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ({}, 200),
+        ({"limit": "1", "cursor": ""}, 200),
+        ({"status": "completed", "start_time_from": "2026-01-31T12:00:00+01:00"}, 200),
+        ({"limit": "0"}, 422),
+        ({"unknown": "x"}, 422),
+    ],
+)
+def test_answers_of_the_list_are_as_documented(shared_server: Api, query: dict[str, str], status: int) -> None:
+    """Pages with and without counting, and refused queries."""
+    answer = shared_server.request("GET", lists(**query))
+    assert answer.status == status
+    check_answer("GET", RUNS, answer)
+
+
+@pytest.mark.parametrize("path", ["/api/v1/metadata", "/api/v1/limits", "/health", "/ready"])
+def test_answers_about_the_server_are_as_documented(shared_server: Api, path: str) -> None:
+    """What the server says of itself."""
+    answer = shared_server.request("GET", path)
+    assert answer.status == 200
+    check_answer("GET", path, answer)
+
+
+def test_failures_of_the_store_are_as_documented(
+    monkeypatch: pytest.MonkeyPatch, start: Start, make_run: MakeRun, tmp_path: Path
+) -> None:
+    """A locked database is 503 with ``Retry-After``, a damaged one 500, on every request that writes."""
+    monkeypatch.setattr(sqlite_connection, "BUSY_TIMEOUT_MS", 50)
+    run = make_run()
+    with start() as server, closing(apsw.Connection(str(tmp_path / "runs.db"))) as other:
+        for status, spoil in ((503, "BEGIN IMMEDIATE"), (500, "DROP TABLE tallies; COMMIT")):
+            other.execute(spoil)
+            for path, answer in (
+                (BATCH, server.lenient([run])),
+                (ATOMIC, server.atomic([run])),
+                (RUNS, server.create(run)),
+            ):
+                assert answer.status == status
+                check_answer("POST", path, answer)
