@@ -19,7 +19,7 @@ _log = logging.getLogger("runsink")
 def translated_errors(connection: apsw.Connection | None = None) -> Iterator[None]:
     """Raise APSW's errors as ``StoreError``, by their type and never by their text.
 
-    Of a failed write on the connection the operating system's own error says whether there was no room: SQLite
+    Of a failed write on the connection, which has to stay open, the operating system's own error says whether there was no room: SQLite
     knows ``ENOSPC`` only, and not from every place.
     """
     try:

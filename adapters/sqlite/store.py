@@ -109,7 +109,7 @@ class SqliteStore(Store):
     def close(self) -> None:
         while not self._idle_readers.empty():
             self._idle_readers.get().close()
-        with translated_errors(self._writer):
+        with translated_errors():
             self._writer.close()
 
     def _note_end(self, error: BaseException | None) -> None:
