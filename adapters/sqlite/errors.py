@@ -19,8 +19,8 @@ _log = logging.getLogger("runsink")
 def translated_errors(connection: apsw.Connection | None = None) -> Iterator[None]:
     """Raise APSW's errors as ``StoreError``, by their type and never by their text.
 
-    Of a failed write on the connection, which has to stay open, the operating system's own error says whether there was no room: SQLite
-    knows ``ENOSPC`` only, and not from every place.
+    The connection, where one is given, has to be open after the block. The operating system's own error, which it
+    knows, says whether there was no room: SQLite takes only ``ENOSPC`` for that, and not in every place.
     """
     try:
         yield

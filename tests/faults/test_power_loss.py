@@ -5,6 +5,7 @@ With ``synchronous=OFF`` the same must lose runs, or the disk of this test is to
 """
 
 import random
+import shutil
 from collections import Counter
 from contextlib import closing, suppress
 from pathlib import Path
@@ -128,7 +129,10 @@ def cut_power(folder: Path, seed: int, synchronous: str) -> tuple[Workload, Dama
     with losing_disk(chance.randrange(1, OPERATIONS)) as disk:
         workload.work_until_the_cut(live / "runs.db")
     disk.left_behind(left, chance)
-    return workload, damage(left / "runs.db", workload)
+    done = damage(left / "runs.db", workload)
+    for made in (live, left):
+        shutil.rmtree(made)
+    return workload, done
 
 
 @pytest.fixture
