@@ -26,7 +26,7 @@ that a client takes to send its next batch, many enough to write pages once that
 
 WAL_CAP_PAGES: Final = WAL_CAP_BYTES // 4_096
 
-WAL_RESET_WAIT_MS: Final = 100
+WAL_RESET_WAIT_MS: Final = 250
 """How long writing is held up for readers to let go of a WAL past its cap, once for each ``CHECKPOINT_PAGES``."""
 
 LEAST_ROOM_BYTES: Final = MIB

@@ -1,6 +1,7 @@
 """The one writing thread: who shares a commit, who hears of which error, and what is kept."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -10,6 +11,7 @@ from typing import Self
 
 import pytest
 
+from adapters import group_commit
 from adapters.group_commit import MAX_COMMANDS_PER_COMMIT, GroupCommitWriter
 from adapters.memory import MemoryStore
 from core.errors import StoreBusyError, StoreError, StoreFullError
@@ -247,6 +249,31 @@ def test_the_writer_goes_on_when_housekeeping_fails(store: ObservedStore, writer
     assert result(writer.submit(add("a"))) == "a"
     assert result(writer.submit(add("b"))) == "b"
     assert all_keys(store) == {"a", "b"}
+
+
+def test_housekeeping_goes_on_while_nobody_writes(store: ObservedStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that could not tidy up after the last commit gets another chance without a further one."""
+    monkeypatch.setattr(group_commit, "IDLE_SECONDS", 0.01)
+    writer = GroupCommitWriter(store)
+    deadline = time.monotonic() + HANG_GUARD_SECONDS
+    while len(store.maintained) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    writer.close()
+    assert store.maintained[:3] == [True] * 3
+    assert store.commits == 0
+
+
+def test_housekeeping_that_keeps_failing_is_logged_once(
+    store: ObservedStore, writer: GroupCommitWriter, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says when it began to fail, and again only after it succeeded in between."""
+    store.commit_allowed.set()
+    for fails in (True, True, False, True):
+        store.maintenance_fails = StoreFullError("the disk is full") if fails else None
+        # The command after it is carried out when the housekeeping of the one before is over.
+        for _ in range(2):
+            writer.submit(lambda _work: None).result(HANG_GUARD_SECONDS)
+    assert sum("housekeeping" in record.message for record in caplog.records) == 2
 
 
 def test_more_than_one_group_may_wait(store: ObservedStore, writer: GroupCommitWriter) -> None:

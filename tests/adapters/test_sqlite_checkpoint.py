@@ -1,6 +1,7 @@
 """Housekeeping of the SQLite store: when the WAL is checkpointed, and what may be in the way."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from threading import Event, Thread
 
@@ -9,7 +10,7 @@ import pytest
 
 from adapters.sqlite import SqliteStore
 from adapters.sqlite import store as store_module
-from tests.contract.samples import HANG_GUARD_SECONDS, all_keys, keep, sample_run
+from tests.contract.samples import HANG_GUARD_SECONDS, all_keys, everything, keep, sample_run
 
 
 @pytest.fixture
@@ -44,6 +45,40 @@ def test_the_wal_is_checkpointed_when_it_is_due(  # noqa: PLR0913 - three fixtur
     assert not checkpointed(path)
     store.maintain(quiet=moment == "quiet")
     assert checkpointed(path) is done
+
+
+@pytest.mark.parametrize(("cap", "left"), [(1, 0), (10_000, None)])
+def test_a_wal_past_its_cap_is_emptied_when_nobody_reads(
+    store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch, cap: int, left: int | None
+) -> None:
+    """Its file gives its room back; one below the cap keeps it, for writing over it is faster."""
+    monkeypatch.setattr(store_module, "CHECKPOINT_PAGES", 1)
+    monkeypatch.setattr(store_module, "WAL_CAP_PAGES", cap)
+    wal = path.with_name(f"{path.name}-wal")
+    before = wal.stat().st_size
+    store.maintain(quiet=True)
+    assert wal.stat().st_size == (before if left is None else left)
+    keep(store, sample_run("second"))
+    assert all_keys(store) == {"first", "second"}
+
+
+def test_a_wal_that_grew_is_waited_for(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Well past the cap a busy writer waits for the readers of the moment, and then begins the WAL anew."""
+    for name in ("CHECKPOINT_PAGES", "WAL_CAP_PAGES"):
+        monkeypatch.setattr(store_module, name, 1)
+    monkeypatch.setattr(store_module, "WAL_RESET_WAIT_MS", 1_000 * HANG_GUARD_SECONDS)
+    wal = path.with_name(f"{path.name}-wal")
+    with closing(SqliteStore(path)) as store:
+        with store.reader() as runs:
+            assert everything(runs) == ()
+            keep(store, sample_run("first"))
+            waiting = Thread(target=store.maintain, kwargs={"quiet": False})
+            waiting.start()
+            waiting.join(0.1)
+            assert waiting.is_alive()
+        waiting.join()
+        assert wal.stat().st_size == 0
+        assert all_keys(store) == {"first"}
 
 
 def test_a_checkpoint_of_another_process_is_not_in_the_way(

@@ -14,7 +14,7 @@ from adapters.sqlite import connection as connection_module
 from adapters.sqlite import store as store_module
 from core.batch import Limits
 from core.errors import StoreTimeoutError
-from core.listing import RunFilter
+from core.listing import PageRequest, RunFilter
 from core.run import Text
 from entrypoints import application
 from entrypoints.embedded import RunStore, open_store
@@ -104,9 +104,9 @@ def test_readers_that_overlap_do_not_keep_the_wal_for_ever(
 
     def read_on() -> None:
         while not done.is_set():
-            runs.page()
+            runs.page(request=PageRequest(limit=20))
 
-    largest, batches = 0, 4 * cap // BATCH_BYTES
+    largest, batches = 0, 5 * cap // BATCH_BYTES
     readers = [Thread(target=read_on) for _ in range(3)]
     for reader in readers:
         reader.start()
@@ -119,7 +119,7 @@ def test_readers_that_overlap_do_not_keep_the_wal_for_ever(
         for reader in readers:
             reader.join()
     figures(written_MiB=batches * BATCH_BYTES // MIB, largest_WAL_MiB=round(largest / MIB, 1), cap_MiB=cap // MIB)
-    assert largest < 2 * cap
+    assert largest < 3 * cap
 
 
 @pytest.fixture
