@@ -54,6 +54,7 @@ async def drip(host: str, port: int, start: bytes, drop: bytes) -> Ended:
         await loop.sock_sendall(connection, start)
         answer = asyncio.create_task(receive(connection))
         while not answer.done():
+            assert time.monotonic() - begun < DEADLINE + LATE, "the connection was not closed"
             # A server that has closed the connection cannot be sent anything.
             with suppress(ConnectionError):
                 await loop.sock_sendall(connection, drop)
