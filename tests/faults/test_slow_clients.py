@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import attrs
 import pytest
 
+from entrypoints.http.connections import reserve_descriptors
 from tests.figures import Figures, Scale
 from tests.servers import Api, MakeRun, Serve
 
@@ -107,7 +108,10 @@ def test_slow_clients_end_on_their_deadline_and_harm_nobody(
     """Slow heads and slow bodies are each answered 408 on their deadline; all other requests meanwhile succeed."""
     number = scale(50, 500)
     slow = [(SLOW_HEAD, b"a")] * number + [(SLOW_BODY, b" "), (SLOW_CHUNKS, b"1\r\n{\r\n")] * (number // 2)
-    options = ("--port", "0", "--header-seconds", str(DEADLINE), "--body-seconds", str(DEADLINE))
+    # Room for others: who is beyond the cap is refused, and that is another test.
+    options = ["--port", "0", "--header-seconds", str(DEADLINE), "--body-seconds", str(DEADLINE)]
+    options += ["--max-connections", str(len(slow) + 100)]
+    reserve_descriptors(len(slow))
     with serve(*options) as served, ThreadPoolExecutor(1) as other:
         assert served.api.create(make_run()).status == 201
         assert served.api.find().body["total"] == 1
