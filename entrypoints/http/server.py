@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import select
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,9 @@ from entrypoints.settings import Settings
 
 _log = logging.getLogger("runsink")
 
+ACCEPT_SECONDS = 1.0
+"""How long those who are waiting to be accepted are accepted when the server stops, while others go on coming."""
+
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -35,6 +39,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class RunningServer:
     """A server that takes connections."""
 
+    _sockets: Sequence[socket.socket]
     _sites: Sequence[web.SockSite]
     _runner: web.ServerRunner
     _app_runner: web.AppRunner
@@ -49,6 +54,7 @@ class RunningServer:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._drain_seconds
+        await self._accept_waiting()
         for site in self._sites:
             await site.stop()
         # aiohttp's own shutdown throws away the rest of bodies that are still arriving, so it comes after.
@@ -57,6 +63,16 @@ class RunningServer:
         await self._app_runner.cleanup()
         self._executor.shutdown()
         return max(0.0, deadline - loop.time())
+
+    async def _accept_waiting(self) -> None:
+        """Accept those who are connected as far as they can tell: closing the listener would cut them off."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + ACCEPT_SECONDS
+        while select.select(self._sockets, [], [], 0)[0] and loop.time() < deadline:  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0)
+        # What was accepted last becomes a connection in the next rounds of the loop.
+        for _ in range(3):
+            await asyncio.sleep(0)
 
 
 async def start_server(
@@ -94,7 +110,7 @@ async def start_server(
     for site, listening in zip(sites, sockets, strict=True):
         await site.start()
         listening.listen(BACKLOG)
-    return RunningServer(sites, runner, app_runner, connections, executor, settings.drain_seconds)
+    return RunningServer(sockets, sites, runner, app_runner, connections, executor, settings.drain_seconds)
 
 
 @web.middleware
