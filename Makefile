@@ -13,7 +13,7 @@ test: $(VENV)/tox  ## Run the tox matrix against the built wheel.
 	$(VENV)/bin/tox run
 
 soak: $(VENV)/tox  ## Run the tests of faults at their full figures, which takes hours.
-	$(VENV)/bin/tox run -e soak
+	$(VENV)/bin/tox run -e soak,fuzz
 
 $(VENV)/installed: pyproject.toml $(shell find core adapters entrypoints -name '*.py')
 	$(PYTHON) -m venv $(VENV)

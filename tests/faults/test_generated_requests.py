@@ -30,6 +30,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One server process for all of these; only its faults are answered with 5xx."""
     options = ("--port", "0", "--partial-status", "207")
     with serving_process(options, tmp_path_factory.mktemp("generated"), {}) as served:
+        assert served.first_line
         yield served
 
 
