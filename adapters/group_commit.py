@@ -1,6 +1,8 @@
 """One thread that writes for all: what waits while one transaction is committed shares the next."""
 
 import logging
+import random
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
@@ -9,7 +11,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from core.errors import StoreBusyError, StoreError
+from core.errors import StoreBusyError, StoreError, TransactionConflictError
 from core.ports.store import Store
 from core.ports.unit_of_work import UnitOfWork
 
@@ -17,8 +19,15 @@ MAX_COMMANDS_PER_COMMIT = 64
 
 IDLE_SECONDS = 1.0
 """How often housekeeping is looked at while nobody writes: a reader may have held it up and be gone now."""
+
 CUT_SECONDS = 0.2
 """How long closing waits for the command that is under way when its time is over."""
+
+MAX_ATTEMPTS = 10
+"""How often a unit of work is carried out that keeps meeting those of other processes."""
+
+FIRST_PAUSE_SECONDS = 0.005
+"""The longest pause after the first attempt; it doubles with each, to 1.3 seconds before the last."""
 
 _log = logging.getLogger("runsink")
 
@@ -53,6 +62,9 @@ class GroupCommitWriter:
 
     Each command has a savepoint of its own: one that raises undoes only itself. No future is done before the
     commit, so a result means that it is durable. Nothing waits for company: a lone command is committed at once.
+
+    A command may be carried out several times, each time in a new unit of work after the one before was undone, so
+    it does nothing but work in it.
     """
 
     def __init__(self, store: Store) -> None:
@@ -130,11 +142,28 @@ class GroupCommitWriter:
         if self._cutting:
             return [_Outcome(error=StoreBusyError("the server stopped before this could be written"))] * len(group)
         try:
-            with self._store.unit_of_work() as work:
-                outcomes = [_attempt(submitted.command, work) for submitted in group]
-                work.commit()
+            return self._repeat(group)
         except BaseException as error:  # noqa: BLE001 - whatever it is, every waiting caller has to hear of it
             return [_Outcome(error=error)] * len(group)
+
+    def _repeat(self, group: Sequence[_Submitted]) -> Sequence[_Outcome]:
+        """Carry the group out, again and again while others are in its way."""
+        for attempt in range(MAX_ATTEMPTS - 1):
+            try:
+                return self._attempt_all(group)
+            except TransactionConflictError:
+                # Of a random length, or those that met once would meet again.
+                time.sleep(random.uniform(0, FIRST_PAUSE_SECONDS * 2**attempt))  # noqa: S311 - no secret
+        return self._attempt_all(group)
+
+    def _attempt_all(self, group: Sequence[_Submitted]) -> Sequence[_Outcome]:
+        with self._store.unit_of_work() as work:
+            if len(group) == 1:
+                # Where nobody else can be harmed, undoing it all is undoing the command, and costs nothing.
+                outcomes = [_Outcome(group[0].command(work))]
+            else:
+                outcomes = [_attempt(submitted.command, work) for submitted in group]
+            work.commit()
         return outcomes
 
 

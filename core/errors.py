@@ -94,11 +94,15 @@ class OverloadedError(RunsinkError):
 
 
 class StoreError(RunsinkError):
-    """The store failed; nothing of the unit of work was kept."""
+    """The store failed; nothing of the unit of work was kept, unless the message says that nobody knows."""
 
 
 class StoreBusyError(StoreError):
-    """Another process holds the store's lock; the same request may succeed in a moment."""
+    """The store is locked by another process, or not to be reached; the same request may succeed in a moment."""
+
+
+class TransactionConflictError(StoreBusyError):
+    """Another process touched the same runs; the whole unit of work may be carried out again, at once."""
 
 
 class StoreFullError(StoreError):
@@ -107,6 +111,12 @@ class StoreFullError(StoreError):
 
 class StoreTimeoutError(StoreError):
     """Reading took longer than ``max_read_seconds`` allows; it was given up and may succeed when it asks for less."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "reading took longer than max_read_seconds of GET /api/v1/limits allows; "
+            "ask for less, by start_time_from and start_time_to or without a total (cursor=)"
+        )
 
 
 class StoreDamagedError(StoreError):

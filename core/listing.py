@@ -32,6 +32,7 @@ class Cursor:
 class PageRequest:
     """Which part of the list. With a cursor the page begins right after its run; ``offset`` skips runs by counting.
 
+    ``oldest_first`` walks the list from its other end, with cursors that lead the same way.
     ``counted`` asks for the number of all runs that match, which costs time in proportion to that number.
     """
 
@@ -39,6 +40,7 @@ class PageRequest:
     offset: int = 0
     cursor: Cursor | None = None
     counted: bool = True
+    oldest_first: bool = False
 
 
 @attrs.frozen

@@ -7,7 +7,6 @@ from typing import Self, TypeVar
 import attrs
 
 from adapters.group_commit import GroupCommitWriter
-from adapters.sqlite import SqliteStore
 from adapters.system_clock import SystemClock
 from adapters.wire.decode import Decoder
 from adapters.wire.structure import Structurer
@@ -16,6 +15,7 @@ from core.ports.clock import Clock
 from core.ports.repository import RunReader
 from core.ports.store import Store
 from core.ports.unit_of_work import UnitOfWork
+from entrypoints.databases import open_database
 from entrypoints.settings import Settings
 
 _T = TypeVar("_T")
@@ -60,4 +60,4 @@ def build_application(settings: Settings) -> Application:
         StoreUnusableError: it cannot be opened.
     """
     limits = Limits()
-    return Application.over(SqliteStore(settings.db, limits), SystemClock(), limits)
+    return Application.over(open_database(settings.db, limits), SystemClock(), limits)

@@ -8,9 +8,11 @@ import typed_settings as ts
 from typed_settings.exceptions import TsError
 
 from core.errors import StoreUnusableError
+from entrypoints.databases import shown_database
 from entrypoints.http.access import build_access
 from entrypoints.http.connections import reserve_descriptors
 from entrypoints.http.listening import listen, url_of
+from entrypoints.migration import migrate_store
 from entrypoints.settings import Settings, loaders, settings_file, tokens_variable
 from entrypoints.workers import Service, serve_until_told, supervise
 
@@ -31,6 +33,7 @@ def _build_command() -> click.Command:
         click.Group("runsink", help="Keeps the runs that agents, pipelines and LLM workers upload.")
     )
     group.add_command(click.command(ts.click_options(Settings, loaders())(serve)))
+    group.add_command(migrate_store)
     return group
 
 
@@ -43,7 +46,7 @@ def serve(settings: Settings) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         sys.exit(f"runsink: cannot listen on {settings.host} port {settings.port}: {reason}")
-    greet = partial(click.echo, f"runsink listens on {url_of(sockets)}, database {settings.db}")
+    greet = partial(click.echo, f"runsink listens on {url_of(sockets)}, database {shown_database(settings.db)}")
     run = serve_until_told if settings.workers == 1 else supervise
     try:
         sys.exit(run(Service(settings, access, sockets), greet))

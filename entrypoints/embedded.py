@@ -1,16 +1,15 @@
 """The in-process door: what the HTTP API does, for other Python tools, without HTTP.
 
-    with open_store("runs.db") as runs:
+    with open_store("runs.db") as runs:  # or a URL, postgresql://…
         result = runs.ingest_lenient([{"event_id": "…", "run_id": "…", …}])
         run = runs.get("my-run")
 
-The same file may be open in a server at the same time.
+The same store may be open in a server at the same time.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from os import PathLike
-from pathlib import Path
+from os import PathLike, fspath
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -32,13 +31,13 @@ RunLike = Run | Mapping[str, Any]
 _T = TypeVar("_T")
 
 
-def open_store(path: str | PathLike[str]) -> "RunStore":
-    """Open the SQLite file, creating it if it is missing.
+def open_store(database: str | PathLike[str]) -> "RunStore":
+    """Open the SQLite file or the PostgreSQL database of this URL, creating what is missing.
 
     Raises:
-        StoreUnusableError: the file cannot serve; the message says why.
+        StoreUnusableError: it cannot serve; the message says why.
     """
-    return RunStore(build_application(Settings(db=Path(path))))
+    return RunStore(build_application(Settings(db=fspath(database))))
 
 
 class RunStore:
@@ -59,7 +58,7 @@ class RunStore:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the store."""
         self._application.close()
 
     def ingest_lenient(self, runs: Sequence[RunLike]) -> BatchResult:

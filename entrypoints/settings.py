@@ -2,9 +2,14 @@
 
 import os
 from pathlib import Path
+from typing import Final
 
 import attrs
 import typed_settings as ts
+
+from entrypoints.databases import shown_database
+
+DEFAULT_DB: Final = "./runsink.db"
 
 
 def _is_port(_settings: "Settings", _field: "attrs.Attribute[int]", value: int) -> None:
@@ -28,7 +33,14 @@ class Settings:
 
     host: str = ts.option(default="127.0.0.1", help="Address to listen on.")
     port: int = ts.option(default=8765, validator=_is_port, help="Port to listen on; 0 takes a free one.")
-    db: Path = ts.option(default=Path("./runsink.db"), help="SQLite file that keeps the runs; created if missing.")
+    db: str = ts.option(
+        default=DEFAULT_DB,
+        converter=str,
+        repr=shown_database,
+        # The help shows what is set already, and that may hold a password.
+        click={"show_default": DEFAULT_DB},
+        help="SQLite file that keeps the runs, created if missing; or the URL of a database, postgresql://…",
+    )
     partial_status: int = ts.option(
         default=500,
         validator=_is_partial_status,

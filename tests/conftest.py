@@ -11,6 +11,7 @@ import apsw
 import pytest
 
 from entrypoints.settings import Settings
+from tests import postgres
 from tests.figures import Figures, Scale
 from tests.servers import (
     DEADLINE_SECONDS,
@@ -37,6 +38,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Have a place for the figures of this run."""
     config.stash[_FIGURES] = []
+
+
+def pytest_report_header() -> str | None:
+    """Say so where a part of the tests is not even collected."""
+    return None if postgres.WITH_POSTGRES else postgres.ABSENT
+
+
+# Without the packages there is nothing in these files that could run.
+collect_ignore_glob = [] if postgres.WITH_POSTGRES else ["**/test_postgres_*.py"]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -92,6 +102,23 @@ def connections() -> Iterator[list[apsw.Connection]]:
     apsw.connection_hooks.append(opened.append)
     yield opened
     apsw.connection_hooks.remove(opened.append)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of one PostgreSQL for all tests that do not stop it."""
+    if postgres.GIVEN_URL is not None:
+        yield postgres.GIVEN_URL
+        return
+    with postgres.running_engine() as engine:
+        yield engine.url
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """The URL of an empty database."""
+    with postgres.new_schema(postgres_server) as url:
+        yield url
 
 
 @pytest.fixture

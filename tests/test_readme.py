@@ -74,5 +74,5 @@ def test_settings_table_has_every_option_with_its_default() -> None:
     documented = dict(rows)
     assert documented.keys() == offered.keys()
     for option, default in documented.items():
-        shown = rf"default:\s+\S*{re.escape(default.removeprefix('./'))}\]" if default else "^(?!.*default:)"
+        shown = rf"default:\s+\S*{re.escape(default.removeprefix('./'))}\)?\]" if default else "^(?!.*default:)"
         assert re.search(shown, offered[option], flags=re.DOTALL), option

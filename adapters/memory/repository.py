@@ -1,6 +1,7 @@
 """The run repository over a dictionary."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from operator import gt, lt
 
 import attrs
 
@@ -38,9 +39,10 @@ class MemoryRunRepository(RunRepository):
         return newest.run if newest else None
 
     def page(self, which: RunFilter, request: PageRequest) -> RunPage:
-        matching = sorted(self._matching(which), key=lambda kept: kept.place, reverse=True)
+        matching = sorted(self._matching(which), key=lambda kept: kept.place, reverse=not request.oldest_first)
         if request.cursor is not None:
-            matching = [kept for kept in matching if kept.place < request.cursor]
+            passed = gt if request.oldest_first else lt
+            matching = [kept for kept in matching if passed(kept.place, request.cursor)]
         end = request.offset + request.limit
         chosen = matching[request.offset : end]
         return RunPage(

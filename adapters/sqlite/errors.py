@@ -29,10 +29,7 @@ def translated_errors(connection: apsw.Connection | None = None) -> Iterator[Non
     except apsw.FullError as error:
         raise StoreFullError("the disk is full") from error
     except apsw.InterruptError as error:
-        raise StoreTimeoutError(
-            "reading took longer than max_read_seconds of GET /api/v1/limits allows; "
-            "ask for less, by start_time_from and start_time_to or without a total (cursor=)"
-        ) from error
+        raise StoreTimeoutError from error
     except (apsw.CorruptError, apsw.NotADBError) as error:
         raise damaged(error) from error
     except (apsw.ConstraintError, apsw.SQLError, apsw.MisuseError):

@@ -58,11 +58,12 @@ class SqliteRunRepository(RunRepository):
     def page(self, which: RunFilter, request: PageRequest) -> RunPage:
         conditions, bindings = self._conditions(which)
         if request.cursor is not None:
-            conditions.append("(start_time, arrival) < (?, ?)")
+            conditions.append(f"(start_time, arrival) {'>' if request.oldest_first else '<'} (?, ?)")
             bindings += [request.cursor.start_time, request.cursor.arrival]
+        order = "ASC" if request.oldest_first else "DESC"
         sql = (
             f"SELECT arrival, {_COLUMNS} FROM runs{_where(conditions)} "
-            "ORDER BY start_time DESC, arrival DESC LIMIT ? OFFSET ?"
+            f"ORDER BY start_time {order}, arrival {order} LIMIT ? OFFSET ?"
         )
         # One row more than asked for tells whether there is a next page.
         rows = self._rows(sql, (*bindings, request.limit + 1, request.offset))

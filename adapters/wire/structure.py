@@ -89,6 +89,9 @@ class Structurer:
     def _structure(self, value: object, kind: type[_T], refusal: type[InvalidFieldsError]) -> _T:
         if not isinstance(value, dict):
             raise refusal((Fault(None, f"must be a JSON object, not {rules.describe(value)}"),))
+        # In process a mapping may have any keys.
+        if strange := [name for name in value if not isinstance(name, str)]:
+            raise refusal(tuple(Fault(str(name), "is not text, as names of fields are") for name in strange))
         try:
             return self._converter.structure(value, kind)
         except cattrs.ClassValidationError as error:

@@ -25,6 +25,7 @@ class RunReader(Protocol):
     def page(self, which: RunFilter, request: PageRequest) -> RunPage:
         """The matching runs, newest start first, of equal starts the last arrived first; ``total`` is left out.
 
+        With ``oldest_first`` it is exactly the other way round.
         ``next_cursor`` is ``None`` exactly when no matching run follows the page.
         """
         ...
@@ -39,7 +40,11 @@ class RunReader(Protocol):
 
 
 class RunRepository(RunReader, Protocol):
-    """A reader that also writes, inside the unit of work it belongs to, and sees what that has written so far."""
+    """A reader that also writes, inside the unit of work it belongs to, and sees what that has written so far.
+
+    Nobody else changes a run that ``get`` has returned until the unit of work is left, so that it may be replaced by
+    what was made of it.
+    """
 
     def add(self, runs: Sequence[Run]) -> Mapping[EventId, Run]:
         """Keep every run whose ``event_id`` is not kept yet; return, by that key, the runs that were.

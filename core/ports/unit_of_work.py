@@ -11,8 +11,9 @@ class UnitOfWork(Protocol):
     """All or nothing: leaving the block without ``commit()`` undoes everything, so forgetting is safe.
 
     Units of work of one store exclude each other: entering waits until the one before is left. It raises
-    ``StoreBusyError`` when another process keeps it waiting for too long. A unit of work is entered once and used
-    by one thread.
+    ``StoreBusyError`` when another process keeps it waiting for too long. Those of other processes may run at the
+    same time; where the two cannot both be right, one of them is undone, and any of its methods raises
+    ``TransactionConflictError``. A unit of work is entered once and used by one thread.
     """
 
     @property
@@ -36,6 +37,7 @@ class UnitOfWork(Protocol):
     def commit(self) -> None:
         """Make everything durable: when this returns, no crash or power cut takes it away. Called once, last.
 
-        Raises ``StoreFullError`` or another ``StoreError``; then nothing of the unit of work was kept.
+        Raises ``StoreFullError`` or another ``StoreError``; then nothing of the unit of work was kept. Only where a
+        connection is lost in this very moment can nobody know, and the message of the ``StoreBusyError`` says so.
         """
         ...

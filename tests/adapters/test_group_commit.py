@@ -12,13 +12,14 @@ from typing import Self
 import pytest
 
 from adapters import group_commit
-from adapters.group_commit import MAX_COMMANDS_PER_COMMIT, GroupCommitWriter
+from adapters.group_commit import MAX_ATTEMPTS, MAX_COMMANDS_PER_COMMIT, GroupCommitWriter
 from adapters.memory import MemoryStore
-from core.errors import StoreBusyError, StoreError, StoreFullError
+from core.errors import StoreBusyError, StoreError, StoreFullError, TransactionConflictError
 from core.ports.repository import RunReader, RunRepository
 from core.ports.store import Store
 from core.ports.unit_of_work import UnitOfWork
 from tests.contract.samples import HANG_GUARD_SECONDS, all_keys, sample_run
+from tests.servers import DEADLINE_SECONDS
 
 
 class BoomError(Exception):
@@ -35,6 +36,7 @@ class ObservedStore(Store):
         self.commit_allowed = Event()
         self.entering_fails: StoreError | None = None
         self.commit_fails: StoreError | None = None
+        self.conflicts = 0
         self.maintenance_fails: StoreError | None = None
         self.maintained: list[bool] = []
 
@@ -85,6 +87,9 @@ class ObservedWork(UnitOfWork):
         self._store.commits += 1
         self._store.commit_reached.set()
         assert self._store.commit_allowed.wait(HANG_GUARD_SECONDS)
+        if self._store.conflicts:
+            self._store.conflicts -= 1
+            raise TransactionConflictError("somebody else was faster")
         if self._store.commit_fails:
             raise self._store.commit_fails
         self._inner.commit()
@@ -217,6 +222,35 @@ def test_a_store_that_cannot_be_entered_is_reported(store: ObservedStore, writer
     store.entering_fails = None
     assert result(writer.submit(add("b"))) == "b"
     assert all_keys(store) == {"b"}
+
+
+def test_a_lone_command_that_raises_keeps_nothing(store: ObservedStore, writer: GroupCommitWriter) -> None:
+    """Where no other command shares the commit there is none at all, and what was added is undone."""
+    store.commit_allowed.set()
+    with pytest.raises(BoomError):
+        result(writer.submit(add_and_raise("a", BoomError())))
+    assert (store.commits, all_keys(store)) == (0, set())
+
+
+@pytest.mark.parametrize("conflicts", [1, MAX_ATTEMPTS - 1])
+def test_a_conflict_repeats_the_whole_group(store: ObservedStore, writer: GroupCommitWriter, conflicts: int) -> None:
+    """Commands whose unit of work met another one are carried out again, and nobody hears of it."""
+    first = hold_first_commit(store, writer)
+    group = [writer.submit(add("a")), writer.submit(add_and_raise("b", BoomError())), writer.submit(add("c"))]
+    store.conflicts = conflicts
+    store.commit_allowed.set()
+    assert [result(first), result(group[0]), result(group[2])] == ["first", "a", "c"]
+    assert isinstance(group[1].exception(HANG_GUARD_SECONDS), BoomError)
+    assert (store.commits, all_keys(store)) == (2 + conflicts, {"first", "a", "c"})
+
+
+def test_conflicts_without_end_are_reported(store: ObservedStore, writer: GroupCommitWriter) -> None:
+    """After a bounded number of attempts the commands hear of it, nothing is kept, and the next one is taken."""
+    store.commit_allowed.set()
+    store.conflicts = MAX_ATTEMPTS
+    assert isinstance(writer.submit(add("a")).exception(DEADLINE_SECONDS), TransactionConflictError)
+    assert (store.commits, all_keys(store)) == (MAX_ATTEMPTS, set())
+    assert result(writer.submit(add("b"))) == "b"
 
 
 def test_the_writer_goes_on_after_any_error(store: ObservedStore, writer: GroupCommitWriter) -> None:

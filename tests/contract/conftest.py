@@ -1,46 +1,56 @@
 """Every store the product has. A test that takes ``store`` states a law for all of them."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from adapters.memory import MemoryStore
-from adapters.sqlite import SqliteStore
 from core.ports.store import Store
+from entrypoints.databases import open_database
+from tests.postgres import WITH_POSTGRES, new_schema
 
-KINDS = ("memory", "sqlite")
+DURABLE_KINDS = ("sqlite", "postgres") if WITH_POSTGRES else ("sqlite",)
+KINDS = ("memory", *DURABLE_KINDS)
 
 
-def _open(kind: str, folder: Path) -> Store:
-    return MemoryStore() if kind == "memory" else SqliteStore(folder / "runs.db")
+def _place(kind: str, request: pytest.FixtureRequest, folder: Path, stack: ExitStack) -> str:
+    """Where a durable store can be made."""
+    if kind == "sqlite":
+        return str(folder / "runs.db")
+    return stack.enter_context(new_schema(request.getfixturevalue("postgres_server")))
+
+
+def _opened(request: pytest.FixtureRequest, folder: Path) -> Iterator[Store]:
+    with ExitStack() as stack:
+        kind = request.param
+        store = MemoryStore() if kind == "memory" else open_database(_place(kind, request, folder, stack))
+        stack.callback(store.close)
+        yield store
 
 
 @pytest.fixture(params=KINDS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """An empty store of each kind."""
-    opened = _open(request.param, tmp_path)
-    yield opened
-    opened.close()
+    yield from _opened(request, tmp_path)
 
 
 @pytest.fixture(params=KINDS, scope="module")
 def empty_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """One store for all examples of all properties, which commit nothing to it."""
-    opened = _open(request.param, tmp_path_factory.mktemp("store"))
-    yield opened
-    opened.close()
+    yield from _opened(request, tmp_path_factory.mktemp("store"))
 
 
 @pytest.fixture(params=KINDS, scope="module")
 def used_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """One store for all examples of all properties, which commit what they like."""
-    opened = _open(request.param, tmp_path_factory.mktemp("used"))
-    yield opened
-    opened.close()
+    yield from _opened(request, tmp_path_factory.mktemp("used"))
 
 
-@pytest.fixture
-def open_durable(tmp_path: Path) -> Callable[[], SqliteStore]:
-    """Open the one store that outlives its process; every call opens the same file."""
-    return lambda: SqliteStore(tmp_path / "durable.db")
+@pytest.fixture(params=DURABLE_KINDS)
+def open_durable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Store]]:
+    """Open a store that outlives its process; every call opens the same one."""
+    with ExitStack() as stack:
+        place = _place(request.param, request, tmp_path, stack)
+        yield lambda: open_database(place)

@@ -92,6 +92,30 @@ def test_get_of_an_unknown_key_is_none(store: Store) -> None:
     assert read(store, lambda runs: runs.get(EventId("unknown"))) is None
 
 
+@pytest.mark.parametrize("text", ["a\0", "\ud800", "\0"])
+def test_a_text_that_no_run_can_have_finds_nothing(store: Store, text: str) -> None:
+    """Whoever asks for NUL or a lone surrogate is told that there is none, as for any other text."""
+    keep(store, sample_run())
+    with store.reader() as runs:
+        assert runs.get(EventId(text)) is None
+        assert runs.newest(text) is None
+
+
+def test_names_of_any_length_are_told_apart(store: Store) -> None:
+    """Names that are longer than any index could hold and differ in their last character only are two names."""
+    names = [Text("\u20ac" * 20_000 + end) for end in "ab"]
+    texts = ("run_id", "agent_name", "job_type", "parent_run_id", "product")
+    runs = [sample_run(name[-1], **dict.fromkeys(texts, name)) for name in names]
+    keep(store, *runs)
+    for run, name in zip(runs, names, strict=True):
+        assert read(store, lambda kept, name=name: kept.newest(name)) == run  # type: ignore[misc]
+        for field in texts:
+            which = RunFilter(**{field: name})  # type: ignore[arg-type]
+            assert read(store, lambda kept, which=which: kept.page(which, PageRequest()).runs) == (run,)  # type: ignore[misc]
+            assert read(store, lambda kept, which=which: kept.count(which)) == 1  # type: ignore[misc]
+    assert read(store, lambda kept: kept.metadata()).agent_names == tuple(names)
+
+
 def test_replace_puts_the_run_in_place_of_the_kept_one(store: Store) -> None:
     """After replacing, get gives the new run, and nothing else has changed."""
     keep(store, sample_run("a"), sample_run("b"))
@@ -257,40 +281,55 @@ def _newest_first(runs: list[Run]) -> list[Run]:
     return sorted(runs, key=lambda run: (run.start_time, arrivals[run.event_id]), reverse=True)
 
 
-def _walk(runs: RunReader, which: RunFilter, limit: int) -> Iterator[tuple[Run, ...]]:
+def _walk(runs: RunReader, which: RunFilter, limit: int, *, oldest_first: bool = False) -> Iterator[tuple[Run, ...]]:
     """All pages, each from the cursor that the one before gave."""
     cursor: Cursor | None = None
     while True:
-        page = runs.page(which, PageRequest(limit=limit, cursor=cursor))
+        page = runs.page(which, PageRequest(limit=limit, cursor=cursor, oldest_first=oldest_first))
         yield page.runs
         cursor = page.next_cursor
         if cursor is None:
             return
 
 
+PAGES = st.builds(
+    PageRequest, limit=st.integers(1, 13), offset=st.integers(0, 13), oldest_first=st.booleans(), counted=st.booleans()
+)
+
+
 @EXAMPLES
-@given(kept=_lists(), which=_filters(), limit=st.integers(1, 13), offset=st.integers(0, 13))
+@given(kept=_lists(), which=_filters(), request=PAGES)
 def test_page_is_a_slice_of_the_matching_runs(
-    empty_store: Store, kept: list[Run], which: RunFilter, limit: int, offset: int
+    empty_store: Store, kept: list[Run], which: RunFilter, request: PageRequest
 ) -> None:
-    """Newest start first, of equal starts the last arrived; exactly those that match; a cursor unless at the end."""
+    """Newest start first, of equal starts the last arrived; exactly those that match; a cursor unless at the end.
+
+    Oldest first it is the same list from its other end.
+    """
     expected = [run for run in _newest_first(kept) if _matches(run, which)]
+    if request.oldest_first:
+        expected.reverse()
     with empty_store.unit_of_work() as work:
         work.runs.add(kept)
-        page = work.runs.page(which, PageRequest(limit=limit, offset=offset))
+        page = work.runs.page(which, request)
         assert work.runs.count(which) == len(expected)
-    assert list(page.runs) == expected[offset : offset + limit]
-    assert (page.next_cursor is None) == (offset + limit >= len(expected) or not page.runs)
+    end = request.offset + request.limit
+    assert list(page.runs) == expected[request.offset : end]
+    assert (page.next_cursor is None) == (end >= len(expected) or not page.runs)
 
 
 @EXAMPLES
-@given(kept=_lists(), which=_filters(), limit=st.integers(1, 5))
-def test_cursors_walk_through_every_run_once(empty_store: Store, kept: list[Run], which: RunFilter, limit: int) -> None:
+@given(kept=_lists(), which=_filters(), limit=st.integers(1, 5), oldest_first=st.booleans())
+def test_cursors_walk_through_every_run_once(
+    empty_store: Store, kept: list[Run], which: RunFilter, *, limit: int, oldest_first: bool
+) -> None:
     """Page after page gives each matching run once, in order, and no empty page unless nothing matches."""
     expected = [run for run in _newest_first(kept) if _matches(run, which)]
+    if oldest_first:
+        expected.reverse()
     with empty_store.unit_of_work() as work:
         work.runs.add(kept)
-        pages = list(_walk(work.runs, which, limit))
+        pages = list(_walk(work.runs, which, limit, oldest_first=oldest_first))
     assert [run for page in pages for run in page] == expected
     assert all(pages) or pages == [()]
 

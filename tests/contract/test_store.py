@@ -7,7 +7,6 @@ from threading import Barrier, Event
 
 import pytest
 
-from adapters.sqlite import SqliteStore
 from core.listing import RunFilter
 from core.ports.repository import RunReader
 from core.ports.store import Store
@@ -149,7 +148,7 @@ def test_a_unit_of_work_not_entered_holds_nothing_up(store: Store) -> None:
         assert work.runs.count(RunFilter()) == 1
 
 
-def test_closing_gives_the_file_back(open_durable: Callable[[], SqliteStore]) -> None:
+def test_closing_gives_the_file_back(open_durable: Callable[[], Store]) -> None:
     """Durable stores only: after closing, readers included, another may open and write."""
     first = open_durable()
     keep(first, sample_run("a"))
@@ -162,7 +161,7 @@ def test_closing_gives_the_file_back(open_durable: Callable[[], SqliteStore]) ->
     second.close()
 
 
-def test_two_open_stores_share_one_file(open_durable: Callable[[], SqliteStore]) -> None:
+def test_two_open_stores_share_one_file(open_durable: Callable[[], Store]) -> None:
     """Durable stores only: what one commits the other sees at once, and of one key one finds it new."""
     first, second = open_durable(), open_durable()
     keep(first, sample_run("a", agent_name="first"))

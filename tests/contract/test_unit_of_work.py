@@ -7,7 +7,6 @@ from threading import Barrier
 import attrs
 import pytest
 
-from adapters.sqlite import SqliteStore
 from core.listing import Metadata, RunFilter
 from core.ports.store import Store
 from core.ports.unit_of_work import UnitOfWork
@@ -239,6 +238,48 @@ def test_units_of_work_exclude_each_other(store: Store) -> None:
     assert read(store, everything) == (sample_run("counter", duration_ms=THREADS * 10),)
 
 
+def test_units_of_work_of_several_processes_lose_no_update(open_durable: Callable[[], Store]) -> None:
+    """Durable stores only: reading and then writing loses no update, whichever store it is done through."""
+    stores = [open_durable() for _ in range(THREADS)]
+    keep(stores[0], sample_run("counter", duration_ms=0))
+
+    def count_up(number: int) -> None:
+        for _ in range(10):
+            with stores[number].unit_of_work() as work:
+                run = work.runs.get(EventId("counter"))
+                assert run is not None
+                assert run.duration_ms is not None
+                work.runs.replace(attrs.evolve(run, duration_ms=Count(run.duration_ms + 1)))
+                work.commit()
+
+    _in_threads(count_up)
+    assert read(stores[0], everything) == (sample_run("counter", duration_ms=THREADS * 10),)
+    for store in stores:
+        store.close()
+
+
+def test_of_those_that_race_for_a_key_through_several_stores_one_finds_it_new(
+    open_durable: Callable[[], Store],
+) -> None:
+    """Durable stores only: whoever comes first keeps the run, and the others get it back, as within one store."""
+    stores = [open_durable() for _ in range(THREADS)]
+
+    def race(number: int) -> Run | None:
+        mine = sample_run("contested", agent_name=f"racer-{number}")
+        with stores[number].unit_of_work() as work:
+            before = work.runs.add([mine])
+            work.commit()
+        return before.get(mine.event_id)
+
+    found = _in_threads(race)
+    (kept,) = read(stores[0], everything)
+    assert found.count(None) == 1
+    assert found.count(kept) == THREADS - 1
+    assert read(stores[0], lambda runs: runs.metadata()).agent_names == (kept.agent_name,)
+    for store in stores:
+        store.close()
+
+
 def test_of_those_that_race_for_a_key_one_finds_it_new(store: Store) -> None:
     """Whoever comes first keeps the run, and all the others get that run back."""
 
@@ -268,7 +309,7 @@ def test_a_waiting_unit_of_work_sees_what_was_committed(store: Store) -> None:
     assert all_keys(store) == {f"event-{number}" for number in range(THREADS)}
 
 
-def test_what_is_committed_survives_reopening(open_durable: Callable[[], SqliteStore]) -> None:
+def test_what_is_committed_survives_reopening(open_durable: Callable[[], Store]) -> None:
     """Durable stores only: committed runs are there when the store is opened again, in their order of arrival."""
     first = open_durable()
     runs = [sample_run(key, agent_name=key) for key in "bac"]
@@ -280,7 +321,7 @@ def test_what_is_committed_survives_reopening(open_durable: Callable[[], SqliteS
     second.close()
 
 
-def test_what_is_not_committed_does_not_survive_reopening(open_durable: Callable[[], SqliteStore]) -> None:
+def test_what_is_not_committed_does_not_survive_reopening(open_durable: Callable[[], Store]) -> None:
     """Durable stores only: an undone unit of work leaves nothing in the file."""
     first = open_durable()
     with first.unit_of_work() as work:

@@ -15,6 +15,7 @@ ALLOWED = {
     "contextlib",
     "datetime",
     "enum",
+    "itertools",
     "math",
     "operator",
     "re",

@@ -162,6 +162,18 @@ def test_update_has_the_same_errors(
     assert str(refused.value) == "; ".join(fault["msg"] for fault in detail)
 
 
+@pytest.mark.parametrize("changes", [{1: 2}, {None: 1, "status": "failed"}, {("a",): 1}])
+def test_changes_whose_names_are_no_texts_are_refused(
+    store: RunStore, make_run: MakeRun, changes: dict[Any, Any]
+) -> None:
+    """What no JSON can hold is an invalid change like any unknown field, and named; nothing is changed."""
+    created = store.create(make_run(event_id="a"))
+    with pytest.raises(InvalidChangesError) as refused:
+        store.update("a", changes)
+    assert [fault.field for fault in refused.value.faults] == [str(next(iter(changes)))]
+    assert store.get(created.run_id) == created
+
+
 @pytest.mark.parametrize("commit", [{}, {"commit_hash": "x", "commit_source": "ci"}, {"commit_hash": "a" * 7, "x": 1}])
 def test_commit_has_the_same_errors(store: RunStore, shared_server: Api, commit: dict[str, Any]) -> None:
     """A bad commit is refused with the message of the 400."""

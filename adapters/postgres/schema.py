@@ -1,0 +1,166 @@
+"""The tables, and how a database gets from any older version to this one.
+
+Everything here is taken by PostgreSQL, Citus, CockroachDB and YugabyteDB. Not all of them undo DDL with its
+transaction, so each statement may be carried out again after a failure in the middle.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import psycopg
+from psycopg.sql import SQL
+
+from adapters.postgres.errors import CONFLICTS
+from core.errors import StoreUnusableError
+
+NAME_PREFIX: Final = 255
+"""So many characters of a text are in an index. A row of a PostgreSQL index holds about 2700 bytes and texts have no
+limit, so whoever looks one up compares the whole text as well."""
+
+FILTER_PREFIX: Final = 64
+"""The same for the columns that are in the index of the list only to skip rows."""
+
+_TEXT = 'TEXT COLLATE "C"'  # compared by code point, as SQLite does, whatever the database's locale
+
+_VERSION_1: Final = (
+    # Columns stand in the order of core.run.Run, after the order of arrival.
+    f"""
+    CREATE TABLE IF NOT EXISTS runs (
+        arrival BIGINT NOT NULL,  -- the order of arrival; settles the order among equal starts
+        event_id {_TEXT} NOT NULL,
+        run_id {_TEXT} NOT NULL,
+        agent_name {_TEXT} NOT NULL,
+        job_type {_TEXT} NOT NULL,
+        start_time {_TEXT} NOT NULL,  -- all times are UTC texts of 27 characters: text order is time order
+        created_at {_TEXT} NOT NULL,
+        updated_at {_TEXT} NOT NULL,
+        status {_TEXT} NOT NULL,
+        parent_run_id {_TEXT},  -- no foreign key: a parent may arrive later, or never
+        product {_TEXT},
+        product_family {_TEXT},
+        platform {_TEXT},
+        subdomain {_TEXT},
+        website {_TEXT},
+        website_section {_TEXT},
+        item_name {_TEXT},
+        git_repo {_TEXT},
+        git_branch {_TEXT},
+        end_time {_TEXT},
+        duration_ms BIGINT,
+        items_discovered BIGINT,
+        items_succeeded BIGINT,
+        items_failed BIGINT,
+        items_skipped BIGINT,
+        input_summary {_TEXT},
+        output_summary {_TEXT},
+        error_summary {_TEXT},
+        error_details {_TEXT},
+        metrics_json {_TEXT},  -- this, context_json and extra: JSON objects as they are; jsonb would change them
+        context_json {_TEXT},
+        commit_hash {_TEXT},
+        commit_source {_TEXT},
+        commit_author {_TEXT},
+        commit_timestamp {_TEXT},
+        extra {_TEXT},
+        PRIMARY KEY (event_id)  -- what exactly-once hangs on, and what a distributed engine spreads the runs by
+    )
+    """,
+    # Each call of add takes one number of it, for all of its runs.
+    "CREATE SEQUENCE IF NOT EXISTS arrivals",
+    # GET /runs: newest first. The filters that match many runs are in the index, so that walking it reads no row in
+    # vain. DESC is written out because YugabyteDB spreads a first column without an order by its hash.
+    f"""
+    CREATE INDEX IF NOT EXISTS runs_by_start_time ON runs (
+        start_time DESC, arrival DESC, status,
+        left(job_type, {FILTER_PREFIX}), left(agent_name, {FILTER_PREFIX}), left(product, {FILTER_PREFIX})
+    )
+    """,
+    # GET /runs/{run_id}: the newest of a name.
+    f"CREATE INDEX IF NOT EXISTS runs_by_run_id ON runs (left(run_id, {NAME_PREFIX}), start_time DESC, arrival DESC)",
+    # GET /runs?parent_run_id=: the children of a run, newest first.
+    f"""
+    CREATE INDEX IF NOT EXISTS runs_by_parent_run_id
+    ON runs (left(parent_run_id, {NAME_PREFIX}), start_time DESC, arrival DESC) WHERE parent_run_id IS NOT NULL
+    """,
+    # How many runs each name has: the metadata and the size of the whole list, without counting rows.
+    f"""
+    CREATE TABLE IF NOT EXISTS tallies (
+        field {_TEXT} NOT NULL,  -- agent_name or job_type
+        digest {_TEXT} NOT NULL,  -- of the name, which may be too long for an index
+        slot BIGINT NOT NULL,  -- each server adds to rows of its own; their sum counts
+        name {_TEXT} NOT NULL,
+        runs BIGINT NOT NULL,
+        PRIMARY KEY (field, digest, slot)
+    )
+    """,
+)
+
+_STEPS: Final[Sequence[Sequence[str]]] = (_VERSION_1,)
+"""Step ``n`` takes a database from version ``n`` to ``n + 1``."""
+
+VERSION: Final = len(_STEPS)
+
+_OURS: Final = (
+    "CREATE TABLE IF NOT EXISTS runsink_schema (id BIGINT PRIMARY KEY, version BIGINT NOT NULL)",
+    "INSERT INTO runsink_schema (id, version) VALUES (1, 0) ON CONFLICT (id) DO NOTHING",
+)
+
+_REPEATABLE: Final = (*CONFLICTS, "23505", "42P07", "XX000")
+"""Two that create the same table at the same instant: ``IF NOT EXISTS`` does not keep one of them from a unique
+violation in the catalogue, a duplicate table or, when it creates an index, "tuple concurrently updated"."""
+
+_ATTEMPTS: Final = 20
+
+
+def migrate(connection: psycopg.Connection) -> None:
+    """Bring the database to this version; several processes may do so at once.
+
+    The lock is the row of ``runsink_schema``, which is there before any other table: a lock that every engine has.
+
+    Raises:
+        StoreUnusableError: the tables are another application's or of a newer version; they are left untouched.
+        psycopg.Error: the database failed.
+    """
+    for remaining in reversed(range(_ATTEMPTS)):
+        try:
+            if _found_version(connection) < VERSION:
+                _migrate(connection)
+        except psycopg.Error as error:
+            if error.sqlstate not in _REPEATABLE or not remaining:
+                raise
+        else:
+            return
+
+
+def _migrate(connection: psycopg.Connection) -> None:
+    for statement in _OURS:
+        connection.execute(SQL(statement))
+    with connection.transaction():
+        row = connection.execute("SELECT version FROM runsink_schema WHERE id = 1 FOR UPDATE").fetchone()
+        for step in _STEPS[_known(row) :]:
+            for statement in step:
+                connection.execute(SQL(statement))
+        connection.execute("UPDATE runsink_schema SET version = %s WHERE id = 1", (VERSION,))
+
+
+def _found_version(connection: psycopg.Connection) -> int:
+    """The version of the schema that the connection works in; 0 for an empty one."""
+    rows = connection.execute(
+        "SELECT table_name::text FROM information_schema.tables "
+        "WHERE table_schema = current_schema() AND table_name IN ('runs', 'tallies', 'runsink_schema')"
+    ).fetchall()
+    found = {name for (name,) in rows}
+    if "runsink_schema" in found:
+        return _known(connection.execute("SELECT version FROM runsink_schema WHERE id = 1").fetchone())
+    if found:
+        raise StoreUnusableError(f"it has a table {min(found)} of another application; name another database or schema")
+    return 0
+
+
+def _known(row: tuple[int, ...] | None) -> int:
+    version = row[0] if row else 0
+    if version > VERSION:
+        raise StoreUnusableError(
+            f"it has schema version {version} and this runsink knows versions up to {VERSION}; upgrade runsink"
+        )
+    return version

@@ -1,0 +1,108 @@
+"""The unit of work over PostgreSQL: one transaction on a connection of the pool."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from threading import Lock
+from types import TracebackType
+from typing import Self
+
+import psycopg
+from psycopg.pq import TransactionStatus
+from psycopg_pool import ConnectionPool
+
+from adapters.postgres.errors import translated_errors
+from adapters.postgres.repository import PostgresRunRepository
+from core.errors import StoreBusyError, StoreError
+from core.ports.unit_of_work import UnitOfWork
+
+
+class PostgresUnitOfWork(UnitOfWork):
+    """Holds the store's lock and a connection from entering to leaving.
+
+    READ COMMITTED, so that a statement sees what other servers have committed before it began: of two that add the
+    same key the second waits for the first and then finds its run.
+
+    In pipeline mode, so that only what reads waits for an answer: that takes one round trip for a command and one for
+    the commit, where it would be four and one. What a statement that does not read has to complain of comes out with
+    the next one that does, or with the commit.
+    """
+
+    def __init__(self, pool: ConnectionPool, lock: Lock, slot: int) -> None:
+        self._pool = pool
+        self._lock = lock
+        self._slot = slot
+
+    @property
+    def runs(self) -> PostgresRunRepository:
+        return self._runs
+
+    def __enter__(self) -> Self:
+        self._lock.acquire()
+        try:
+            with translated_errors():
+                self._connection = self._pool.getconn()
+        except BaseException:
+            self._lock.release()
+            raise
+        self._mode = self._connection.pipeline()
+        try:
+            with translated_errors():
+                self._pipeline = self._mode.__enter__()
+            self._execute("BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE")
+        except BaseException:
+            self._let_go()
+            raise
+        self._runs = PostgresRunRepository(self._connection, self._slot)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._let_go()
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        self._execute("SAVEPOINT nested")
+        try:
+            yield
+        except BaseException:
+            # After an error nothing is carried out before the next point of synchronisation.
+            with suppress(psycopg.Error):
+                self._pipeline.sync()
+            # A lost connection has taken the whole transaction with it.
+            if self._connection.info.transaction_status != TransactionStatus.UNKNOWN:
+                self._execute("ROLLBACK TO SAVEPOINT nested")
+                self._execute("RELEASE SAVEPOINT nested")
+            raise
+        self._execute("RELEASE SAVEPOINT nested")
+
+    def commit(self) -> None:
+        try:
+            with translated_errors():
+                cursor = self._connection.execute("COMMIT")
+                self._pipeline.sync()
+        except StoreBusyError as error:
+            if self._connection.info.transaction_status == TransactionStatus.UNKNOWN:
+                raise StoreBusyError(
+                    "the connection to the database was lost during the commit, so it may have been kept or not; "
+                    "send the same again"
+                ) from error
+            raise
+        # Of a transaction in which a statement failed, PostgreSQL makes a rollback without an error.
+        if cursor.statusmessage != "COMMIT":
+            raise StoreError("the database rolled the transaction back")
+
+    def _let_go(self) -> None:
+        try:
+            # A connection that cannot roll back is broken, and then the database does it.
+            with suppress(psycopg.Error):
+                self._mode.__exit__(None, None, None)
+            with suppress(psycopg.Error):
+                self._connection.rollback()
+            self._pool.putconn(self._connection)
+        finally:
+            self._lock.release()
+
+    def _execute(self, sql: str) -> None:
+        with translated_errors():
+            self._connection.execute(sql.encode())

@@ -1,0 +1,97 @@
+"""The tables in PostgreSQL: made by whoever comes first, and nobody else's touched."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import psycopg
+import pytest
+from psycopg.sql import SQL
+
+from adapters.postgres.connection import configure
+from adapters.postgres.schema import VERSION, migrate
+from core.errors import StoreUnusableError
+from entrypoints.databases import open_database
+from tests.contract.samples import all_keys, keep, sample_run
+
+SERVERS = 10
+
+
+@pytest.fixture
+def connection(postgres_url: str) -> Iterator[psycopg.Connection]:
+    """A connection to an empty database."""
+    with psycopg.connect(postgres_url, autocommit=True) as opened:
+        yield opened
+
+
+def tables(connection: psycopg.Connection) -> set[str]:
+    """What is in the schema."""
+    rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()").fetchall()
+    return {name for (name,) in rows}
+
+
+def test_ten_servers_may_start_at_once(postgres_url: str, connection: psycopg.Connection) -> None:
+    """On an empty database all come up, one of them makes the tables, and they share them."""
+    barrier = Barrier(SERVERS)
+
+    def start(number: int) -> None:
+        barrier.wait()
+        store = open_database(postgres_url)
+        keep(store, sample_run(f"event-{number}"))
+        store.close()
+
+    with ThreadPoolExecutor(SERVERS) as pool:
+        list(pool.map(start, range(SERVERS)))
+    store = open_database(postgres_url)
+    assert all_keys(store) == {f"event-{number}" for number in range(SERVERS)}
+    store.close()
+    assert connection.execute("SELECT * FROM runsink_schema").fetchall() == [(1, VERSION)]
+
+
+def test_a_migration_that_broke_off_is_finished(postgres_url: str, connection: psycopg.Connection) -> None:
+    """Where DDL is not undone, the next start makes what is missing and leaves what is there."""
+    migrate(connection)
+    connection.execute("UPDATE runsink_schema SET version = 0")
+    connection.execute("DROP TABLE tallies")
+    store = open_database(postgres_url)
+    keep(store, sample_run("a"))
+    assert all_keys(store) == {"a"}
+    store.close()
+
+
+def test_a_newer_schema_is_refused(postgres_url: str, connection: psycopg.Connection) -> None:
+    """The message names both versions and what to do."""
+    migrate(connection)
+    connection.execute("UPDATE runsink_schema SET version = 999")
+    with pytest.raises(StoreUnusableError, match=f"version 999 .* up to {VERSION}; upgrade runsink"):
+        open_database(postgres_url)
+
+
+@pytest.mark.parametrize("name", ["runs", "tallies"])
+def test_a_table_of_another_application_is_refused(
+    postgres_url: str, connection: psycopg.Connection, name: str
+) -> None:
+    """A table that has one of our names and not our mark stays as it is, and nothing is put beside it."""
+    connection.execute(SQL(f"CREATE TABLE {name} (event_id TEXT)"))  # type: ignore[arg-type]
+    with pytest.raises(StoreUnusableError, match=f"has a table {name} of another application"):
+        open_database(postgres_url)
+    assert tables(connection) == {name}
+
+
+def test_a_database_that_cannot_keep_every_text_is_refused(postgres_server: str) -> None:
+    """An encoding that lacks characters would lose some."""
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE runsink_test_latin1 ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+        try:
+            with pytest.raises(StoreUnusableError, match="encoding is LATIN1, which cannot keep every text"):
+                open_database(postgres_server.rpartition("/")[0] + "/runsink_test_latin1")
+        finally:
+            connection.execute("DROP DATABASE runsink_test_latin1")
+
+
+@pytest.mark.parametrize(("given", "used"), [("off", "on"), ("local", "on"), ("remote_apply", "remote_apply")])
+def test_commits_are_durable_whatever_the_default(connection: psycopg.Connection, given: str, used: str) -> None:
+    """A session waits for the disk at least."""
+    connection.execute("SELECT set_config('synchronous_commit', %s, false)", (given,))
+    configure(connection)
+    assert connection.execute("SHOW synchronous_commit").fetchone() == (used,)

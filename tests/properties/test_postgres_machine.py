@@ -1,0 +1,40 @@
+"""The machine of ``test_machine`` over PostgreSQL."""
+
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import rule, run_state_machine_as_test
+
+from core.ports.store import Store
+from entrypoints.databases import open_database
+from tests.postgres import drop_schema, in_new_schema
+from tests.properties.test_machine import StoreMachine
+
+
+class PostgresMachine(StoreMachine):
+    """Over a schema of its own, which can be closed and opened at any moment."""
+
+    def __init__(self, server: str) -> None:
+        self.url = in_new_schema(server)
+        super().__init__()
+
+    def _raw_store(self) -> Store:
+        return open_database(self.url)
+
+    @rule()
+    def reopen(self) -> None:
+        """Closing and opening again changes nothing."""
+        self.store.close()
+        self.store = self._open()
+
+    def teardown(self) -> None:
+        super().teardown()
+        drop_schema(self.url)
+
+
+def test_postgres_holds_what_the_model_holds(postgres_server: str) -> None:
+    """Whatever is sent in whatever order, the database and a dictionary hold the same."""
+    run_state_machine_as_test(
+        lambda: PostgresMachine(postgres_server),
+        settings=settings(
+            deadline=None, max_examples=25, stateful_step_count=20, suppress_health_check=[HealthCheck.too_slow]
+        ),
+    )
