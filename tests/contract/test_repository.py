@@ -103,7 +103,8 @@ def test_a_text_that_no_run_can_have_finds_nothing(store: Store, text: str) -> N
 
 def test_names_of_any_length_are_told_apart(store: Store) -> None:
     """Names that are longer than any index could hold and differ in their last character only are two names."""
-    names = [Text("\u20ac" * 20_000 + end) for end in "ab"]
+    long = "".join(chr(0x4E00 + number * 7919 % 20_000) for number in range(5000))  # hard to compress
+    names = [Text(long + end) for end in "ab"]
     texts = ("run_id", "agent_name", "job_type", "parent_run_id", "product")
     runs = [sample_run(name[-1], **dict.fromkeys(texts, name)) for name in names]
     keep(store, *runs)
