@@ -135,7 +135,8 @@ def _check_header(path: Path) -> None:
             header = file.read(_HEADER.size)
     except PermissionError as error:
         raise apsw.PermissionsError from error
-    if not header:
+    # Where the power failed while the file was made, SQLite rolls back what the journal beside it tells of.
+    if not header or (not any(header) and path.with_name(f"{path.name}-journal").exists()):
         return
     if len(header) < _HEADER.size or not header.startswith(_MAGIC):
         raise apsw.NotADBError

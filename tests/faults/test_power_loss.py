@@ -17,7 +17,7 @@ import pytest
 from adapters.sqlite import SqliteStore
 from adapters.sqlite import connection as connection_module
 from adapters.sqlite import store as store_module
-from core.errors import StoreError
+from core.errors import StoreError, StoreUnusableError
 from core.run import Run
 from tests.contract.samples import keep, read, sample_run
 from tests.faults.losing_vfs import losing_disk
@@ -160,6 +160,22 @@ def test_a_power_cut_takes_nothing_acknowledged(tmp_path: Path, scale: Scale, fi
     figures(cuts=cuts, **found)
     assert found["acknowledged"] > 20 * cuts
     assert (found["lost"], found["torn"], found["broken"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("cut_at", [6, 8, 9])
+def test_a_file_whose_making_was_cut_short_is_made_anew(tmp_path: Path, cut_at: int) -> None:
+    """Where the first page of a new file never got to the disk, and its journal did, nothing is in the way."""
+    live, left = tmp_path / "live", tmp_path / "left"
+    for made in (live, left):
+        made.mkdir()
+    with losing_disk(cut_at) as disk, suppress(StoreUnusableError):
+        SqliteStore(live / "runs.db").close()
+    disk.left_behind(left, random.Random(1))  # noqa: S311 - to be repeated, not to be secret
+    assert (left / "runs.db-journal").stat().st_size
+    (left / "runs.db").write_bytes(bytes(8_192))
+    with closing(SqliteStore(left / "runs.db")) as store:
+        keep(store, sample_run("first"))
+    assert is_whole(left / "runs.db")
 
 
 @pytest.mark.usefixtures("_small_wal")
