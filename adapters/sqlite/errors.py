@@ -30,7 +30,8 @@ def translated_errors(connection: apsw.Connection | None = None) -> Iterator[Non
         raise StoreFullError("the disk is full") from error
     except apsw.InterruptError as error:
         raise StoreTimeoutError from error
-    except (apsw.CorruptError, apsw.NotADBError) as error:
+    # Every text that was written is UTF-8, so one that is not was damaged since.
+    except (apsw.CorruptError, apsw.NotADBError, UnicodeDecodeError) as error:
         raise damaged(error) from error
     except (apsw.ConstraintError, apsw.SQLError, apsw.MisuseError):
         raise

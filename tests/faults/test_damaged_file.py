@@ -190,10 +190,11 @@ def test_damage_found_later_is_said_and_logged(path: Path, start: Start, caplog:
         assert server.request("GET", "/api/v1/metadata").status == 200
 
 
-def test_a_value_that_cannot_be_is_damage(path: Path) -> None:
+@pytest.mark.parametrize("change", ["status = 'odd'", "input_summary = CAST(x'81' AS TEXT)"])
+def test_a_value_that_cannot_be_is_damage(path: Path, change: str) -> None:
     """A row that SQLite reads without complaint and that no runsink wrote is an error, and not a run."""
     with closing(apsw.Connection(str(path))) as connection:
-        connection.execute("UPDATE runs SET status = 'odd' WHERE event_id = 'event-5'")
+        connection.execute(f"UPDATE runs SET {change} WHERE event_id = 'event-5'")
     with closing(SqliteStore(path)) as store:
         with pytest.raises(StoreDamagedError, match="restore"):
             read(store, lambda runs: runs.get(EventId("event-5")))
