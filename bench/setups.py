@@ -1,13 +1,19 @@
-"""``setups``: the same scenarios against servers that are set up differently, side by side in each repetition."""
+"""``setups`` and ``engines``: the same scenarios against servers that are set up differently, side by side."""
 
 import shlex
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Self
 
 import attrs
 from figures import Measured
-from served import measure_fresh
+from served import measure_served, scratch
 from throughput import Plan, say
+
+sys.path.append(str(Path(__file__).parents[1]))
+from tests.postgres import new_schema, running_engine
 
 FIGURES = (
     ("runs_per_second", "runs/s"),
@@ -21,10 +27,11 @@ FIGURES = (
 
 @attrs.frozen
 class Setup:
-    """A name, and the options of ``runsink serve`` that it stands for."""
+    """A name, the options of ``runsink serve`` that it stands for, and whether the runs go to PostgreSQL."""
 
     name: str
     options: tuple[str, ...]
+    postgres: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -33,8 +40,25 @@ class Setup:
         return cls(name.strip(), tuple(shlex.split(options)))
 
 
-def measure_setups(plan: Plan, setups: Sequence[Setup]) -> Measured:
-    """Every case against a new server of each setup, held against the first of them."""
+WORKERS = (Setup("one worker", ()), Setup("two workers", ("--workers", "2")))
+ENGINES = (
+    Setup("SQLite", ()),
+    Setup("SQLite, three processes", ("--workers", "3")),
+    Setup("PostgreSQL", (), postgres=True),
+    Setup("PostgreSQL, three processes", ("--workers", "3"), postgres=True),
+)
+
+
+def measure_engines(plan: Plan, url: str | None) -> Measured:
+    """SQLite and PostgreSQL, the one at the URL or one that is started for it, with one process and with three."""
+    if url is not None:
+        return measure_setups(plan, ENGINES, url)
+    with running_engine() as engine:
+        return measure_setups(plan, ENGINES, engine.url)
+
+
+def measure_setups(plan: Plan, setups: Sequence[Setup], postgres: str = "") -> Measured:
+    """Every case against a new server of each setup, with an empty store, held against the first of them."""
     measured = Measured()
     for repetition in range(plan.repetitions):
         for case in plan.cases:
@@ -42,7 +66,19 @@ def measure_setups(plan: Plan, setups: Sequence[Setup]) -> Measured:
             for setup in setups:
                 name = f"{case.name}, {setup.name}"
                 say(repetition, plan.repetitions, name)
-                sample = measure_fresh(case, plan.timing, plan.directory, (*plan.options, *setup.options))
+                with scratch(plan.directory) as directory, _store_of(setup, postgres) as store:
+                    options = (*plan.options, *setup.options, *store)
+                    sample, _ = measure_served(case, plan.timing, directory / "runs.db", options)
                 first = first or sample["runs_per_second"]
                 measured.add(name, sample | {"over_first": sample["runs_per_second"] / first})
     return measured
+
+
+@contextmanager
+def _store_of(setup: Setup, postgres: str) -> Iterator[tuple[str, ...]]:
+    """What names an empty store other than the usual file."""
+    if not setup.postgres:
+        yield ()
+        return
+    with new_schema(postgres) as url:
+        yield ("--db", url)
