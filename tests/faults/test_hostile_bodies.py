@@ -43,9 +43,9 @@ def upload(server: Served, make_run: MakeRun, figures: Figures) -> Iterator[Uplo
     assert server.api.lenient([make_run() for _ in range(100)]).status == 201
     seconds, mebibytes = [0.0], [0.0]
 
-    def send(body: bytes, encoding: str = "identity", tries: int = TRIES) -> Answer:
+    def send(body: bytes, encoding: str = "identity") -> Answer:
         costs = []
-        for _ in range(tries):
+        for _ in range(TRIES):
             with cost_of(server.process.pid) as cost:
                 answer = server.api.send("POST", BATCH, body, Content_Encoding=encoding)
             costs.append(cost)
@@ -83,7 +83,7 @@ BOMBS: dict[str, tuple[str, Callable[[bytes], bytes], int]] = {
     "gzip": ("gzip", lambda fill: gzip_bomb(fill, 256), 413),
     "zstd": ("zstd", lambda fill: zstd_bomb(fill, 1024), 413),
     "just too large": ("gzip", lambda fill: gzip_bomb(fill, 16) + gzip.compress(b" "), 413),
-    "as large as may be": ("zstd", lambda fill: zstd_bomb(fill, 16), 400),
+    "as large as may be": ("zstd", lambda fill: zstd_bomb(fill.replace(b"[", b"x"), 16), 400),
     "nested, one layer declared": ("gzip", lambda fill: gzip.compress(gzip_bomb(fill, 64)), 400),
     "nested, both layers declared": ("gzip, zstd", lambda fill: zstd_bomb(fill, 64), 415),
     "empty gzip members": ("gzip", lambda _: gzip.compress(b"") * (MAX_BODY // 20), 413),
@@ -97,11 +97,11 @@ BOMBS: dict[str, tuple[str, Callable[[bytes], bytes], int]] = {
 def test_bombs_cost_little(upload: Upload, scale: Scale, kind: str) -> None:
     """A body that becomes much more than it is, or never ends, is refused for little time and memory."""
     encoding, make, status = BOMBS[kind]
-    fills = (b"\0", b"x", b"9", b" ")
+    fills = (b"\0", b"x", b"[", b" ")
     for fill in fills[: scale(1, 4)]:
         body = make(fill)
-        for _ in range(scale(1, 25)):
-            answer = upload(body, encoding, tries=scale(TRIES, 1))
+        for _ in range(scale(1, 9)):
+            answer = upload(body, encoding)
             assert answer.status == status
             assert isinstance(answer.body["detail"], str)
 
