@@ -20,7 +20,8 @@ limit, so whoever looks one up compares the whole text as well."""
 FILTER_PREFIX: Final = 64
 """The same for the columns that are in the index of the list only to skip rows."""
 
-_TEXT = 'TEXT COLLATE "C"'  # compared by code point, as SQLite does, whatever the database's locale
+_BY_CODE_POINT = ' COLLATE "C"'  # as SQLite does, whatever the database's locale
+_TEXT = f"TEXT{_BY_CODE_POINT}"
 
 _VERSION_1: Final = (
     # Columns stand in the order of core.run.Run, after the order of arrival.
@@ -139,8 +140,17 @@ def _migrate(connection: psycopg.Connection) -> None:
         row = connection.execute("SELECT version FROM runsink_schema WHERE id = 1 FOR UPDATE").fetchone()
         for step in _STEPS[_known(row) :]:
             for statement in step:
-                connection.execute(SQL(statement))
+                connection.execute(SQL(in_dialect(statement, connection.info.parameter_status("crdb_version"))))
         connection.execute("UPDATE runsink_schema SET version = %s WHERE id = 1", (VERSION,))
+
+
+def in_dialect(statement: str, cockroach_version: str | None) -> str:
+    """The statement as the engine takes it.
+
+    CockroachDB compares by code point anyway and refuses columns that say so
+    (https://github.com/cockroachdb/cockroach/pull/96828).
+    """
+    return statement if cockroach_version is None else statement.replace(_BY_CODE_POINT, "")
 
 
 def _found_version(connection: psycopg.Connection) -> int:
