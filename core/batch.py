@@ -1,5 +1,6 @@
 """A batch of candidate runs, and what became of it."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 import attrs
@@ -12,7 +13,7 @@ from core.rules import (
     MAX_JSON_INTEGER_DIGITS,
     MAX_TEXT_CHARACTERS,
 )
-from core.run import Run
+from core.run import Run, count_characters
 
 
 class FaultKind(StrEnum):
@@ -94,6 +95,7 @@ class Limits:
     max_body_values: int = 250_000
     max_run_bytes: int = 2 * 1024 * 1024
     max_page_runs: int = 1000
+    max_answer_characters: int = 64 * 1024 * 1024
     max_read_seconds: int = 10
     max_event_id_length: int = MAX_EVENT_ID_LENGTH
     max_text_characters: int = MAX_TEXT_CHARACTERS
@@ -107,3 +109,7 @@ class Limits:
             raise NotABatchError(("body", "runs"), "runs must hold at least 1 run")
         if size > self.max_batch_runs:
             raise BatchTooLargeError(size, self.max_batch_runs)
+
+    def fit_answer(self, runs: Iterable[Run]) -> bool:
+        """Whether runs may be in one answer."""
+        return sum(map(count_characters, runs)) <= self.max_answer_characters

@@ -48,6 +48,17 @@ class BatchRolledBackError(RunsinkError):
         self.result = result
 
 
+class AnswerTooLargeError(RunsinkError):
+    """The stored runs that an upload asks back are too large together, so nothing was stored."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"the runs of the answer have more than {limit} characters (max_answer_characters), since some were "
+            "stored before; nothing was stored; send smaller batches, or ask for no runs: Prefer: return=minimal"
+        )
+        self.limit = limit
+
+
 class RunRefusedError(RunsinkError):
     """A single run breaks the rules and was not stored."""
 

@@ -101,6 +101,15 @@ class Run:
     extra: JsonText | None = None
 
 
+_LONG_TEXTS = tuple(field.name for field in attrs.fields(Run) if field.type in (Text, Text | None, JsonText | None))
+_long_texts = attrgetter(*_LONG_TEXTS)
+
+
+def count_characters(run: Run) -> int:
+    """The characters of all texts of a run that may be long; its other fields come to a few hundred."""
+    return sum(len(text) for text in _long_texts(run) if text)
+
+
 class RunChanges(TypedDict, total=False):
     """What may change after creation. A key that is absent leaves its field alone; ``None`` clears it."""
 

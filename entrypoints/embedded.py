@@ -99,7 +99,7 @@ class RunStore:
 
     def page(self, which: RunFilter | None = None, request: PageRequest | None = None) -> RunPage:
         """A page of runs, newest start first."""
-        return self._read(partial(list_runs, which or RunFilter(), request or PageRequest()))
+        return self._read(partial(list_runs, which or RunFilter(), request or PageRequest(), self._application.limits))
 
     def metadata(self) -> Metadata:
         """The distinct agent names and job types."""

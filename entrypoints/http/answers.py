@@ -10,6 +10,7 @@ from adapters.wire.decode import NotJsonError
 from adapters.wire.encode import batch_answer, encode
 from core.batch import Fault
 from core.errors import (
+    AnswerTooLargeError,
     BatchRolledBackError,
     BatchTooLargeError,
     EveryRunRefusedError,
@@ -104,6 +105,7 @@ _TABLE: tuple[tuple[type[RunsinkError], HTTPStatus, Callable[[Any], dict[str, An
     (NotABatchError, HTTPStatus.UNPROCESSABLE_ENTITY, _not_a_batch),
     (BatchTooLargeError, HTTPStatus.BAD_REQUEST, _detail),
     (EveryRunRefusedError, HTTPStatus.UNPROCESSABLE_ENTITY, _every_run_refused),
+    (AnswerTooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _detail),
     (BatchRolledBackError, HTTPStatus.BAD_REQUEST, _rolled_back),
     (RunRefusedError, HTTPStatus.UNPROCESSABLE_ENTITY, _run_refused),
     (InvalidChangesError, HTTPStatus.UNPROCESSABLE_ENTITY, _invalid_changes),

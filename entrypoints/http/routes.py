@@ -15,6 +15,7 @@ from adapters.wire.encode import batch_answer, metadata_answer
 from adapters.wire.query import format_cursor, parse_list_query
 from core.amend import associate_commit, update_run
 from core.batch import BatchResult, Candidate
+from core.errors import AnswerTooLargeError
 from core.ingest import create_run, ingest_atomic, ingest_lenient
 from core.ports.repository import RunReader
 from core.ports.unit_of_work import UnitOfWork
@@ -87,7 +88,7 @@ class Routes:
     async def get_runs(self, request: web.Request) -> web.Response:
         """A page of runs."""
         which, page_request = parse_list_query(request.query, self.application.structurer, self.application.limits)
-        page = await self._read(partial(list_runs, which, page_request))
+        page = await self._read(partial(list_runs, which, page_request, self.application.limits))
         answer = {
             "runs": page.runs,
             "total": page.total,
@@ -160,13 +161,26 @@ class Routes:
         allowed = Allowance.of_batch(self.application.limits)
         batch = await self._decoded(request, lease, allowed, lambda body: decode(body, now()))
         self.access.charge_runs(request, len(batch))
-        result = await self._write(partial(use_case, batch))
         minimal = prefers_minimal(request)
+        result = await self._write(partial(self._ingest_answerably, use_case, batch, minimal))
         return json_response(
             batch_answer(result, minimal=minimal),
             status=partial_status if result.failed else HTTPStatus.CREATED,
             headers={"Preference-Applied": "return=minimal"} if minimal else None,
         )
+
+    def _ingest_answerably(
+        self,
+        use_case: Callable[[Sequence[Candidate], UnitOfWork], BatchResult],
+        batch: Sequence[Candidate],
+        minimal: bool,  # noqa: FBT001 - always given with partial
+        work: UnitOfWork,
+    ) -> BatchResult:
+        """Carry out the use case, unless the runs that were stored before make its answer too large to be sent."""
+        result = use_case(batch, work)
+        if result.existing and not minimal and not self.application.limits.fit_answer(result.runs):
+            raise AnswerTooLargeError(self.application.limits.max_answer_characters)
+        return result
 
     async def _decoded(
         self, request: web.Request, lease: Lease, allowed: Allowance, decode: Callable[[bytes], _T]

@@ -64,7 +64,7 @@ def listed(application: Application, size: int) -> list[Run]:
     found: list[Run] = []
     request = PageRequest(limit=size, counted=False)
     while True:
-        page = application.read(partial(list_runs, RunFilter(), request))
+        page = application.read(partial(list_runs, RunFilter(), request, Limits()))
         found += page.runs
         if page.next_cursor is None:
             return found
@@ -97,10 +97,10 @@ def test_a_cursor_outlives_a_jump(application: Application, clock: SetClock, mak
     """Paging that began before the clock was set back goes on right behind where it was; newer arrivals stay out."""
     first = [make_run(start_time=at(number)) for number in range(10)]
     upload(application, first)
-    page = application.read(partial(list_runs, RunFilter(), PageRequest(limit=4)))
+    page = application.read(partial(list_runs, RunFilter(), PageRequest(limit=4), Limits()))
     clock.time -= timedelta(days=1)
     upload(application, [make_run(start_time=at(20))])
-    rest = application.read(partial(list_runs, RunFilter(), PageRequest(limit=100, cursor=page.next_cursor)))
+    rest = application.read(partial(list_runs, RunFilter(), PageRequest(limit=100, cursor=page.next_cursor), Limits()))
     assert [run.event_id for run in (*page.runs, *rest.runs)] == [run["event_id"] for run in reversed(first)]
 
 
