@@ -49,9 +49,11 @@ def serve(settings: Settings) -> None:
     greet = partial(click.echo, f"runsink listens on {url_of(sockets)}, database {shown_database(settings.db)}")
     run = serve_until_told if settings.workers == 1 else supervise
     try:
-        sys.exit(run(Service(settings, access, sockets), greet))
+        status = run(Service(settings, access, sockets), greet)
     except StoreUnusableError as error:
         sys.exit(f"runsink: {error}")
+    if status:
+        sys.exit(status)
 
 
 def _first_cause(error: BaseException) -> str:

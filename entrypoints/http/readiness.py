@@ -48,4 +48,4 @@ class Readiness:
         if idle < PROBE_SECONDS:
             # Much waits to be written, and it is being written.
             return None
-        return f"nothing was written for {idle:.0f} s: another process holds the database, or the disk hangs"
+        return f"nothing was written for {idle:.0f} s: the database is locked or out of reach, or the disk hangs"

@@ -3,10 +3,10 @@
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import rule, run_state_machine_as_test
 
-from core.ports.store import Store
 from entrypoints.databases import open_database
 from tests.postgres import drop_schema, in_new_schema
-from tests.properties.test_machine import StoreMachine
+from tests.properties.driver import Driver, InProcessDriver
+from tests.properties.machine import StoreMachine
 
 
 class PostgresMachine(StoreMachine):
@@ -16,14 +16,13 @@ class PostgresMachine(StoreMachine):
         self.url = in_new_schema(server)
         super().__init__()
 
-    def _raw_store(self) -> Store:
-        return open_database(self.url)
+    def _drive(self) -> Driver:
+        return InProcessDriver(lambda: open_database(self.url))
 
     @rule()
     def reopen(self) -> None:
         """Closing and opening again changes nothing."""
-        self.store.close()
-        self.store = self._open()
+        self.driver.reopen()
 
     def teardown(self) -> None:
         super().teardown()
