@@ -106,9 +106,9 @@ _OURS: Final = (
     "INSERT INTO runsink_schema (id, version) VALUES (1, 0) ON CONFLICT (id) DO NOTHING",
 )
 
-_REPEATABLE: Final = (*CONFLICTS, "23505", "42P07", "XX000")
+_REPEATABLE: Final = (*CONFLICTS, "23505", "42710", "42P07", "XX000")
 """Two that create the same table at the same instant: ``IF NOT EXISTS`` does not keep one of them from a unique
-violation in the catalogue, a duplicate table or, when it creates an index, "tuple concurrently updated"."""
+violation in the catalogue, a duplicate type or table or, when it creates an index, "tuple concurrently updated"."""
 
 _ATTEMPTS: Final = 20
 
