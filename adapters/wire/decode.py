@@ -27,15 +27,17 @@ from core.rules import (
 )
 from core.run import FIELDS, SERVER_FIELDS, Count, EventId, JsonText, Run, Text, Timestamp
 
-_NOT_PLAINLY_GOOD = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, FieldError)
-
 
 class NotJsonError(RunsinkError):
     """A body is not JSON (RFC 8259); the message says where."""
 
 
-class _RawBatch(msgspec.Struct):
-    """A batch whose runs are not decoded yet."""
+class _Batch(msgspec.Struct):
+    """A batch whose runs are not decoded yet.
+
+    One after the other, a run is still in the processor's cache when it is checked, which is worth more than decoding
+    all of them in one call.
+    """
 
     runs: list[msgspec.Raw]
 
@@ -46,10 +48,8 @@ class Decoder:
     def __init__(self, structurer: Structurer, limits: Limits) -> None:
         self._structurer = structurer
         self._limits = limits
-        shape = _shape()
-        self._runs = msgspec.json.Decoder(shape)
-        self._batches = msgspec.json.Decoder(msgspec.defstruct("BatchShape", [("runs", list[shape])]))  # type: ignore[valid-type]
-        self._raw_batches = msgspec.json.Decoder(_RawBatch)
+        self._batches = msgspec.json.Decoder(_Batch)
+        self._runs = msgspec.json.Decoder(_shape())
 
     def batch(self, body: bytes, received_at: Timestamp) -> list[Candidate]:
         """The candidates of a batch, in order.
@@ -57,31 +57,16 @@ class Decoder:
         Raises:
             NotJsonError, NotABatchError, BatchTooLargeError
         """
-        return self._batch_at_once(body, received_at) or self._batch_run_by_run(body, received_at)
-
-    def run(self, body: bytes, received_at: Timestamp) -> Candidate:
-        """The candidate of a body that is one run; raises ``NotJsonError``."""
-        return self._run(body, 0, received_at)
-
-    def _batch_at_once(self, body: bytes, received_at: Timestamp) -> list[Candidate] | None:
-        """The runs of a batch, or nothing when some of them have to be looked at one by one."""
-        # What is no longer than one run may be holds no run that is too long, and not too many to decode in vain.
-        if len(body) > self._limits.max_run_bytes or _may_hold_nul(body):
-            return None
         try:
-            (shapes,) = msgspec.structs.astuple(self._batches.decode(body))
-            self._limits.check_batch_size(len(shapes))
-            return [_run_of(shape, received_at) for shape in shapes]
-        except _NOT_PLAINLY_GOOD:
-            return None
-
-    def _batch_run_by_run(self, body: bytes, received_at: Timestamp) -> list[Candidate]:
-        try:
-            raws = self._raw_batches.decode(body).runs
+            raws = self._batches.decode(body).runs
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return self._batch_slowly(body, received_at)
         self._limits.check_batch_size(len(raws))
         return [self._run(bytes(raw), index, received_at) for index, raw in enumerate(raws)]
+
+    def run(self, body: bytes, received_at: Timestamp) -> Candidate:
+        """The candidate of a body that is one run; raises ``NotJsonError``."""
+        return self._run(body, 0, received_at)
 
     def _run(self, raw: bytes, index: int, received_at: Timestamp) -> Candidate:
         if len(raw) > self._limits.max_run_bytes:
@@ -93,12 +78,20 @@ class Decoder:
 
     def _run_fast(self, raw: bytes, received_at: Timestamp) -> Run | None:
         """The run, or nothing when the slow way has to look at it."""
-        if _may_hold_nul(raw):
+        # An escaped NUL needs a backslash, and looking for one byte is much quicker than looking for six.
+        if b"\\" in raw and b"\\u0000" in raw:
             return None
         try:
-            return _run_of(self._runs.decode(raw), received_at)
-        except _NOT_PLAINLY_GOOD:
+            values = list(msgspec.structs.astuple(self._runs.decode(raw)))
+            for position, rule in _RULED:
+                value = values[position]
+                if value is not None:
+                    values[position] = rule(value)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, FieldError):
             return None
+        for position in _SERVER_POSITIONS:
+            values[position] = received_at
+        return Run(*values)
 
     def _batch_slowly(self, body: bytes, received_at: Timestamp) -> list[Candidate]:
         """How long each run was is not known here; no field of it gets longer for that."""
@@ -135,11 +128,6 @@ def decode_json(body: bytes) -> object:
 def _parse_int(digits: str) -> int:
     """The integer, or another one that is refused as well when it is too long to convert in reasonable time."""
     return int(digits) if len(digits.removeprefix("-")) <= MAX_JSON_INTEGER_DIGITS else JSON_INTEGER_BOUND
-
-
-def _may_hold_nul(text: bytes) -> bool:
-    # An escaped NUL needs a backslash, and looking for one byte is much quicker than looking for six.
-    return b"\\" in text and b"\\u0000" in text
 
 
 def _plain_json_text(value: dict[str, Any]) -> JsonText:
@@ -188,15 +176,3 @@ def _shape_field(field: "attrs.Attribute[Any]") -> Any:
     if field.default is attrs.NOTHING:
         return field.name, shape
     return field.name, shape if field.default is not None else shape | None, field.default
-
-
-def _run_of(shape: msgspec.Struct, received_at: Timestamp) -> Run:
-    """The run in a decoded shape; raises ``FieldError``."""
-    values = list(msgspec.structs.astuple(shape))
-    for position, rule in _RULED:
-        value = values[position]
-        if value is not None:
-            values[position] = rule(value)
-    for position in _SERVER_POSITIONS:
-        values[position] = received_at
-    return Run(*values)
