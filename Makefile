@@ -10,7 +10,7 @@ demo: $(VENV)/installed  ## Start a server, upload the example launch both ways,
 	$(VENV)/bin/python examples/demo.py
 
 test: $(VENV)/tox  ## Run the tox matrix against the built wheel.
-	$(VENV)/bin/tox run
+	$(VENV)/bin/tox run-parallel --parallel-no-spinner
 
 soak: $(VENV)/tox  ## Run the tests of faults at their full figures, which takes hours.
 	$(VENV)/bin/tox run -e soak,fuzz

@@ -97,7 +97,7 @@ def test_ready_tells_of_a_locked_store_without_waiting_for_it(start: Start, tmp_
             other.execute("BEGIN IMMEDIATE")
             answers = [ready_in_time(server) for _ in range(2)]
             assert {answer.status for answer in answers} == {503}
-            assert all("another process" in answer.body["detail"] for answer in answers)
+            assert all("the database is locked" in answer.body["detail"] for answer in answers)
         wait_until(lambda: server.request("GET", "/ready").status == 200)
 
 
