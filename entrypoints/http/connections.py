@@ -132,6 +132,9 @@ class Connection(web.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
+        if isinstance(resp, web.HTTPException):
+            # Raised before the application's own code: an expectation at an address that does not exist.
+            resp = detail_response(resp.status, resp.text or resp.reason)
         if self._connections.draining.is_set():
             resp.force_close()
         try:

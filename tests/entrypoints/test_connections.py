@@ -115,3 +115,11 @@ def test_errors_before_the_application_quote_nothing(server: Api) -> None:
     assert b"cret" not in answer
     assert b"Bearer" not in answer
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["detail"].endswith("is malformed HTTP (RFC 9112)")
+
+
+def test_unknown_expectation_is_json_everywhere(shared_server: Api) -> None:
+    """Also where there is nothing, an expectation that cannot be met is answered in JSON (RFC 9110, section 10.1.1)."""
+    for path in ("/health", "/nowhere"):
+        answer = shared_server.request("GET", path, headers={"Expect": "the unexpected"})
+        assert answer.status == 417
+        assert "xpect" in answer.body["detail"]
