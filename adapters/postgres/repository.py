@@ -1,9 +1,7 @@
 """The run repository over PostgreSQL: what is said to the tables, and how rows become runs."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
-from operator import attrgetter
 from typing import Any, Final
 
 import attrs
@@ -11,10 +9,11 @@ import psycopg
 
 from adapters.postgres.errors import translated_errors
 from adapters.postgres.schema import FILTER_PREFIX, NAME_PREFIX
+from adapters.rows import CHANGING, COLUMNS, TALLIED, changing_values_of, count_names, run_of, values_of
 from core.errors import TransactionConflictError
 from core.listing import Cursor, Metadata, PageRequest, RunFilter, RunPage
 from core.ports.repository import RunReader, RunRepository
-from core.run import FIELDS, FIXED_FIELDS, CommitSource, Count, EventId, JsonText, Run, Status, Text
+from core.run import FIELDS, Count, EventId, Run, Text
 
 ARRIVALS_PER_CALL: Final = 1 << 16
 """One number of the sequence stands for so many arrivals, which the places in the batch tell apart."""
@@ -23,17 +22,15 @@ TALLY_SLOTS: Final = 64
 """Servers that chose different slots never wait for each other's tallies, and those with the same one only wait."""
 
 _NUMBERS = frozenset(field.name for field in attrs.fields(Run) if field.type == Count | None)
-_COLUMNS = ", ".join(FIELDS)
 _ARRAYS = ", ".join(f"%s::{'bigint' if name in _NUMBERS else 'text'}[]" for name in FIELDS)
-_SELECT = f"SELECT {_COLUMNS} FROM runs"
+_SELECT = f"SELECT {COLUMNS} FROM runs"
 _INSERT = (
-    f"INSERT INTO runs (arrival, {_COLUMNS}) "
-    f"SELECT (SELECT nextval('arrivals')) * {ARRIVALS_PER_CALL} + place, {_COLUMNS} "
-    f"FROM unnest(%s::bigint[], {_ARRAYS}) AS sent (place, {_COLUMNS}) "
+    f"INSERT INTO runs (arrival, {COLUMNS}) "
+    f"SELECT (SELECT nextval('arrivals')) * {ARRIVALS_PER_CALL} + place, {COLUMNS} "
+    f"FROM unnest(%s::bigint[], {_ARRAYS}) AS sent (place, {COLUMNS}) "
     "ON CONFLICT (event_id) DO NOTHING RETURNING event_id"
 )
-_CHANGING = [name for name in FIELDS if name not in {*FIXED_FIELDS, "created_at"}]
-_REPLACE = f"UPDATE runs SET {', '.join(f'{name} = %s' for name in _CHANGING)} WHERE event_id = %s"
+_REPLACE = f"UPDATE runs SET {', '.join(f'{name} = %s' for name in CHANGING)} WHERE event_id = %s"
 _TALLY = (
     "INSERT INTO tallies (field, digest, slot, name, runs) "
     "SELECT field, digest, slot, name, runs "
@@ -41,31 +38,17 @@ _TALLY = (
     "AS added (field, digest, slot, name, runs) "
     "ON CONFLICT (field, digest, slot) DO UPDATE SET runs = tallies.runs + excluded.runs"
 )
-_TALLIED = ("agent_name", "job_type")
 
 _CONDITIONS: Mapping[str, str] = {
     "start_time_from": "start_time >= %s",
     "start_time_to": "start_time <= %s",
     **{
         name: f"{name} = %s AND left({name}, {length}) = left(%s, {length})"
-        for names, length in ((("run_id", "parent_run_id"), NAME_PREFIX), ((*_TALLIED, "product"), FILTER_PREFIX))
+        for names, length in ((("run_id", "parent_run_id"), NAME_PREFIX), ((*TALLIED, "product"), FILTER_PREFIX))
         for name in names
     },
 }
 """How a filter is written where it is not plain equality: indexes hold only the beginning of a text."""
-
-_values = attrgetter(*FIELDS)
-_changing_values = attrgetter(*_CHANGING)
-_CONVERTERS: Sequence[tuple[int, Callable[[Any], object]]] = [
-    (FIELDS.index(name), convert)
-    for name, convert in (
-        ("status", Status),
-        ("metrics_json", JsonText),
-        ("context_json", JsonText),
-        ("commit_source", CommitSource),
-        ("extra", JsonText),
-    )
-]
 
 
 class PostgresRunReader(RunReader):
@@ -84,12 +67,12 @@ class PostgresRunReader(RunReader):
         where, bindings = _where(which, request)
         order = "ASC" if request.oldest_first else "DESC"
         sql = (
-            f"SELECT arrival, {_COLUMNS} FROM runs{where} "
+            f"SELECT arrival, {COLUMNS} FROM runs{where} "
             f"ORDER BY start_time {order}, arrival {order} LIMIT %s OFFSET %s"
         )
         # One row more than asked for tells whether there is a next page.
         rows = self._rows(sql, (*bindings, request.limit + 1, request.offset))
-        runs = tuple(_to_run(row[1:]) for row in rows[: request.limit])
+        runs = tuple(run_of(row[1:]) for row in rows[: request.limit])
         more = len(rows) > request.limit
         return RunPage(runs, Cursor(runs[-1].start_time, rows[request.limit - 1][0]) if more else None)
 
@@ -97,8 +80,8 @@ class PostgresRunReader(RunReader):
         given = attrs.asdict(which, filter=lambda _, value: value is not None)
         tallied = "SELECT coalesce(sum(runs), 0)::bigint FROM tallies WHERE field = %s"
         if not given:
-            return self._number(tallied, (_TALLIED[0],))
-        if len(given) == 1 and (field := next(iter(given))) in _TALLIED:
+            return self._number(tallied, (TALLIED[0],))
+        if len(given) == 1 and (field := next(iter(given))) in TALLIED:
             return self._number(f"{tallied} AND digest = %s", (field, _digest(given[field])))
         where, bindings = _where(which)
         return self._number(f"SELECT count(*) FROM runs{where}", bindings)
@@ -113,7 +96,7 @@ class PostgresRunReader(RunReader):
     def _one(self, which: RunFilter, ending: str) -> Run | None:
         where, bindings = _where(which)
         rows = self._rows(f"{_SELECT}{where}{ending}", bindings)
-        return _to_run(rows[0]) if rows else None
+        return run_of(rows[0]) if rows else None
 
     def _number(self, sql: str, bindings: Sequence[Any]) -> int:
         return int(self._rows(sql, bindings)[0][0])
@@ -146,21 +129,21 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
 
     def replace(self, run: Run) -> None:
         with translated_errors():
-            self._connection.execute(_REPLACE.encode(), (*_changing_values(run), run.event_id))
+            self._connection.execute(_REPLACE.encode(), (*changing_values_of(run), run.event_id))
 
     def _insert(self, runs: Sequence[Run]) -> set[EventId]:
         """Keep the new ones of the runs; return their keys."""
         # In the order of their keys, so that two batches that share some wait for each other and do not deadlock.
         ordered = sorted(enumerate(runs), key=lambda numbered: numbered[1].event_id)
-        columns = zip(*(_values(run) for _, run in ordered), strict=True)
+        columns = zip(*(values_of(run) for _, run in ordered), strict=True)
         return {key for (key,) in self._rows(_INSERT, ([place for place, _ in ordered], *map(_column, columns)))}
 
     def _kept(self, keys: Sequence[EventId]) -> dict[EventId, Run]:
         rows = self._rows(f"{_SELECT} WHERE event_id = ANY(%s::text[])", (keys,)) if keys else []
-        return {run.event_id: run for run in map(_to_run, rows)}
+        return {run.event_id: run for run in map(run_of, rows)}
 
     def _tally(self, runs: Iterable[Run]) -> None:
-        names = Counter((field, name) for field in _TALLIED for name in map(attrgetter(field), runs))
+        names = count_names(runs)
         added = sorted((field, _digest(name), self._slot, name, count) for (field, name), count in names.items())
         if added:
             with translated_errors():
@@ -195,11 +178,3 @@ def _column(values: tuple[Any, ...]) -> list[Any] | None:
 
 def _digest(name: str) -> str:
     return blake2b(name.encode(errors="surrogatepass"), digest_size=16).hexdigest()
-
-
-def _to_run(row: tuple[Any, ...]) -> Run:
-    values = list(row)
-    for position, convert in _CONVERTERS:
-        if values[position] is not None:
-            values[position] = convert(values[position])
-    return Run(*values)

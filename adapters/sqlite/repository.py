@@ -1,43 +1,26 @@
 """The run repository over SQLite: what is said to the tables, and how rows become runs."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import attrgetter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import apsw
 import attrs
 
+from adapters.rows import CHANGING, COLUMNS, TALLIED, changing_values_of, count_names, run_of, values_of
 from adapters.sqlite.errors import damaged, translated_errors
 from adapters.sqlite.keys import add_keys, event_hash, find_arrivals, integers, run_hash
 from core.listing import Cursor, Metadata, PageRequest, RunFilter, RunPage
 from core.ports.repository import RunRepository
-from core.run import FIELDS, FIXED_FIELDS, CommitSource, EventId, JsonText, Run, Status
+from core.run import FIELDS, EventId, Run
 
-_COLUMNS = ", ".join(FIELDS)
-_SELECT = f"SELECT {_COLUMNS} FROM runs"
-_INSERT = f"INSERT INTO runs (arrival, {_COLUMNS}) VALUES (?, {', '.join('?' * len(FIELDS))})"
+_SELECT = f"SELECT {COLUMNS} FROM runs"
+_INSERT = f"INSERT INTO runs (arrival, {COLUMNS}) VALUES (?, {', '.join('?' * len(FIELDS))})"
 _AMONG = "arrival IN (SELECT value FROM carray(?))"
-_CHANGING = [name for name in FIELDS if name not in {*FIXED_FIELDS, "created_at"}]
-_REPLACE = f"UPDATE runs SET {', '.join(f'{name} = ?' for name in _CHANGING)} WHERE event_id = ? AND {_AMONG}"
+_REPLACE = f"UPDATE runs SET {', '.join(f'{name} = ?' for name in CHANGING)} WHERE event_id = ? AND {_AMONG}"
 _TALLY = (
     "INSERT INTO tallies (field, name, runs) VALUES (?, ?, ?) "
     "ON CONFLICT (field, name) DO UPDATE SET runs = runs + excluded.runs"
 )
-_TALLIED = ("agent_name", "job_type")
-
-_values = attrgetter(*FIELDS)
-_changing_values = attrgetter(*_CHANGING)
-_CONVERTERS: Sequence[tuple[int, Callable[[Any], object]]] = [
-    (FIELDS.index(name), convert)
-    for name, convert in (
-        ("status", Status),
-        ("metrics_json", JsonText),
-        ("context_json", JsonText),
-        ("commit_source", CommitSource),
-        ("extra", JsonText),
-    )
-]
 
 
 class SqliteRunRepository(RunRepository):
@@ -62,7 +45,7 @@ class SqliteRunRepository(RunRepository):
             bindings += [request.cursor.start_time, request.cursor.arrival]
         order = "ASC" if request.oldest_first else "DESC"
         sql = (
-            f"SELECT arrival, {_COLUMNS} FROM runs{_where(conditions)} "
+            f"SELECT arrival, {COLUMNS} FROM runs{_where(conditions)} "
             f"ORDER BY start_time {order}, arrival {order} LIMIT ? OFFSET ?"
         )
         # One row more than asked for tells whether there is a next page.
@@ -75,7 +58,7 @@ class SqliteRunRepository(RunRepository):
         given = attrs.asdict(which, filter=lambda _, value: value is not None)
         if not given:
             return self._number("SELECT total(runs) FROM tallies WHERE field = 'agent_name'", ())
-        if len(given) == 1 and (field := next(iter(given))) in _TALLIED:
+        if len(given) == 1 and (field := next(iter(given))) in TALLIED:
             return self._number("SELECT total(runs) FROM tallies WHERE field = ? AND name = ?", (field, given[field]))
         conditions, bindings = self._conditions(which)
         return self._number(f"SELECT count(*) FROM runs{_where(conditions)}", tuple(bindings))
@@ -89,7 +72,9 @@ class SqliteRunRepository(RunRepository):
             before = self._kept(hashes)
             new = [run for run in runs if run.event_id not in before] if before else runs
             first = self._next_arrival()
-            self._connection.executemany(_INSERT, ((arrival, *_values(run)) for arrival, run in enumerate(new, first)))
+            self._connection.executemany(
+                _INSERT, ((arrival, *values_of(run)) for arrival, run in enumerate(new, first))
+            )
             add_keys(self._connection, [(hashes[run.event_id], run_hash(run.run_id)) for run in new], first)
             self._tally(new)
         return before
@@ -97,7 +82,7 @@ class SqliteRunRepository(RunRepository):
     def replace(self, run: Run) -> None:
         with translated_errors(self._connection):
             arrivals = self._arrivals([event_hash(run.event_id)])
-            self._connection.execute(_REPLACE, (*_changing_values(run), run.event_id, integers(arrivals)))
+            self._connection.execute(_REPLACE, (*changing_values_of(run), run.event_id, integers(arrivals)))
 
     def _next_arrival(self) -> int:
         return self._number("SELECT coalesce(max(arrival), 0) + 1 FROM runs", ())
@@ -128,7 +113,7 @@ class SqliteRunRepository(RunRepository):
         return conditions, bindings
 
     def _tally(self, runs: Iterable[Run]) -> None:
-        names = Counter((field, name) for field in _TALLIED for name in map(attrgetter(field), runs))
+        names = count_names(runs)
         self._connection.executemany(_TALLY, [(*named, count) for named, count in names.items()])
 
     def _names(self, field: str) -> tuple[str, ...]:
@@ -148,17 +133,9 @@ class SqliteRunRepository(RunRepository):
 
 
 def _to_run(row: tuple[Any, ...]) -> Run:
-    values = list(row)
-    for position, convert in _CONVERTERS:
-        if values[position] is not None:
-            values[position] = _converted(convert, values[position])
-    return Run(*values)
-
-
-def _converted(convert: Callable[[Any], object], value: object) -> object:
     try:
-        return convert(value)
-    except ValueError as error:  # nothing but a valid value was ever written
+        return run_of(row)
+    except KeyError as error:
         raise damaged(error) from error
 
 
