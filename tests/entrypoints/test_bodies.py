@@ -79,7 +79,9 @@ def test_other_members_beside_runs_are_let_pass(shared_server: Api, make_run: Ma
 
 
 @every_upload
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "json", ""])
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "json", "", "çOß(\x80"]
+)
 def test_other_content_type_is_415(shared_server: Api, make_run: MakeRun, path: str, kind: str) -> None:
     """A body of another declared type than JSON answers 415, even when it would be JSON."""
     run = make_run()
