@@ -6,7 +6,7 @@ from core.batch import Fault, Limits
 from core.errors import InvalidQueryError, RunNotFoundError
 from core.listing import Metadata, PageRequest, RunFilter, RunPage
 from core.ports.repository import RunReader
-from core.run import Run
+from core.run import Run, count_characters
 
 SLICE_RUNS = 100
 """How many runs of a page are read at a time; more than that takes a page with a limit above the default."""
@@ -37,11 +37,13 @@ def list_runs(which: RunFilter, request: PageRequest, limits: Limits, runs: RunR
 def _page(which: RunFilter, request: PageRequest, limits: Limits, runs: RunReader) -> RunPage:
     """The page, read by and by, so that it is never all in memory when it turns out to be too large."""
     found: list[Run] = []
+    room = limits.max_answer_characters
     rest = request
     while True:
         page = runs.page(which, attrs.evolve(rest, limit=min(SLICE_RUNS, request.limit - len(found))))
         found += page.runs
-        if not limits.fit_answer(found):
+        room -= sum(map(count_characters, page.runs))
+        if room < 0:
             most = limits.max_answer_characters
             raise InvalidQueryError(
                 (
