@@ -4,7 +4,6 @@ Decompressing is bounded by what comes out: the input goes in by slices so small
 become is a part of what a body may hold.
 """
 
-import gzip
 import zlib
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -12,7 +11,9 @@ from typing import Final, Protocol
 import attrs
 import zstandard
 
-_MAX_ZSTD_WINDOW: Final = 8 * 1024 * 1024
+_MIB: Final = 1024 * 1024
+
+_MAX_ZSTD_WINDOW: Final = 8 * _MIB
 """What a decoder should support at least, and so the most that an encoder may count on (RFC 8878, section 3.1.1)."""
 
 _GZIP_LEVEL: Final = 1
@@ -41,13 +42,26 @@ class _Member(Protocol):
     def decompress(self, data: memoryview, /) -> bytes: ...
 
 
+class Encoder(Protocol):
+    """Content that is being encoded part by part."""
+
+    def compress(self, data: bytes, /) -> bytes:
+        """Take the next part; return what is ready to be sent."""
+        ...
+
+    def flush(self) -> bytes:
+        """Return the rest, after the last part."""
+        ...
+
+
 @attrs.frozen
 class _Coding:
-    """How one coding is undone: ``slice_bytes`` of input become 8 MiB or so at most."""
+    """How one coding is done, and undone: ``slice_bytes`` of input become 8 MiB or so at most."""
 
     begin: Callable[[], Callable[[], _Member]]
     slice_bytes: int
-    encode: Callable[[bytes], bytes]
+    encoder: Callable[[int], Encoder]
+    encoder_bytes: int
 
 
 def _gzip_members() -> Callable[[], _Member]:
@@ -60,18 +74,42 @@ def _zstd_frames() -> Callable[[], _Member]:
 
 _CODINGS: Final = {
     # The most that 4 bytes become is a block of 128 KiB.
-    "zstd": _Coding(_zstd_frames, 256, lambda content: zstandard.ZstdCompressor(_ZSTD_LEVEL).compress(content)),
+    "zstd": _Coding(_zstd_frames, 256, lambda size: zstandard.ZstdCompressor(_ZSTD_LEVEL).compressobj(size), 4 * _MIB),
     # Deflate makes at most 1032 bytes of one.
-    "gzip": _Coding(_gzip_members, 4096, lambda content: gzip.compress(content, _GZIP_LEVEL, mtime=0)),
+    "gzip": _Coding(_gzip_members, 4096, lambda _: zlib.compressobj(_GZIP_LEVEL, wbits=zlib.MAX_WBITS | 16), _MIB // 4),
 }
 
 CODINGS: Final = tuple(_CODINGS)
 """The names of the codings, the one that costs least first."""
 
 
+class _Identity:
+    """No coding at all."""
+
+    def compress(self, data: bytes, /) -> bytes:
+        return data
+
+    def flush(self) -> bytes:
+        return b""
+
+
+def encoder(coding: str | None, size: int = -1) -> Encoder:
+    """Begin to encode content in this coding, at a level that is quick; ``None`` leaves it as it is.
+
+    ``size`` is the number of bytes of the content, where that is known.
+    """
+    return _Identity() if coding is None else _CODINGS[coding].encoder(size)
+
+
+def encoder_bytes(coding: str | None) -> int:
+    """Return about how much memory an encoder takes."""
+    return 0 if coding is None else _CODINGS[coding].encoder_bytes
+
+
 def encode(coding: str, content: bytes) -> bytes:
     """The content in this coding, at a level that is quick."""
-    return _CODINGS[coding].encode(content)
+    whole = encoder(coding, len(content))
+    return whole.compress(content) + whole.flush()
 
 
 def decode(coding: str, content: bytes, max_bytes: int, max_members: int) -> bytes:

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import attrs
 
-from core.errors import BatchTooLargeError, NotABatchError
+from core.errors import BatchTooLargeError, NotABatchError, ResponseTooLargeError
 from core.rules import (
     MAX_EVENT_ID_LENGTH,
     MAX_JSON_CHARACTERS,
@@ -13,7 +13,7 @@ from core.rules import (
     MAX_JSON_INTEGER_DIGITS,
     MAX_TEXT_CHARACTERS,
 )
-from core.run import Run, count_characters
+from core.run import Run, count_text_bytes
 
 
 class FaultKind(StrEnum):
@@ -86,7 +86,8 @@ class Limits:
     A body and a run are measured as they are sent, a body once it is decompressed as well. The values of its JSON are
     counted in bodies of more than 1 MiB; an empty object or list counts as two, since the limit is there for what
     decoding costs. A member is one gzip member or zstd frame. The characters of a JSON field are those of its kept
-    form.
+    form. The bytes of a response are those of the texts of its runs; a page of the list has no such limit over HTTP,
+    where it is sent in parts.
     """
 
     max_batch_runs: int = 1000
@@ -95,7 +96,8 @@ class Limits:
     max_body_values: int = 250_000
     max_run_bytes: int = 2 * 1024 * 1024
     max_page_runs: int = 1000
-    max_answer_characters: int = 64 * 1024 * 1024
+    max_response_bytes: int = 64 * 1024 * 1024
+    max_metadata_names: int = 1000
     max_read_seconds: int = 10
     max_event_id_length: int = MAX_EVENT_ID_LENGTH
     max_text_characters: int = MAX_TEXT_CHARACTERS
@@ -110,6 +112,13 @@ class Limits:
         if size > self.max_batch_runs:
             raise BatchTooLargeError(size, self.max_batch_runs)
 
-    def fit_answer(self, runs: Iterable[Run]) -> bool:
-        """Whether runs may be in one answer."""
-        return sum(map(count_characters, runs)) <= self.max_answer_characters
+    def check_response_size(self, runs: Iterable[Run]) -> int:
+        """Return the bytes of text of runs that go into one response.
+
+        Raises:
+            ResponseTooLargeError: they are more than ``max_response_bytes``.
+        """
+        size = sum(map(count_text_bytes, runs))
+        if size > self.max_response_bytes:
+            raise ResponseTooLargeError(self.max_response_bytes)
+        return size

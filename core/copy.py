@@ -62,12 +62,10 @@ def copy_runs(source: Store, write: Write, after: Cursor | None, advance: Advanc
 
 def first_difference(source: Store, target: Store, advance: Advance) -> Difference | None:
     """Compare two stores run by run and field by field."""
-    nothing = (None, RunPage((), None))
-    for (after, ours), (_, theirs) in zip_longest(_pages(source), _pages(target), fillvalue=nothing):
-        if ours.runs != theirs.runs:
-            pairs = zip_longest(ours.runs, theirs.runs)
-            return next(Difference(after, mine, other) for mine, other in pairs if mine != other)
-        advance(len(ours.runs))
+    end: tuple[Cursor | None, Run | None] = (None, None)
+    for (after, ours), (_, theirs) in zip_longest(_runs(source, advance), _runs(target, lambda _: None), fillvalue=end):
+        if ours != theirs:
+            return Difference(after, ours, theirs)
     return None
 
 
@@ -84,3 +82,11 @@ def _pages(store: Store, after: Cursor | None = None) -> Iterator[tuple[Cursor |
         after = page.next_cursor
         if after is None:
             return
+
+
+def _runs(store: Store, advance: Advance) -> Iterator[tuple[Cursor | None, Run]]:
+    """All runs, each with the place before its page."""
+    for after, page in _pages(store):
+        for run in page.runs:
+            yield after, run
+        advance(len(page.runs))

@@ -48,13 +48,13 @@ class BatchRolledBackError(RunsinkError):
         self.result = result
 
 
-class AnswerTooLargeError(RunsinkError):
+class ResponseTooLargeError(RunsinkError):
     """The stored runs that an upload asks back are too large together, so nothing was stored."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(
-            f"the runs of the answer have more than {limit} characters (max_answer_characters), since some were "
-            "stored before; nothing was stored; send smaller batches, or ask for no runs: Prefer: return=minimal"
+            f"the runs of the response have more than {limit} bytes (max_response_bytes), since some were stored "
+            "before; nothing was stored; send smaller batches, or ask for no runs: Prefer: return=minimal"
         )
         self.limit = limit
 
@@ -95,15 +95,6 @@ class RunNotFoundError(RunsinkError):
         self.key = key
 
 
-class OverloadedError(RunsinkError):
-    """So much waits to be written that no more is taken; nothing was done. ``retry_after`` is in whole seconds."""
-
-    def __init__(self, limit: int, retry_after: int) -> None:
-        super().__init__(f"more than {limit} bytes wait to be written; send the same again in {retry_after} s")
-        self.limit = limit
-        self.retry_after = retry_after
-
-
 class StoreError(RunsinkError):
     """The store failed; nothing of the unit of work was kept, unless the message says that nobody knows."""
 
@@ -128,6 +119,13 @@ class StoreTimeoutError(StoreError):
             "reading took longer than max_read_seconds of GET /api/v1/limits allows; "
             "ask for less, by start_time_from and start_time_to or without a total (cursor=)"
         )
+
+
+class ReadCancelledError(StoreError):
+    """Nobody waits for what was being read, so it was given up."""
+
+    def __init__(self) -> None:
+        super().__init__("reading was cancelled")
 
 
 class StoreDamagedError(StoreError):

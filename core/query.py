@@ -4,12 +4,17 @@ import attrs
 
 from core.batch import Fault, Limits
 from core.errors import InvalidQueryError, RunNotFoundError
-from core.listing import Metadata, PageRequest, RunFilter, RunPage
+from core.listing import (
+    Metadata,
+    MetadataRequest,
+    NameField,
+    NamesRequest,
+    PageRequest,
+    RunFilter,
+    RunPage,
+)
 from core.ports.repository import RunReader
-from core.run import Run, count_characters
-
-SLICE_RUNS = 100
-"""How many runs of a page are read at a time; more than that takes a page with a limit above the default."""
+from core.run import Run, count_text_bytes
 
 
 def get_run(run_id: str, runs: RunReader) -> Run:
@@ -30,34 +35,46 @@ def list_runs(which: RunFilter, request: PageRequest, limits: Limits, runs: RunR
     Raises:
         InvalidQueryError: the runs of the page are too large together.
     """
-    page = _page(which, request, limits, runs)
-    return attrs.evolve(page, total=runs.count(which)) if request.counted else page
-
-
-def _page(which: RunFilter, request: PageRequest, limits: Limits, runs: RunReader) -> RunPage:
-    """The page, read by and by, so that it is never all in memory when it turns out to be too large."""
     found: list[Run] = []
-    room = limits.max_answer_characters
-    rest = request
-    while True:
-        page = runs.page(which, attrs.evolve(rest, limit=min(SLICE_RUNS, request.limit - len(found))))
-        found += page.runs
-        room -= sum(map(count_characters, page.runs))
+    room, total = limits.max_response_bytes, None
+    rest: PageRequest | None = request
+    while rest is not None:
+        part = list_part(which, rest, runs)
+        total = part.total if rest.counted else total
+        found += part.runs
+        room -= sum(map(count_text_bytes, part.runs))
         if room < 0:
-            most = limits.max_answer_characters
-            raise InvalidQueryError(
-                (
-                    Fault(
-                        "limit",
-                        f"is too high: so many of these runs have over {most} characters (max_answer_characters)",
-                    ),
-                )
-            )
-        if page.next_cursor is None or len(found) == request.limit:
-            return RunPage(tuple(found), page.next_cursor)
-        rest = attrs.evolve(request, cursor=page.next_cursor, offset=0)
+            raise InvalidQueryError((Fault("limit", _too_high(limits)),))
+        rest = rest_of(rest, part)
+    return RunPage(tuple(found), part.next_cursor, total)
 
 
-def read_metadata(runs: RunReader) -> Metadata:
-    """The distinct agent names and job types."""
-    return runs.metadata()
+def list_part(which: RunFilter, request: PageRequest, runs: RunReader) -> RunPage:
+    """The first part of a page, which may be all of it, with the number of matching runs when it was asked for."""
+    part = runs.page(which, request)
+    return attrs.evolve(part, total=runs.count(which)) if request.counted else part
+
+
+def rest_of(request: PageRequest, part: RunPage) -> PageRequest | None:
+    """What to ask for the rest of a page after a part of it; ``None`` when the page is complete."""
+    left = request.limit - len(part.runs)
+    if part.next_cursor is None or not left:
+        return None
+    return attrs.evolve(request, limit=left, offset=0, cursor=part.next_cursor, counted=False)
+
+
+def read_metadata(request: MetadataRequest, runs: RunReader) -> Metadata:
+    """A part of the distinct agent names and job types."""
+    agent_names = runs.names(NameField.AGENT_NAME, NamesRequest(limit=request.limit, offset=request.agent_names_offset))
+    job_types = runs.names(NameField.JOB_TYPE, NamesRequest(limit=request.limit, offset=request.job_types_offset))
+    rest = attrs.evolve(
+        request,
+        agent_names_offset=request.agent_names_offset + len(agent_names.names),
+        job_types_offset=request.job_types_offset + len(job_types.names),
+    )
+    more = rest.agent_names_offset < agent_names.total or rest.job_types_offset < job_types.total
+    return Metadata(agent_names, job_types, rest if more else None)
+
+
+def _too_high(limits: Limits) -> str:
+    return f"is too high: so many of these runs have over {limits.max_response_bytes} bytes (max_response_bytes)"

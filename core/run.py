@@ -101,13 +101,22 @@ class Run:
     extra: JsonText | None = None
 
 
-_LONG_TEXTS = tuple(field.name for field in attrs.fields(Run) if field.type in (Text, Text | None, JsonText | None))
-_long_texts = attrgetter(*_LONG_TEXTS)
+LONG_TEXTS: tuple[str, ...] = tuple(
+    field.name for field in attrs.fields(Run) if field.type in (Text, Text | None, JsonText | None)
+)
+"""The fields whose length only ``max_text_characters`` and ``max_json_characters`` bound."""
+
+_long_texts = attrgetter(*LONG_TEXTS)
 
 
-def count_characters(run: Run) -> int:
-    """The characters of all texts of a run that may be long; its other fields come to a few hundred."""
-    return sum(len(text) for text in _long_texts(run) if text)
+def count_text_bytes(run: Run) -> int:
+    """Return the UTF-8 bytes of all texts of a run that may be long; its other fields come to a few hundred."""
+    return count_bytes("".join([text for text in _long_texts(run) if text]))
+
+
+def count_bytes(text: str) -> int:
+    """Return how many bytes the text has in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode())
 
 
 class RunChanges(TypedDict, total=False):

@@ -11,6 +11,7 @@ from adapters.system_clock import SystemClock
 from adapters.wire.decode import Decoder
 from adapters.wire.structure import Structurer
 from core.batch import Limits
+from core.ports.cancellation import Cancellation
 from core.ports.clock import Clock
 from core.ports.repository import RunReader
 from core.ports.store import Store
@@ -42,9 +43,9 @@ class Application:
         """Carry out a writing use case; the future is done once its outcome is durable."""
         return self.writer.submit(command)
 
-    def read(self, query: Callable[[RunReader], _T]) -> _T:
+    def read(self, query: Callable[[RunReader], _T], cancellation: Cancellation | None = None) -> _T:
         """Carry out a reading use case, in the caller's thread."""
-        with self.store.reader() as runs:
+        with self.store.reader(cancellation) as runs:
             return query(runs)
 
     def close(self, within: float | None = None) -> None:

@@ -17,7 +17,7 @@ from adapters.wire.encode import run_as_dict
 from core.amend import associate_commit, update_run
 from core.batch import BatchResult, Candidate
 from core.ingest import create_run, ingest_atomic, ingest_lenient
-from core.listing import Metadata, PageRequest, RunFilter, RunPage
+from core.listing import Metadata, MetadataRequest, PageRequest, RunFilter, RunPage
 from core.ports.repository import RunReader
 from core.ports.unit_of_work import UnitOfWork
 from core.query import get_run, list_runs, read_metadata
@@ -101,9 +101,9 @@ class RunStore:
         """A page of runs, newest start first."""
         return self._read(partial(list_runs, which or RunFilter(), request or PageRequest(), self._application.limits))
 
-    def metadata(self) -> Metadata:
-        """The distinct agent names and job types."""
-        return self._read(read_metadata)
+    def metadata(self, request: MetadataRequest | None = None) -> Metadata:
+        """A part of the distinct agent names and job types, up to a thousand of each unless more are asked for."""
+        return self._read(partial(read_metadata, request or MetadataRequest()))
 
     def _write(self, command: Callable[[UnitOfWork], _T]) -> _T:
         return self._application.write(command).result()

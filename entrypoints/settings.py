@@ -65,7 +65,8 @@ class Settings:
     max_queue_bytes: int = ts.option(
         default=16 * 1024 * 1024,
         validator=_is_positive,
-        help="Bytes of bodies that may wait to be written; beyond them writes are answered 503.",
+        help="Bytes of bodies that may wait to be written, and as many of responses that may wait to be read; "
+        "more is answered 503.",
     )
     header_seconds: int = ts.option(
         default=10, validator=_is_positive, help="Seconds that the head of a request may take to arrive."

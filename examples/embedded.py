@@ -72,7 +72,7 @@ def read(runs: RunStore) -> None:
     for run in page.runs:
         print(f"  {run.start_time}  {run.status:8}  {run.run_id}")
     print("afterwards:", runs.update(LAUNCH["event_id"], {"status": "success", "duration_ms": 61_000}).status)
-    print("agents:", ", ".join(runs.metadata().agent_names))
+    print("agents:", ", ".join(runs.metadata().agent_names.names))
 
 
 def main() -> None:

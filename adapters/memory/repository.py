@@ -5,9 +5,18 @@ from operator import gt, lt
 
 import attrs
 
-from core.listing import Cursor, Metadata, PageRequest, RunFilter, RunPage
+from core.listing import (
+    Cursor,
+    NameField,
+    Names,
+    NamesRequest,
+    PageRequest,
+    RunFilter,
+    RunPage,
+    take_what_fits,
+)
 from core.ports.repository import RunRepository
-from core.run import EventId, Run
+from core.run import EventId, Run, count_bytes, count_text_bytes
 
 
 @attrs.frozen
@@ -43,22 +52,18 @@ class MemoryRunRepository(RunRepository):
         if request.cursor is not None:
             passed = gt if request.oldest_first else lt
             matching = [kept for kept in matching if passed(kept.place, request.cursor)]
-        end = request.offset + request.limit
-        chosen = matching[request.offset : end]
-        return RunPage(
-            runs=tuple(kept.run for kept in chosen),
-            next_cursor=chosen[-1].place if chosen and len(matching) > end else None,
+        chosen, more = take_what_fits(
+            matching[request.offset :], lambda kept: count_text_bytes(kept.run), request.limit, request.max_text_bytes
         )
+        return RunPage(tuple(kept.run for kept in chosen), chosen[-1].place if more else None)
 
     def count(self, which: RunFilter) -> int:
         return sum(1 for _ in self._matching(which))
 
-    def metadata(self) -> Metadata:
-        runs = [kept.run for kept in self._kept.values()]
-        return Metadata(
-            agent_names=tuple(sorted({run.agent_name for run in runs})),
-            job_types=tuple(sorted({run.job_type for run in runs})),
-        )
+    def names(self, field: NameField, request: NamesRequest) -> Names:
+        names = sorted({getattr(kept.run, field) for kept in self._kept.values()})
+        chosen, _ = take_what_fits(names[request.offset :], count_bytes, request.limit, request.max_text_bytes)
+        return Names(tuple(chosen), len(names))
 
     def add(self, runs: Sequence[Run]) -> Mapping[EventId, Run]:
         before = {run.event_id: self._kept[run.event_id].run for run in runs if run.event_id in self._kept}

@@ -6,6 +6,8 @@ from threading import Lock
 
 from adapters.memory.repository import MemoryRunRepository
 from adapters.memory.unit_of_work import MemoryUnitOfWork, State
+from core.errors import ReadCancelledError
+from core.ports.cancellation import Cancellation
 from core.ports.repository import RunReader
 from core.ports.store import Store
 
@@ -21,7 +23,9 @@ class MemoryStore(Store):
         return MemoryUnitOfWork(lambda: self._committed, self._publish, self._lock)
 
     @contextmanager
-    def reader(self) -> Iterator[RunReader]:
+    def reader(self, cancellation: Cancellation | None = None) -> Iterator[RunReader]:
+        if cancellation is not None and cancellation.requested:
+            raise ReadCancelledError
         yield MemoryRunRepository(self._committed)
 
     def check_room(self) -> None:

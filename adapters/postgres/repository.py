@@ -11,9 +11,18 @@ from adapters.postgres.errors import translated_errors
 from adapters.postgres.schema import FILTER_PREFIX, NAME_PREFIX
 from adapters.rows import CHANGING, COLUMNS, TALLIED, changing_values_of, count_names, run_of, values_of
 from core.errors import TransactionConflictError
-from core.listing import Cursor, Metadata, PageRequest, RunFilter, RunPage
+from core.listing import (
+    Cursor,
+    NameField,
+    Names,
+    NamesRequest,
+    PageRequest,
+    RunFilter,
+    RunPage,
+    take_what_fits,
+)
 from core.ports.repository import RunReader, RunRepository
-from core.run import FIELDS, Count, EventId, Run, Text
+from core.run import FIELDS, LONG_TEXTS, Count, EventId, Run, Text
 
 ARRIVALS_PER_CALL: Final = 1 << 16
 """One number of the sequence stands for so many arrivals, which the places in the batch tell apart."""
@@ -23,6 +32,9 @@ TALLY_SLOTS: Final = 64
 
 _NUMBERS = frozenset(field.name for field in attrs.fields(Run) if field.type == Count | None)
 _ARRAYS = ", ".join(f"%s::{'bigint' if name in _NUMBERS else 'text'}[]" for name in FIELDS)
+TEXT_BYTES: Final = " + ".join(f"coalesce(octet_length({name}), 0)" for name in LONG_TEXTS)
+"""How many bytes ``count_text_bytes`` counts, told by PostgreSQL without reading texts that it keeps apart."""
+
 _SELECT = f"SELECT {COLUMNS} FROM runs"
 _INSERT = (
     f"INSERT INTO runs (arrival, {COLUMNS}) "
@@ -66,15 +78,16 @@ class PostgresRunReader(RunReader):
     def page(self, which: RunFilter, request: PageRequest) -> RunPage:
         where, bindings = _where(which, request)
         order = "ASC" if request.oldest_first else "DESC"
-        sql = (
-            f"SELECT arrival, {COLUMNS} FROM runs{where} "
-            f"ORDER BY start_time {order}, arrival {order} LIMIT %s OFFSET %s"
-        )
-        # One row more than asked for tells whether there is a next page.
-        rows = self._rows(sql, (*bindings, request.limit + 1, request.offset))
-        runs = tuple(run_of(row[1:]) for row in rows[: request.limit])
-        more = len(rows) > request.limit
-        return RunPage(runs, Cursor(runs[-1].start_time, rows[request.limit - 1][0]) if more else None)
+        sql = f"SELECT {{}} FROM runs{where} ORDER BY start_time {order}, arrival {order} LIMIT %s OFFSET %s"
+        # The sizes come first, for psycopg fetches all rows of a result before it hands out one. One row more than
+        # asked for tells whether there is a next page.
+        sizes = self._rows(sql.format(TEXT_BYTES), (*bindings, request.limit + 1, request.offset))
+        fitting, more = take_what_fits(sizes, lambda row: row[0], request.limit, request.max_text_bytes)
+        if not fitting:
+            return RunPage((), None)
+        rows = self._rows(sql.format(f"arrival, {COLUMNS}"), (*bindings, len(fitting), request.offset))
+        runs = tuple(run_of(row[1:]) for row in rows)
+        return RunPage(runs, Cursor(runs[-1].start_time, rows[-1][0]) if more else None)
 
     def count(self, which: RunFilter) -> int:
         given = attrs.asdict(which, filter=lambda _, value: value is not None)
@@ -86,12 +99,15 @@ class PostgresRunReader(RunReader):
         where, bindings = _where(which)
         return self._number(f"SELECT count(*) FROM runs{where}", bindings)
 
-    def metadata(self) -> Metadata:
-        return Metadata(agent_names=self._names("agent_name"), job_types=self._names("job_type"))
-
-    def _names(self, field: str) -> tuple[str, ...]:
-        rows = self._rows("SELECT DISTINCT name FROM tallies WHERE field = %s ORDER BY name", (field,))
-        return tuple(name for (name,) in rows)
+    def names(self, field: NameField, request: NamesRequest) -> Names:
+        total = self._number("SELECT count(DISTINCT name) FROM tallies WHERE field = %s", (field,))
+        sql = "SELECT {} FROM (SELECT DISTINCT name FROM tallies WHERE field = %s) AS distinct_names ORDER BY name"
+        sizes = self._rows(
+            f"{sql.format('octet_length(name)')} LIMIT %s OFFSET %s", (field, request.limit, request.offset)
+        )
+        fitting, _ = take_what_fits(sizes, lambda row: row[0], request.limit, request.max_text_bytes)
+        rows = self._rows(f"{sql.format('name')} LIMIT %s OFFSET %s", (field, len(fitting), request.offset))
+        return Names(tuple(name for (name,) in rows), total)
 
     def _one(self, which: RunFilter, ending: str) -> Run | None:
         where, bindings = _where(which)

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from secrets import randbelow
-from threading import Lock
+from threading import Lock, Thread
+from typing import Final
 
 import psycopg
 from psycopg.sql import SQL
@@ -13,9 +15,13 @@ from adapters.postgres.errors import translated_errors
 from adapters.postgres.repository import TALLY_SLOTS, PostgresRunReader
 from adapters.postgres.unit_of_work import PostgresUnitOfWork
 from core.batch import Limits
-from core.errors import StoreBusyError, StoreTimeoutError
+from core.errors import ReadCancelledError, StoreBusyError, StoreTimeoutError
+from core.ports.cancellation import Cancellation
 from core.ports.repository import RunReader
 from core.ports.store import Store
+
+CANCEL_SECONDS: Final = 5.0
+"""How long the database may take to hear that a read is given up."""
 
 
 class PostgresStore(Store):
@@ -40,21 +46,27 @@ class PostgresStore(Store):
         return PostgresUnitOfWork(self._pool, self._lock, self._slot)
 
     @contextmanager
-    def reader(self) -> Iterator[RunReader]:
+    def reader(self, cancellation: Cancellation | None = None) -> Iterator[RunReader]:
+        cancellation = cancellation or Cancellation()
         with translated_errors():
             connection = self._pool.getconn()
         try:
-            with translated_errors():
+            with translated_errors(), cancellation.calling(partial(_cancel, connection)):
                 connection.execute(self._begin_reading)
-            yield PostgresRunReader(connection)
+                if cancellation.requested:
+                    raise ReadCancelledError
+                yield PostgresRunReader(connection)
         except StoreBusyError as error:
+            if cancellation.requested:
+                raise ReadCancelledError from error
             if isinstance(error.__cause__, psycopg.errors.QueryCanceled):
                 raise StoreTimeoutError from error
             raise
         finally:
             # A connection that cannot roll back is broken, and then the database does it.
             with suppress(psycopg.Error):
-                connection.rollback()
+                # A cancellation may arrive late, and must not meet the next user of the connection.
+                connection.close() if cancellation.requested else connection.rollback()
             self._pool.putconn(connection)
 
     def check_room(self) -> None:
@@ -65,3 +77,14 @@ class PostgresStore(Store):
 
     def close(self) -> None:
         self._pool.close()
+
+
+def _cancel(connection: psycopg.Connection) -> None:
+    """Have the database give up what the connection is doing; in a thread, for it takes a connection of its own."""
+    Thread(target=_cancel_and_wait, args=(connection,), name="runsink-cancel", daemon=True).start()
+
+
+def _cancel_and_wait(connection: psycopg.Connection) -> None:
+    # A database that cannot be reached ends the read by itself.
+    with suppress(psycopg.Error):
+        connection.cancel_safe(timeout=CANCEL_SECONDS)

@@ -9,9 +9,18 @@ import attrs
 from adapters.rows import CHANGING, COLUMNS, TALLIED, changing_values_of, count_names, run_of, values_of
 from adapters.sqlite.errors import damaged, translated_errors
 from adapters.sqlite.keys import add_keys, event_hash, find_arrivals, integers, run_hash
-from core.listing import Cursor, Metadata, PageRequest, RunFilter, RunPage
+from core.listing import (
+    Cursor,
+    NameField,
+    Names,
+    NamesRequest,
+    PageRequest,
+    RunFilter,
+    RunPage,
+    take_what_fits,
+)
 from core.ports.repository import RunRepository
-from core.run import FIELDS, EventId, Run
+from core.run import FIELDS, EventId, Run, count_bytes, count_text_bytes
 
 _SELECT = f"SELECT {COLUMNS} FROM runs"
 _INSERT = f"INSERT INTO runs (arrival, {COLUMNS}) VALUES (?, {', '.join('?' * len(FIELDS))})"
@@ -49,10 +58,14 @@ class SqliteRunRepository(RunRepository):
             f"ORDER BY start_time {order}, arrival {order} LIMIT ? OFFSET ?"
         )
         # One row more than asked for tells whether there is a next page.
-        rows = self._rows(sql, (*bindings, request.limit + 1, request.offset))
-        runs = tuple(_to_run(row[1:]) for row in rows[: request.limit])
-        more = len(rows) > request.limit
-        return RunPage(runs, Cursor(runs[-1].start_time, rows[request.limit - 1][0]) if more else None)
+        with translated_errors(self._connection):
+            rows = self._connection.execute(sql, (*bindings, request.limit + 1, request.offset))
+            found = ((row[0], _to_run(row[1:])) for row in rows)
+            taken, more = take_what_fits(
+                found, lambda placed: count_text_bytes(placed[1]), request.limit, request.max_text_bytes
+            )
+            rows.close()
+        return RunPage(tuple(run for _, run in taken), Cursor(taken[-1][1].start_time, taken[-1][0]) if more else None)
 
     def count(self, which: RunFilter) -> int:
         given = attrs.asdict(which, filter=lambda _, value: value is not None)
@@ -63,8 +76,16 @@ class SqliteRunRepository(RunRepository):
         conditions, bindings = self._conditions(which)
         return self._number(f"SELECT count(*) FROM runs{_where(conditions)}", tuple(bindings))
 
-    def metadata(self) -> Metadata:
-        return Metadata(agent_names=self._names("agent_name"), job_types=self._names("job_type"))
+    def names(self, field: NameField, request: NamesRequest) -> Names:
+        total = self._number("SELECT count(*) FROM tallies WHERE field = ?", (field,))
+        with translated_errors(self._connection):
+            rows = self._connection.execute(
+                "SELECT name FROM tallies WHERE field = ? ORDER BY name LIMIT ? OFFSET ?",
+                (field, request.limit, request.offset),
+            )
+            names, _ = take_what_fits((name for (name,) in rows), count_bytes, request.limit, request.max_text_bytes)
+            rows.close()
+        return Names(tuple(names), total)
 
     def add(self, runs: Sequence[Run]) -> Mapping[EventId, Run]:
         with translated_errors(self._connection):
@@ -115,9 +136,6 @@ class SqliteRunRepository(RunRepository):
     def _tally(self, runs: Iterable[Run]) -> None:
         names = count_names(runs)
         self._connection.executemany(_TALLY, [(*named, count) for named, count in names.items()])
-
-    def _names(self, field: str) -> tuple[str, ...]:
-        return tuple(name for (name,) in self._rows("SELECT name FROM tallies WHERE field = ? ORDER BY name", (field,)))
 
     def _one(self, sql: str, key: str, arrivals: Sequence[int]) -> Run | None:
         """The run that has the key and one of the arrivals."""

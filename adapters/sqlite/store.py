@@ -16,7 +16,8 @@ from adapters.sqlite.repository import SqliteRunRepository
 from adapters.sqlite.room import MIB, free_bytes
 from adapters.sqlite.unit_of_work import SqliteUnitOfWork
 from core.batch import Limits
-from core.errors import StoreFullError
+from core.errors import ReadCancelledError, StoreFullError, StoreTimeoutError
+from core.ports.cancellation import Cancellation
 from core.ports.repository import RunReader
 from core.ports.store import Store
 
@@ -63,14 +64,21 @@ class SqliteStore(Store):
         return SqliteUnitOfWork(self._writer, self._lock, self._note_end)
 
     @contextmanager
-    def reader(self) -> Iterator[RunReader]:
+    def reader(self, cancellation: Cancellation | None = None) -> Iterator[RunReader]:
+        cancellation = cancellation or Cancellation()
         with translated_errors():
             connection = self._take_reader()
             deadline = time.monotonic() + self._max_read_seconds
-            connection.set_progress_handler(lambda: time.monotonic() > deadline, PROGRESS_STEPS)
+            connection.set_progress_handler(
+                lambda: cancellation.requested or time.monotonic() > deadline, PROGRESS_STEPS
+            )
             connection.execute("BEGIN")
         try:
             yield SqliteRunRepository(connection)
+        except StoreTimeoutError as error:
+            if cancellation.requested:
+                raise ReadCancelledError from error
+            raise
         finally:
             # A failing disk makes SQLite end the transaction by itself.
             if connection.in_transaction:

@@ -37,12 +37,13 @@ def batch_answer(result: BatchResult, *, minimal: bool) -> dict[str, Any]:
     }
 
 
-def metadata_answer(metadata: Metadata) -> dict[str, Any]:
+def metadata_answer(metadata: Metadata, next_cursor: str | None) -> dict[str, Any]:
     """The answer to ``GET /api/v1/metadata``."""
     return {
-        "agent_names": metadata.agent_names,
-        "job_types": metadata.job_types,
-        "counts": {"agent_names": len(metadata.agent_names), "job_types": len(metadata.job_types)},
+        "agent_names": metadata.agent_names.names,
+        "job_types": metadata.job_types.names,
+        "counts": {"agent_names": metadata.agent_names.total, "job_types": metadata.job_types.total},
+        "next_cursor": next_cursor,
     }
 
 

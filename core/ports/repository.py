@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from core.listing import Metadata, PageRequest, RunFilter, RunPage
+from core.listing import NameField, Names, NamesRequest, PageRequest, RunFilter, RunPage
 from core.run import EventId, Run
 
 
@@ -25,7 +25,8 @@ class RunReader(Protocol):
     def page(self, which: RunFilter, request: PageRequest) -> RunPage:
         """The matching runs, newest start first, of equal starts the last arrived first; ``total`` is left out.
 
-        With ``oldest_first`` it is exactly the other way round.
+        With ``oldest_first`` it is exactly the other way round. The page ends early at ``max_text_bytes``, and no
+        more than that and one run is in memory at a time.
         ``next_cursor`` is ``None`` exactly when no matching run follows the page.
         """
         ...
@@ -34,8 +35,8 @@ class RunReader(Protocol):
         """How many runs match."""
         ...
 
-    def metadata(self) -> Metadata:
-        """The agent names and job types of all runs."""
+    def names(self, field: NameField, request: NamesRequest) -> Names:
+        """A part of the distinct values that the field has in all runs, sorted by code point."""
         ...
 
 

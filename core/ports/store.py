@@ -3,6 +3,7 @@
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from core.ports.cancellation import Cancellation
 from core.ports.repository import RunReader
 from core.ports.unit_of_work import UnitOfWork
 
@@ -14,11 +15,12 @@ class Store(Protocol):
         """A new unit of work, not yet entered."""
         ...
 
-    def reader(self) -> AbstractContextManager[RunReader]:
+    def reader(self, cancellation: Cancellation | None = None) -> AbstractContextManager[RunReader]:
         """One consistent state of what is committed, for the length of the block; it never waits for a writer.
 
         A store on a disk keeps room for that state, so it may bound the length of the block: what is read after it
-        raises ``StoreTimeoutError``.
+        raises ``StoreTimeoutError``. Once the cancellation is requested, what is being read and what is read after
+        that raises ``ReadCancelledError`` in a moment.
         """
         ...
 

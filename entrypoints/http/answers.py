@@ -10,7 +10,6 @@ from adapters.wire.decode import NotJsonError
 from adapters.wire.encode import batch_answer, encode
 from core.batch import Fault
 from core.errors import (
-    AnswerTooLargeError,
     BatchRolledBackError,
     BatchTooLargeError,
     EveryRunRefusedError,
@@ -18,7 +17,7 @@ from core.errors import (
     InvalidCommitError,
     InvalidQueryError,
     NotABatchError,
-    OverloadedError,
+    ResponseTooLargeError,
     RunNotFoundError,
     RunRefusedError,
     RunsinkError,
@@ -35,14 +34,20 @@ def json_response(
     answer: object, *, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     """An answer of plain values and runs."""
-    return web.Response(body=encode(answer), status=status, headers=headers, content_type="application/json")
+    return encoded_response(encode(answer), status=status, headers=headers)
+
+
+def encoded_response(
+    body: bytes, *, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """An answer that is JSON already."""
+    return web.Response(body=body, status=status, headers=headers, content_type="application/json")
 
 
 def error_response(error: RunsinkError) -> web.Response:
     """The answer to an error; what the table does not name is a failure of the store."""
     status, body = next((status, body) for kind, status, body in _TABLE if isinstance(error, kind))
-    seconds = error.retry_after if isinstance(error, OverloadedError) else RETRY_AFTER_SECONDS
-    headers = {"Retry-After": str(seconds)} if status is HTTPStatus.SERVICE_UNAVAILABLE else None
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status is HTTPStatus.SERVICE_UNAVAILABLE else None
     return json_response(body(error), status=status, headers=headers)
 
 
@@ -105,14 +110,13 @@ _TABLE: tuple[tuple[type[RunsinkError], HTTPStatus, Callable[[Any], dict[str, An
     (NotABatchError, HTTPStatus.UNPROCESSABLE_ENTITY, _not_a_batch),
     (BatchTooLargeError, HTTPStatus.BAD_REQUEST, _detail),
     (EveryRunRefusedError, HTTPStatus.UNPROCESSABLE_ENTITY, _every_run_refused),
-    (AnswerTooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _detail),
+    (ResponseTooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _detail),
     (BatchRolledBackError, HTTPStatus.BAD_REQUEST, _rolled_back),
     (RunRefusedError, HTTPStatus.UNPROCESSABLE_ENTITY, _run_refused),
     (InvalidChangesError, HTTPStatus.UNPROCESSABLE_ENTITY, _invalid_changes),
     (InvalidCommitError, HTTPStatus.BAD_REQUEST, _detail),
     (InvalidQueryError, HTTPStatus.UNPROCESSABLE_ENTITY, _invalid_query),
     (RunNotFoundError, HTTPStatus.NOT_FOUND, _detail),
-    (OverloadedError, HTTPStatus.SERVICE_UNAVAILABLE, _detail),
     (StoreBusyError, HTTPStatus.SERVICE_UNAVAILABLE, _detail),
     (StoreTimeoutError, HTTPStatus.SERVICE_UNAVAILABLE, _detail),
     (StoreFullError, HTTPStatus.INSUFFICIENT_STORAGE, _detail),

@@ -13,8 +13,8 @@ from adapters.content_coding import CODINGS, ContentTooLargeError, CorruptConten
 from adapters.wire.volume import UNCOUNTED_BYTES, holds_more_values
 from core.batch import Limits
 from core.rules import describe
+from entrypoints.http.admission import Lease
 from entrypoints.http.answers import say_continue
-from entrypoints.http.backlog import Lease
 
 INLINE_BODY_BYTES = 256 * 1024
 """Bodies up to this size are decoded on the event loop: it takes 2 or 3 ms, and a change of threads costs more."""

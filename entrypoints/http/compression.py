@@ -1,14 +1,15 @@
 """Compressed answers, for clients that accept them."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Executor
+from functools import partial
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from adapters.content_coding import CODINGS, encode
+from entrypoints.http.admission import OverloadedError
 from entrypoints.http.fields import preferred_coding
+from entrypoints.http.worker_pool import WorkerPool
 
 MIN_COMPRESSED_BYTES = 1400
 """A smaller answer goes out in one packet as it is."""
@@ -17,7 +18,7 @@ INLINE_ANSWER_BYTES = 64 * 1024
 """Answers up to this size are compressed on the event loop: it takes less than a millisecond."""
 
 
-def compress_with(executor: Executor) -> Middleware:
+def compress_with(pool: WorkerPool) -> Middleware:
     """The middleware: compresses answers from a kilobyte or so, large ones in another thread."""
 
     @web.middleware
@@ -26,21 +27,31 @@ def compress_with(executor: Executor) -> Middleware:
     ) -> web.StreamResponse:
         response = await handler(request)
         if isinstance(response, web.Response) and isinstance(response.body, bytes):
-            await _compress(request, response, response.body, executor)
+            await _compress(request, response, response.body, pool)
         return response
 
     return compress
 
 
-async def _compress(request: web.Request, response: web.Response, body: bytes, executor: Executor) -> None:
+def choose_coding(request: web.Request) -> str | None:
+    """Return the coding that the client of a request likes best; ``None`` is no coding."""
+    return preferred_coding(",".join(request.headers.getall("Accept-Encoding", ())), CODINGS)
+
+
+async def _compress(request: web.Request, response: web.Response, body: bytes, pool: WorkerPool) -> None:
     if len(body) < MIN_COMPRESSED_BYTES:
         return
     response.headers["Vary"] = "Accept-Encoding"
-    coding = preferred_coding(",".join(request.headers.getall("Accept-Encoding", ())), CODINGS)
+    coding = choose_coding(request)
     if coding is None:
         return
-    if len(body) <= INLINE_ANSWER_BYTES:
-        response.body = encode(coding, body)
-    else:
-        response.body = await asyncio.get_running_loop().run_in_executor(executor, encode, coding, body)
+    try:
+        response.body = await _encoded(coding, body, pool)
+    except OverloadedError:
+        # What was done is done, and its response must not be lost to a lack of threads.
+        return
     response.headers["Content-Encoding"] = coding
+
+
+async def _encoded(coding: str, body: bytes, pool: WorkerPool) -> bytes:
+    return encode(coding, body) if len(body) <= INLINE_ANSWER_BYTES else await pool.run(partial(encode, coding, body))

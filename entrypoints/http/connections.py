@@ -11,7 +11,8 @@ All deadlines are looked at by one sweep over the connections, so that a request
 import asyncio
 import logging
 import resource
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from enum import Enum, auto
 from http import HTTPStatus
 from typing import Any, Final
@@ -24,6 +25,7 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from adapters.wire.encode import encode
+from entrypoints.http.admission import Lease
 from entrypoints.http.answers import RETRY_AFTER_SECONDS, detail_response
 from entrypoints.settings import Settings
 
@@ -32,6 +34,9 @@ SWEEP_SECONDS: Final = 0.5
 
 SPARE_DESCRIPTORS: Final = 256
 """For all that is not a client: the database and its readers, listeners, and connections that are being refused."""
+
+STANDSTILL_SECONDS: Final = 5.0
+"""How long a client may neither send nor read a byte while others are refused for want of the room that it holds."""
 
 CUT_SECONDS: Final = 0.2
 """How long aiohttp may wait, twice, for what did not end by itself in the time there was to drain."""
@@ -82,7 +87,20 @@ class Phase(Enum):
 class Connection(web.RequestHandler):
     """The connection of one client."""
 
-    __slots__ = ("_connections", "_head_bytes", "_link", "_payload", "_phase", "_seconds", "_since", "_stalled_since")
+    __slots__ = (
+        "_connections",
+        "_head_bytes",
+        "_link",
+        "_moved_at",
+        "_payload",
+        "_phase",
+        "_reading",
+        "_seconds",
+        "_since",
+        "_stalled_since",
+        "_unsent",
+        "lease",
+    )
 
     def __init__(self, connections: "Connections", options: Mapping[str, Any]) -> None:
         super().__init__(connections, loop=asyncio.get_running_loop(), **options)
@@ -91,6 +109,10 @@ class Connection(web.RequestHandler):
         self._payload: StreamReader = EMPTY_PAYLOAD
         self._head_bytes = 0
         self._stalled_since: float | None = None
+        self._unsent = 0
+        self._reading: asyncio.Task[Any] | None = None
+        self.lease: Lease | None = None
+        """The bytes in flight of the request that is received, worked on or answered."""
         self._enter(Phase.FRESH)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -108,9 +130,21 @@ class Connection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._connections.leave(self)
+        if self._reading is not None:
+            self._reading.cancel()
         super().connection_lost(exc)
 
+    @contextmanager
+    def cancelled_when_lost(self) -> Iterator[None]:
+        """Cancel the current task if the client leaves during the block: nobody waits for what it reads."""
+        self._reading = asyncio.current_task()
+        try:
+            yield
+        finally:
+            self._reading = None
+
     def data_received(self, data: bytes) -> None:
+        self._moved_at = self._connections.time()
         if self._phase is Phase.HEAD:
             limit = self._connections.limits.max_header_bytes
             if self._head_bytes > limit:
@@ -135,8 +169,6 @@ class Connection(web.RequestHandler):
         if isinstance(resp, web.HTTPException):
             # Raised before the application's own code: an expectation at an address that does not exist.
             resp = detail_response(resp.status, resp.text or resp.reason)
-        if self._connections.draining.is_set():
-            resp.force_close()
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
@@ -166,26 +198,41 @@ class Connection(web.RequestHandler):
             super().log_exception(*args, **kw)
 
     def pause_writing(self) -> None:
-        self._stalled_since = asyncio.get_running_loop().time()
+        self._stalled_since = self._moved_at = self._connections.time()
+        self._unsent = self._link.get_write_buffer_size()
         super().pause_writing()
 
     def resume_writing(self) -> None:
         self._stalled_since = None
         super().resume_writing()
 
-    def check(self, now: float) -> None:
-        """Keep the connection to its deadlines."""
+    def check(self, now: float, *, pressed: bool) -> None:
+        """Keep the connection to its deadlines, and to moving when others are refused for want of room."""
         if self._link.is_closing() and self._phase is not Phase.CLOSING:
             self._enter(Phase.CLOSING)
-        if self._stalled_since is not None and now - self._stalled_since > self._seconds[Phase.CLOSING]:
-            self._link.abort()
-        elif now - self._since > self._seconds[self._phase]:
+        if self._stalled_since is not None:
+            self._note_progress(now)
+            if now - self._stalled_since > self._seconds[Phase.CLOSING] or (pressed and self._stands_still(now)):
+                self._link.abort()
+                return
+        if now - self._since > self._seconds[self._phase]:
             self._end_phase()
+        elif pressed and self._phase is Phase.REQUEST and not self._payload.is_eof() and self._stands_still(now):
+            self._payload.set_exception(SlowBodyError(f"no byte of the body came for {STANDSTILL_SECONDS} seconds"))
 
     @property
     def busy(self) -> bool:
         """Whether a request has begun and is not answered."""
         return self._phase in (Phase.HEAD, Phase.REQUEST)
+
+    def _note_progress(self, now: float) -> None:
+        unsent = self._link.get_write_buffer_size()
+        if unsent < self._unsent:
+            self._moved_at = now
+        self._unsent = unsent
+
+    def _stands_still(self, now: float) -> bool:
+        return now - self._moved_at > STANDSTILL_SECONDS
 
     def abort(self) -> None:
         """Close the connection although an answer may still be on its way out."""
@@ -193,7 +240,7 @@ class Connection(web.RequestHandler):
 
     def _enter(self, phase: Phase) -> None:
         self._phase = phase
-        self._since = self._connections.time()
+        self._since = self._moved_at = self._connections.time()
 
     def _end_phase(self) -> None:
         if self._phase is Phase.REQUEST:
@@ -216,10 +263,17 @@ class Connection(web.RequestHandler):
 class Connections(web.Server):
     """All connections of one server: makes them, sweeps them, ends them."""
 
-    def __init__(self, inner: web.Server, limits: ConnectionLimits, draining: asyncio.Event) -> None:
+    def __init__(
+        self,
+        inner: web.Server,
+        limits: ConnectionLimits,
+        draining: asyncio.Event,
+        take_pressure: Callable[[], bool],
+    ) -> None:
         super().__init__(inner.request_handler, request_factory=self._begin)
         self.limits = limits
         self.draining = draining
+        self._take_pressure = take_pressure
         self.time = asyncio.get_running_loop().time
         self.seconds: Mapping[Phase, float] = {
             Phase.FRESH: limits.max_header_seconds,
@@ -285,9 +339,9 @@ class Connections(web.Server):
         return self._make_request_of_app(message, payload, protocol, writer, task)
 
     def _sweep(self) -> None:
-        now = self.time()
+        now, pressed = self.time(), self._take_pressure()
         for connection in list(self._open):
-            connection.check(now)
+            connection.check(now, pressed=pressed)
         self._sweeping = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
 
 
@@ -333,3 +387,16 @@ def _raw(status: HTTPStatus, detail: str) -> bytes:
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     )
     return head.encode() + body
+
+
+def connection_of(request: web.Request) -> Connection:
+    """The connection on which a request came."""
+    assert isinstance(request.protocol, Connection)  # noqa: S101 - nobody else makes any
+    return request.protocol
+
+
+def lease_of(request: web.Request) -> Lease:
+    """The bytes in flight of a request, from its arrival until its response is sent."""
+    lease = connection_of(request).lease
+    assert lease is not None  # noqa: S101 - the middleware has set it
+    return lease

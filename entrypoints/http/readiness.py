@@ -4,9 +4,9 @@ import asyncio
 from concurrent.futures import Future
 from typing import Final
 
-from core.errors import OverloadedError, StoreError
+from core.errors import StoreError
 from entrypoints.application import Application
-from entrypoints.http.backlog import Backlog
+from entrypoints.http.admission import AdmissionControl, OverloadedError
 from entrypoints.http.outcomes import Outcomes
 
 PROBE_SECONDS: Final = 2.0
@@ -16,10 +16,12 @@ PROBE_SECONDS: Final = 2.0
 class Readiness:
     """Tries a write that writes nothing, one for all who ask at the same time."""
 
-    def __init__(self, application: Application, outcomes: Outcomes, backlog: Backlog, draining: asyncio.Event) -> None:
+    def __init__(
+        self, application: Application, outcomes: Outcomes, uploads: AdmissionControl, draining: asyncio.Event
+    ) -> None:
         self._application = application
         self._outcomes = outcomes
-        self._backlog = backlog
+        self._uploads = uploads
         self._draining = draining
         self._probe: Future[None] | None = None
 
@@ -28,7 +30,7 @@ class Readiness:
         if self._draining.is_set():
             return "the server is stopping"
         try:
-            self._backlog.check(1)
+            self._uploads.check(1)
             self._application.store.check_room()
             await asyncio.wait_for(self._outcomes.wait(self._pending_probe()), PROBE_SECONDS)
         except (OverloadedError, StoreError) as error:

@@ -5,32 +5,42 @@ import logging
 import select
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from http import HTTPStatus
 from importlib.metadata import version
 
 import attrs
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from core.errors import RunsinkError
 from entrypoints.application import Application
 from entrypoints.http.access import Access
+from entrypoints.http.admission import AdmissionControl, OverloadedError
 from entrypoints.http.answers import detail_response, error_response
-from entrypoints.http.backlog import Backlog
 from entrypoints.http.bodies import UnacceptableBodyError
 from entrypoints.http.compression import compress_with
-from entrypoints.http.connections import CUT_SECONDS, ConnectionLimits, Connections, SlowBodyError
+from entrypoints.http.connections import (
+    CUT_SECONDS,
+    ConnectionLimits,
+    Connections,
+    SlowBodyError,
+    connection_of,
+)
 from entrypoints.http.framing import find_ambiguity
 from entrypoints.http.listening import BACKLOG
 from entrypoints.http.outcomes import Outcomes
 from entrypoints.http.readiness import Readiness
 from entrypoints.http.routes import Routes
+from entrypoints.http.worker_pool import Pools
 from entrypoints.settings import Settings
 
 _log = logging.getLogger("runsink")
 
 ACCEPT_SECONDS = 1.0
 """How long those who are waiting to be accepted are accepted when the server stops, while others go on coming."""
+
+_READING = ("GET", "HEAD")
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -44,7 +54,7 @@ class RunningServer:
     _runner: web.ServerRunner
     _app_runner: web.AppRunner
     _connections: Connections
-    _executor: ThreadPoolExecutor
+    _pools: Pools
     _drain_seconds: float
 
     async def close(self) -> float:
@@ -61,7 +71,8 @@ class RunningServer:
         await self._connections.drain(self._drain_seconds - 2 * CUT_SECONDS)
         await self._runner.cleanup()
         await self._app_runner.cleanup()
-        self._executor.shutdown()
+        # What still reads was cancelled with its request, and is given up in a moment.
+        self._pools.close(max(CUT_SECONDS, deadline - loop.time()))
         return max(0.0, deadline - loop.time())
 
     async def _accept_waiting(self) -> None:
@@ -79,29 +90,40 @@ async def start_server(
     application: Application, settings: Settings, access: Access, sockets: Sequence[socket.socket]
 ) -> RunningServer:
     """Take connections from these listening sockets, which are closed with the server."""
-    executor = ThreadPoolExecutor(max_workers=4, thread_name_prefix="runsink")
+    pools = Pools.start()
     limits = ConnectionLimits.of(settings)
     draining = asyncio.Event()
     outcomes = Outcomes()
-    backlog = Backlog(settings.max_queue_bytes)
+    uploads = AdmissionControl(settings.max_queue_bytes, "wait to be written")
+    responses = AdmissionControl(settings.max_queue_bytes, "wait to be read")
     routes = Routes(
         application=application,
         access=access,
         outcomes=outcomes,
-        backlog=backlog,
-        readiness=Readiness(application, outcomes, backlog, draining),
+        readiness=Readiness(application, outcomes, uploads, draining),
         connection_limits=limits,
-        executor=executor,
+        max_queue_bytes=settings.max_queue_bytes,
+        pools=pools,
         partial_status=settings.partial_status,
         version=version("runsink"),
     )
-    app = web.Application(middlewares=[_refuse_ambiguous, compress_with(executor), _answer, access.admit])
+    app = web.Application(
+        middlewares=[
+            _send_within(uploads, responses, draining),
+            _refuse_ambiguous,
+            compress_with(pools.compressing),
+            _answer,
+            access.admit,
+        ]
+    )
     app.on_response_prepare.append(access.tell_limits)
     app.add_routes(routes.table())
     app_runner = web.AppRunner(app)
     await app_runner.setup()
     assert app_runner.server is not None  # noqa: S101 - setup has made it
-    connections = Connections(app_runner.server, limits, draining)
+    connections = Connections(
+        app_runner.server, limits, draining, lambda: uploads.take_pressure() | responses.take_pressure()
+    )
     runner = web.ServerRunner(connections, shutdown_timeout=CUT_SECONDS)
     await runner.setup()
     # The loop accepts up to ``backlog`` connections at a time: of processes that share a socket, each is to take one
@@ -110,7 +132,27 @@ async def start_server(
     for site, listening in zip(sites, sockets, strict=True):
         await site.start()
         listening.listen(BACKLOG)
-    return RunningServer(sockets, sites, runner, app_runner, connections, executor, settings.drain_seconds)
+    return RunningServer(sockets, sites, runner, app_runner, connections, pools, settings.drain_seconds)
+
+
+def _send_within(uploads: AdmissionControl, responses: AdmissionControl, draining: asyncio.Event) -> Middleware:
+    """The middleware: a request holds its bytes in flight until its response is sent."""
+
+    @web.middleware
+    async def send_within(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        admission = responses if request.method in _READING else uploads
+        with admission.lease() as lease:
+            connection_of(request).lease = lease
+            response = await handler(request)
+            if draining.is_set():
+                response.force_close()
+            # A client that is gone has no use for it.
+            with suppress(ConnectionError):
+                await response.prepare(request)
+                await response.write_eof()
+        return response
+
+    return send_within
 
 
 @web.middleware
@@ -128,7 +170,7 @@ async def _answer(request: web.Request, handler: _Handler) -> web.StreamResponse
         return await handler(request)
     except RunsinkError as error:
         return error_response(error)
-    except UnacceptableBodyError as error:
+    except (OverloadedError, UnacceptableBodyError) as error:
         return detail_response(error.status, error.detail, error.headers)
     except (SlowBodyError, web.RequestPayloadError, ConnectionError) as error:
         return _broken_body(error)
@@ -136,7 +178,8 @@ async def _answer(request: web.Request, handler: _Handler) -> web.StreamResponse
         allowed = {name: value for name, value in error.headers.items() if name == "Allow"}
         return detail_response(error.status, f"{error.reason}: {request.method} {request.path}", allowed)
     except Exception:  # noqa: BLE001 - the client still gets an answer
-        _log.exception("%s %s failed", request.method, request.path)
+        # The path as it was sent: decoded it may hold a line break.
+        _log.exception("%s %s failed", request.method, request.raw_path)
         return detail_response(500, "internal error; the server's log says more")
 
 

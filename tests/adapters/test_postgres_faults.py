@@ -16,7 +16,7 @@ from core.errors import StoreBusyError, StoreError, StoreFullError, StoreTimeout
 from core.ports.unit_of_work import UnitOfWork
 from core.run import EventId
 from entrypoints.databases import open_database
-from tests.contract.samples import HANG_GUARD_SECONDS, all_keys, keep, read, sample_run
+from tests.contract.samples import HANG_GUARD_SECONDS, agent_names, all_keys, keep, read, sample_run
 
 
 @pytest.fixture
@@ -163,8 +163,8 @@ def test_a_connection_lost_in_a_reader_is_busy(store: PostgresStore, admin: psyc
     keep(store, sample_run("a"))
     with pytest.raises(StoreBusyError), store.reader() as runs:  # noqa: PT012 - the block is what is tested
         end_connections(admin)
-        runs.metadata()
-    assert read(store, lambda runs: runs.metadata()).agent_names == ("translator",)
+        agent_names(runs)
+    assert read(store, agent_names) == ("translator",)
 
 
 def test_a_connection_lost_before_the_commit_says_that_nobody_knows(

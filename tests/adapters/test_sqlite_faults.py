@@ -11,7 +11,7 @@ from adapters.sqlite import SqliteStore, connection
 from core.errors import StoreBusyError, StoreFullError, StoreUnusableError
 from core.ports.unit_of_work import UnitOfWork
 from core.run import Run
-from tests.contract.samples import HANG_GUARD_SECONDS, all_keys, everything, keep, read, sample_run
+from tests.contract.samples import HANG_GUARD_SECONDS, agent_names, all_keys, everything, keep, read, sample_run
 
 PAGE = 4096
 BIG = "x" * 100_000
@@ -153,7 +153,7 @@ def test_a_full_disk_inside_savepoints(path: Path, connections: list[apsw.Connec
     with pytest.raises(StoreFullError), store.unit_of_work() as work, work.savepoint(), work.savepoint():
         work.runs.add([sample_run("small"), big_run("big")])
     assert all_keys(store) == {"before"}
-    assert read(store, lambda runs: runs.metadata()).agent_names == ("translator",)
+    assert read(store, agent_names) == ("translator",)
     make_room(connections)
     keep(store, sample_run("after"))
     assert all_keys(store) == {"before", "after"}

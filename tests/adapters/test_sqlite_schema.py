@@ -15,7 +15,7 @@ from adapters.sqlite.schema import APPLICATION_ID, VERSION
 from core.errors import StoreUnusableError
 from core.listing import Cursor, PageRequest, RunFilter
 from core.run import FIELDS, EventId, Status, Text, Timestamp
-from tests.contract.samples import all_keys, at, keep, sample_run
+from tests.contract.samples import agent_names, all_keys, at, keep, sample_run
 
 AFTER_SOME = PageRequest(cursor=Cursor(Timestamp(at(1)), 1))
 PARTS = {
@@ -165,7 +165,7 @@ def test_a_filter_by_name_searches(path: Path, name: str) -> None:
     [
         lambda runs: runs.get(EventId("a")),
         lambda runs: runs.newest("a"),
-        lambda runs: runs.metadata(),
+        agent_names,
         lambda runs: runs.count(RunFilter()),
         lambda runs: runs.count(RunFilter(agent_name=Text("a"))),
         lambda runs: runs.count(RunFilter(run_id=Text("a"))),

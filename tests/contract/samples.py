@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from threading import Thread
 from typing import Any, Protocol, TypeVar
 
-from core.listing import PageRequest, RunFilter
+from core.listing import NameField, NamesRequest, PageRequest, RunFilter
 from core.ports.repository import RunReader
 from core.ports.store import Store
 from core.run import Run
@@ -56,6 +56,11 @@ def read(store: Store, query: Callable[[RunReader], T]) -> T:
 def everything(runs: RunReader) -> Sequence[Run]:
     """All runs, the newest first."""
     return runs.page(RunFilter(), PageRequest(limit=1000)).runs
+
+
+def agent_names(runs: RunReader) -> tuple[str, ...]:
+    """The distinct agent names of all runs."""
+    return runs.names(NameField.AGENT_NAME, NamesRequest()).names
 
 
 def all_keys(store: Store) -> set[str]:

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.listing import Cursor, Metadata, PageRequest, RunFilter
+from core.listing import Cursor, NameField, NamesRequest, PageRequest, RunFilter
 from core.ports.repository import RunReader
 from core.ports.store import Store
 from core.run import FIXED_FIELDS, EventId, Run, Status, Text, Timestamp
-from tests.contract.samples import at, everything, keep, read, sample_run
+from tests.contract.samples import agent_names, at, everything, keep, read, sample_run
 from tests.properties.strategies import kept_runs, texts
 
 EXAMPLES = settings(deadline=None, max_examples=60)
@@ -114,7 +114,7 @@ def test_names_of_any_length_are_told_apart(store: Store) -> None:
             which = RunFilter(**{field: name})  # type: ignore[arg-type]
             assert read(store, lambda kept, which=which: kept.page(which, PageRequest()).runs) == (run,)  # type: ignore[misc]
             assert read(store, lambda kept, which=which: kept.count(which)) == 1  # type: ignore[misc]
-    assert read(store, lambda kept: kept.metadata()).agent_names == tuple(names)
+    assert read(store, agent_names) == tuple(names)
 
 
 def test_replace_puts_the_run_in_place_of_the_kept_one(store: Store) -> None:
@@ -211,22 +211,64 @@ def test_metadata_is_distinct_and_sorted_by_code_point(empty_store: Store, names
     runs = [sample_run(f"event-{n}", agent_name=agent, job_type=job) for n, (agent, job) in enumerate(names)]
     with empty_store.unit_of_work() as work:
         work.runs.add(runs)
-        found = work.runs.metadata()
-    assert list(found.agent_names) == sorted({agent for agent, _ in names}, key=_code_points)
-    assert list(found.job_types) == sorted({job for _, job in names}, key=_code_points)
+        agents = work.runs.names(NameField.AGENT_NAME, NamesRequest())
+        jobs = work.runs.names(NameField.JOB_TYPE, NamesRequest())
+    assert list(agents.names) == sorted({agent for agent, _ in names}, key=_code_points)
+    assert list(jobs.names) == sorted({job for _, job in names}, key=_code_points)
 
 
 def test_metadata_sorts_beyond_the_basic_plane_last(store: Store) -> None:
     """U+10000 follows U+FFFD, which UTF-16 order would turn round."""
     names = ["\U00010000", "\ufffd", "", "\u00e9", "z", "Z", "\ud7ff"]
     keep(store, *(sample_run(f"event-{n}", agent_name=name) for n, name in enumerate(names)))
-    found = read(store, lambda runs: runs.metadata()).agent_names
+    found = read(store, agent_names)
     assert found == ("", "Z", "z", "\u00e9", "\ud7ff", "\ufffd", "\U00010000")
+
+
+@pytest.mark.parametrize("field", list(NameField))
+def test_names_come_in_parts(store: Store, field: NameField) -> None:
+    """A part ends at its limit, or before its names exceed its bytes, and says how many names there are in all."""
+    names = [letter + "\u00e9" * 500 for letter in "abcde"]
+    keep(store, *(sample_run(f"event-{n}", **{field: name}) for n, name in enumerate([*names, *names])))
+    for request, expected in (
+        (NamesRequest(), names),
+        (NamesRequest(limit=2), names[:2]),
+        (NamesRequest(limit=2, offset=4), names[4:]),
+        (NamesRequest(offset=9), []),
+        (NamesRequest(max_text_bytes=1), names[:1]),
+        (NamesRequest(max_text_bytes=2 * 1001 - 1), names[:1]),
+        (NamesRequest(max_text_bytes=2 * 1001, offset=1), names[1:3]),
+    ):
+        found = read(store, lambda runs, request=request: runs.names(field, request))  # type: ignore[misc]
+        assert (list(found.names), found.total) == (expected, 5)
+
+
+@pytest.mark.parametrize("oldest_first", [False, True])
+def test_a_page_ends_before_its_texts_are_too_large(store: Store, *, oldest_first: bool) -> None:
+    """Bytes of UTF-8 count, one run fits anyway, and the cursor leads to the rest."""
+    sizes = [10, 3000, 10, 500, 500, 500, 5000]
+    runs = [
+        sample_run(f"event-{n}", start_time=at(n), error_details=Text("\u00e9" * (size // 2)))
+        for n, size in enumerate(sizes)
+    ]
+    keep(store, *runs)
+    request = PageRequest(oldest_first=oldest_first, max_text_bytes=1500)
+    pages: list[list[str]] = []
+    while True:
+        page = read(store, lambda kept, request=request: kept.page(RunFilter(), request))  # type: ignore[misc]
+        pages.append([run.event_id for run in page.runs])
+        if page.next_cursor is None:
+            break
+        request = attrs.evolve(request, cursor=page.next_cursor)
+    expected = [["6"], ["5", "4"], ["3", "2"], ["1"], ["0"]]
+    if oldest_first:
+        expected = [["0"], ["1"], ["2", "3", "4"], ["5"], ["6"]]
+    assert pages == [[f"event-{n}" for n in page] for page in expected]
 
 
 def test_an_empty_store_has_no_names(store: Store) -> None:
     """Without runs there is no metadata, no page, no count."""
-    assert read(store, lambda runs: runs.metadata()) == Metadata((), ())
+    assert read(store, agent_names) == ()
     page = read(store, lambda runs: runs.page(RunFilter(), PageRequest()))
     assert (page.runs, page.next_cursor) == ((), None)
     assert read(store, lambda runs: runs.count(RunFilter())) == 0

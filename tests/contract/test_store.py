@@ -11,7 +11,7 @@ from core.listing import RunFilter
 from core.ports.repository import RunReader
 from core.ports.store import Store
 from core.run import EventId
-from tests.contract.samples import all_keys, everything, keep, read, sample_run, without_waiting
+from tests.contract.samples import agent_names, all_keys, everything, keep, read, sample_run, without_waiting
 
 THREADS = 4
 
@@ -203,4 +203,4 @@ def keep_together(store: Store, *keys: str) -> None:
 
 
 def _impression(runs: RunReader) -> tuple[tuple[object, ...], int, tuple[str, ...]]:
-    return tuple(everything(runs)), runs.count(RunFilter()), runs.metadata().agent_names
+    return tuple(everything(runs)), runs.count(RunFilter()), agent_names(runs)

@@ -7,11 +7,11 @@ from threading import Barrier
 import attrs
 import pytest
 
-from core.listing import Metadata, RunFilter
+from core.listing import RunFilter
 from core.ports.store import Store
 from core.ports.unit_of_work import UnitOfWork
 from core.run import Count, EventId, Run, Status
-from tests.contract.samples import all_keys, at, everything, keep, read, sample_run
+from tests.contract.samples import agent_names, all_keys, at, everything, keep, read, sample_run
 
 THREADS = 4
 
@@ -51,7 +51,7 @@ def test_counts_and_names_are_undone_too(store: Store) -> None:
     """What the store keeps beside the runs is undone with them."""
     with store.unit_of_work() as work:
         _add(work, "a")
-    assert read(store, lambda runs: runs.metadata()) == Metadata((), ())
+    assert read(store, agent_names) == ()
     assert read(store, lambda runs: runs.count(RunFilter())) == 0
 
 
@@ -109,7 +109,7 @@ def test_it_sees_its_own_writes(store: Store) -> None:
         assert work.runs.get(EventId("a")) == work.runs.newest("launch-1") == run
         assert everything(work.runs) == (run,)
         assert work.runs.count(RunFilter()) == 1
-        assert work.runs.metadata().agent_names == ("a",)
+        assert agent_names(work.runs) == ("a",)
 
 
 def test_an_inner_savepoint_is_undone_alone(store: Store) -> None:
@@ -141,7 +141,7 @@ def test_a_savepoint_undoes_counts_and_names(store: Store) -> None:
         _add(work, "a")
         with pytest.raises(BoomError):
             _fail_after_adding(work, "b")
-        assert work.runs.metadata().agent_names == ("a",)
+        assert agent_names(work.runs) == ("a",)
         assert work.runs.count(RunFilter()) == 1
 
 
@@ -275,7 +275,7 @@ def test_of_those_that_race_for_a_key_through_several_stores_one_finds_it_new(
     (kept,) = read(stores[0], everything)
     assert found.count(None) == 1
     assert found.count(kept) == THREADS - 1
-    assert read(stores[0], lambda runs: runs.metadata()).agent_names == (kept.agent_name,)
+    assert read(stores[0], agent_names) == (kept.agent_name,)
     for store in stores:
         store.close()
 
@@ -317,7 +317,7 @@ def test_what_is_committed_survives_reopening(open_durable: Callable[[], Store])
     first.close()
     second = open_durable()
     assert read(second, everything) == tuple(reversed(runs))
-    assert read(second, lambda kept: kept.metadata()).agent_names == ("a", "b", "c")
+    assert read(second, agent_names) == ("a", "b", "c")
     second.close()
 
 

@@ -169,14 +169,14 @@ def test_an_empty_name_is_named(shared_server: Api) -> None:
     assert (fault["loc"], fault["msg"].startswith("'' cannot be given here")) == (["body", ""], True)
 
 
-def test_runs_stored_before_make_no_endless_answer(shared_server: Api, make_run: MakeRun) -> None:
+def test_runs_stored_before_make_no_endless_response(shared_server: Api, make_run: MakeRun) -> None:
     """A small batch that asks one large stored run back many times is refused whole, and taken without runs asked."""
     large = make_run(**dict.fromkeys(("input_summary", "output_summary", "error_details"), "x" * MAX_TEXT))
     assert shared_server.create(large).status == 201
     again, new = [make_run(event_id=large["event_id"])] * 50, make_run()
     for upload in (shared_server.lenient, shared_server.atomic):
         refused = upload([new, *again])
-        assert (refused.status, "max_answer_characters" in refused.body["detail"]) == (413, True)
+        assert (refused.status, "max_response_bytes" in refused.body["detail"]) == (413, True)
     assert shared_server.find(event_id=new["event_id"]).body["runs"] == []
     assert shared_server.lenient([new, *again], Prefer="return=minimal").counts == (51, 1, 50, 0)
     assert shared_server.lenient([new, *again[:40]]).counts == (41, 0, 41, 0)

@@ -259,7 +259,7 @@ def test_pages_and_metadata(store: RunStore, make_run: MakeRun) -> None:
     assert [run.agent_name for run in (*first.runs, *rest.runs)] == ["running", "failure", "success"]
     assert (first.total, rest.total, rest.next_cursor) == (3, None, None)
     assert [run.agent_name for run in store.page(RunFilter(status=Status.SUCCESS)).runs] == ["success"]
-    assert store.metadata().agent_names == ("failure", "running", "success")
+    assert store.metadata().agent_names.names == ("failure", "running", "success")
 
 
 def test_file_may_be_open_in_a_server_too(server: Api, tmp_path: Path, make_run: MakeRun) -> None:

@@ -196,7 +196,8 @@ def test_metadata_of_an_empty_store(server: Api) -> None:
     """A store without runs has no names."""
     answer = server.request("GET", "/api/v1/metadata")
     assert answer.status == 200
-    assert answer.body == {"agent_names": [], "job_types": [], "counts": {"agent_names": 0, "job_types": 0}}
+    counts = {"agent_names": 0, "job_types": 0}
+    assert answer.body == {"agent_names": [], "job_types": [], "counts": counts, "next_cursor": None}
 
 
 def test_metadata_is_distinct_sorted_and_counted(server: Api, make_run: MakeRun) -> None:

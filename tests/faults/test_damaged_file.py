@@ -14,7 +14,7 @@ from core.errors import StoreDamagedError, StoreError, StoreUnusableError
 from core.listing import PageRequest, RunFilter
 from core.ports.repository import RunReader
 from core.run import EventId, Run
-from tests.contract.samples import all_keys, at, everything, keep, read, sample_run
+from tests.contract.samples import agent_names, all_keys, at, everything, keep, read, sample_run
 from tests.figures import Figures, Scale
 from tests.servers import Start
 
@@ -131,7 +131,7 @@ QUERIES: list[Callable[[RunReader], object]] = [
     everything,
     lambda runs: [runs.get(run.event_id) for run in RUNS],
     lambda runs: [runs.newest(run.run_id) for run in RUNS],
-    lambda runs: runs.metadata(),
+    agent_names,
     lambda runs: runs.count(RunFilter()),
     lambda runs: [runs.page(RunFilter(parent_run_id=run.parent_run_id), PageRequest()).runs for run in RUNS[:7]],
     lambda runs: runs.count(RunFilter(start_time_from=RUNS[60].start_time)),

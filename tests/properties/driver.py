@@ -147,7 +147,7 @@ class InProcessDriver(Driver):
 
     def names(self) -> tuple[list[str], list[str]]:
         metadata = self._store.metadata()
-        return list(metadata.agent_names), list(metadata.job_types)
+        return list(metadata.agent_names.names), list(metadata.job_types.names)
 
     def reopen(self) -> None:
         self._store.close()

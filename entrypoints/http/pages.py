@@ -1,0 +1,140 @@
+"""Pages of the list of runs, sent in parts: no more than one part of each is in memory."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Final, TypeVar
+
+from aiohttp import hdrs, web
+
+from adapters.content_coding import Encoder, encoder, encoder_bytes
+from adapters.wire.encode import encode
+from adapters.wire.query import format_cursor
+from core.errors import RunsinkError
+from core.listing import PageRequest, RunFilter, RunPage
+from core.ports.cancellation import Cancellation
+from core.query import list_part, rest_of
+from entrypoints.application import Application
+from entrypoints.http.answers import encoded_response
+from entrypoints.http.compression import choose_coding
+from entrypoints.http.connections import connection_of, lease_of
+from entrypoints.http.worker_pool import WorkerPool
+
+_log: Final = logging.getLogger("runsink")
+
+_T = TypeVar("_T")
+
+
+async def run_while_awaited(
+    request: web.Request, pool: WorkerPool, read: Callable[[Cancellation], _T], *, begun: bool = False
+) -> _T:
+    """Read in a thread of the pool, and give it up when the client leaves or the server stops.
+
+    Raises:
+        OverloadedError: too many wait for a thread, and the response has not ``begun``.
+    """
+    cancellation = Cancellation()
+    try:
+        with connection_of(request).cancelled_when_lost():
+            return await pool.run(partial(read, cancellation), begun=begun)
+    except asyncio.CancelledError:
+        cancellation.request()
+        raise
+
+
+class PageSender:
+    """Sends one page of the list.
+
+    A page whose texts fit in one part is sent as a whole. A larger one is read and sent part by part, each from the
+    state of the store at that moment; a run is never in two of them.
+    """
+
+    def __init__(self, request: web.Request, application: Application, pool: WorkerPool, which: RunFilter) -> None:
+        self._request = request
+        self._application = application
+        self._pool = pool
+        self._which = which
+        self._lease = lease_of(request)
+        self._coding = choose_coding(request)
+
+    async def send(self, asked: PageRequest) -> web.StreamResponse:
+        """Return the response, which is sent already if it came in parts.
+
+        Raises:
+            OverloadedError: there is no room for its first part.
+            StoreError: its first part cannot be read.
+        """
+        part, body = await self._read(asked, partial(self._encode_first, asked), begun=False)
+        if rest_of(asked, part) is None:
+            return encoded_response(body)
+        headers = {hdrs.CONTENT_TYPE: "application/json", hdrs.VARY: "Accept-Encoding"}
+        if self._coding is not None:
+            headers[hdrs.CONTENT_ENCODING] = self._coding
+        response = web.StreamResponse(headers=headers)
+        if self._request.method != hdrs.METH_HEAD:
+            await self._send_parts(response, encoder(self._coding), asked, part, body)
+        return response
+
+    async def _send_parts(
+        self, response: web.StreamResponse, coder: Encoder, asked: PageRequest, part: RunPage, body: bytes
+    ) -> None:
+        try:
+            await response.prepare(self._request)
+            total, rest = part.total, rest_of(asked, part)
+            await _write(response, coder.compress(body))
+            while rest is not None:
+                part, body = await self._read(rest, partial(self._encode_following, coder), begun=True)
+                await _write(response, body)
+                rest = rest_of(rest, part)
+            end = b"]," + encode(_ending(asked, part, total))[1:]
+            await response.write_eof(coder.compress(end) + coder.flush())
+        except BaseException as error:
+            # Without the last chunk the client sees that the page is not complete.
+            connection_of(self._request).abort()
+            if isinstance(error, RunsinkError):
+                _log.error("the response to GET %s was cut off: %s", self._request.raw_path, error)
+            raise
+
+    async def _read(
+        self, asked: PageRequest, encode_part: Callable[[RunPage], bytes], *, begun: bool
+    ) -> tuple[RunPage, bytes]:
+        """Read and encode a part in a thread."""
+
+        def read(cancellation: Cancellation) -> tuple[RunPage, bytes]:
+            part = self._application.read(partial(list_part, self._which, asked), cancellation)
+            return part, encode_part(part)
+
+        return await run_while_awaited(self._request, self._pool, read, begun=begun)
+
+    def _encode_first(self, asked: PageRequest, part: RunPage) -> bytes:
+        if rest_of(asked, part) is None:
+            body = encode({"runs": part.runs, **_ending(asked, part, part.total)})
+            self._lease.grow(len(body))
+        else:
+            body = b'{"runs":' + encode(part.runs)[:-1]
+            self._lease.grow(len(body) + encoder_bytes(self._coding))
+        return body
+
+    def _encode_following(self, coder: Encoder, part: RunPage) -> bytes:
+        # Runs that were deleted meanwhile can leave nothing.
+        body = b"," + encode(part.runs)[1:-1] if part.runs else b""
+        self._lease.resize(len(body) + encoder_bytes(self._coding))
+        return coder.compress(body)
+
+
+def _ending(asked: PageRequest, last_part: RunPage, total: int | None) -> dict[str, object]:
+    """What stands behind the runs of a page."""
+    cursor = last_part.next_cursor
+    return {
+        "total": total,
+        "limit": asked.limit,
+        "offset": asked.offset,
+        "next_cursor": format_cursor(cursor) if cursor else None,
+    }
+
+
+async def _write(response: web.StreamResponse, body: bytes) -> None:
+    """Send a piece and wait until most of it is gone; an encoder may have nothing to send yet."""
+    if body:
+        await response.write(body)
