@@ -1,6 +1,6 @@
 """The stages of one batch inside the server, in one process and one after the other, with the product's own pieces."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,9 +17,9 @@ from adapters.wire.encode import batch_answer, encode
 from adapters.wire.structure import Structurer
 from core.batch import Limits
 from core.ingest import ingest_lenient
-from core.ports.repository import RunRepository
+from core.ports.repository import RunRepository, ignore
 from core.ports.unit_of_work import UnitOfWork
-from core.run import EventId, Run
+from core.run import Run
 
 STAGES = ("decode and check", "ingest, without the store", "insert", "begin and commit", "encode")
 
@@ -42,12 +42,11 @@ class TimedRepository:
         self._runs = runs
         self.spent = 0.0
 
-    def add(self, runs: Sequence[Run]) -> Mapping[EventId, Run]:
+    def add(self, runs: Sequence[Run], found: Callable[[Run], object] = ignore) -> None:
         """As in the port."""
         began = perf_counter()
-        before = self._runs.add(runs)
+        self._runs.add(runs, found)
         self.spent += perf_counter() - began
-        return before
 
 
 class TimedUnitOfWork:
@@ -81,11 +80,11 @@ def _take(body: bytes, store: SqliteStore, decoder: Decoder, clock: SystemClock)
     with store.unit_of_work() as work:
         timed = TimedUnitOfWork(work)
         entered = perf_counter()
-        result = ingest_lenient(batch, cast(UnitOfWork, timed))
+        result = ingest_lenient(batch, cast(UnitOfWork, timed), Limits().check_response_size)
         ingested = perf_counter()
         work.commit()
     committed = perf_counter()
-    if len(encode(batch_answer(result, minimal=False))) < len(body) or result.created != len(batch):
+    if len(encode(batch_answer(result))) < len(body) or result.created != len(batch):
         raise AssertionError("a batch was not taken whole")
     encoded = perf_counter()
     inserted = timed.runs.spent

@@ -1,6 +1,5 @@
 """A batch of candidate runs, and what became of it."""
 
-from collections.abc import Iterable
 from enum import StrEnum
 
 import attrs
@@ -13,7 +12,7 @@ from core.rules import (
     MAX_JSON_INTEGER_DIGITS,
     MAX_TEXT_CHARACTERS,
 )
-from core.run import Run, count_text_bytes
+from core.run import Run
 
 
 class FaultKind(StrEnum):
@@ -96,7 +95,7 @@ class Limits:
     max_body_values: int = 250_000
     max_run_bytes: int = 2 * 1024 * 1024
     max_page_runs: int = 1000
-    max_response_bytes: int = 64 * 1024 * 1024
+    max_response_bytes: int = 32 * 1024 * 1024
     max_metadata_names: int = 1000
     max_read_seconds: int = 10
     max_event_id_length: int = MAX_EVENT_ID_LENGTH
@@ -112,13 +111,7 @@ class Limits:
         if size > self.max_batch_runs:
             raise BatchTooLargeError(size, self.max_batch_runs)
 
-    def check_response_size(self, runs: Iterable[Run]) -> int:
-        """Return the bytes of text of runs that go into one response.
-
-        Raises:
-            ResponseTooLargeError: they are more than ``max_response_bytes``.
-        """
-        size = sum(map(count_text_bytes, runs))
+    def check_response_size(self, size: int) -> None:
+        """Raise ``ResponseTooLargeError`` unless stored runs of so many bytes of text may go into one response."""
         if size > self.max_response_bytes:
             raise ResponseTooLargeError(self.max_response_bytes)
-        return size

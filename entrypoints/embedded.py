@@ -48,6 +48,7 @@ class RunStore:
 
     def __init__(self, application: Application) -> None:
         self._application = application
+        self._admit = application.limits.check_response_size
 
     def __enter__(self) -> Self:
         return self
@@ -68,7 +69,7 @@ class RunStore:
             NotABatchError, BatchTooLargeError: no run, or more than 1000.
             EveryRunRefusedError: not one good run.
         """
-        return self._write(partial(ingest_lenient, self._candidates(runs)))
+        return self._write(partial(ingest_lenient, self._candidates(runs), admit=self._admit))
 
     def ingest_atomic(self, runs: Sequence[RunLike]) -> BatchResult:
         """Store all runs or none.
@@ -77,7 +78,7 @@ class RunStore:
             NotABatchError, BatchTooLargeError: no run, or more than 1000.
             BatchRolledBackError: at least one bad run; all of them are named in its result.
         """
-        return self._write(partial(ingest_atomic, self._candidates(runs)))
+        return self._write(partial(ingest_atomic, self._candidates(runs), admit=self._admit))
 
     def create(self, run: RunLike) -> Run:
         """Store one run and return it as stored; raises ``RunRefusedError``."""

@@ -1,6 +1,6 @@
 """The run repository over a dictionary."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import gt, lt
 
 import attrs
@@ -15,7 +15,7 @@ from core.listing import (
     RunPage,
     take_what_fits,
 )
-from core.ports.repository import RunRepository
+from core.ports.repository import RunRepository, ignore
 from core.run import EventId, Run, count_bytes, count_text_bytes
 
 
@@ -65,12 +65,12 @@ class MemoryRunRepository(RunRepository):
         chosen, _ = take_what_fits(names[request.offset :], count_bytes, request.limit, request.max_text_bytes)
         return Names(tuple(chosen), len(names))
 
-    def add(self, runs: Sequence[Run]) -> Mapping[EventId, Run]:
-        before = {run.event_id: self._kept[run.event_id].run for run in runs if run.event_id in self._kept}
+    def add(self, runs: Sequence[Run], found: Callable[[Run], object] = ignore) -> None:
         for run in runs:
-            if run.event_id not in before:
+            if run.event_id in self._kept:
+                found(self._kept[run.event_id].run)
+            else:
                 self._kept[run.event_id] = Kept(run, arrival=len(self._kept))
-        return before
 
     def replace(self, run: Run) -> None:
         self._kept[run.event_id] = Kept(run, self._kept[run.event_id].arrival)

@@ -1,6 +1,6 @@
 """The run repository over PostgreSQL: what is said to the tables, and how rows become runs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from adapters.postgres.schema import FILTER_PREFIX, NAME_PREFIX
 from adapters.rows import CHANGING, COLUMNS, TALLIED, changing_values_of, count_names, run_of, values_of
 from core.errors import TransactionConflictError
 from core.listing import (
+    MAX_PART_BYTES,
     Cursor,
     NameField,
     Names,
@@ -21,7 +22,7 @@ from core.listing import (
     RunPage,
     take_what_fits,
 )
-from core.ports.repository import RunReader, RunRepository
+from core.ports.repository import RunReader, RunRepository, ignore
 from core.run import FIELDS, LONG_TEXTS, Count, EventId, Run, Text
 
 ARRIVALS_PER_CALL: Final = 1 << 16
@@ -132,16 +133,15 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
     def get(self, event_id: EventId) -> Run | None:
         return self._one(RunFilter(event_id=event_id), " FOR UPDATE")
 
-    def add(self, runs: Sequence[Run]) -> Mapping[EventId, Run]:
+    def add(self, runs: Sequence[Run], found: Callable[[Run], object] = ignore) -> None:
         if not runs:
-            return {}
+            return
         new = self._insert(runs)
-        before = self._kept([run.event_id for run in runs if run.event_id not in new])
-        if len(new) + len(before) != len(runs):
+        kept_before = self._find([run.event_id for run in runs if run.event_id not in new], found)
+        if len(new) + kept_before != len(runs):
             # Neither new nor there: another transaction took it away between the two statements.
             raise TransactionConflictError("a run was deleted while it was sent; send it again")
         self._tally([run for run in runs if run.event_id in new])
-        return before
 
     def replace(self, run: Run) -> None:
         with translated_errors():
@@ -154,9 +154,17 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
         columns = zip(*(values_of(run) for _, run in ordered), strict=True)
         return {key for (key,) in self._rows(_INSERT, ([place for place, _ in ordered], *map(_column, columns)))}
 
-    def _kept(self, keys: Sequence[EventId]) -> dict[EventId, Run]:
-        rows = self._rows(f"{_SELECT} WHERE event_id = ANY(%s::text[])", (keys,)) if keys else []
-        return {run.event_id: run for run in map(run_of, rows)}
+    def _find(self, keys: Sequence[EventId], found: Callable[[Run], object]) -> int:
+        """Hand over the runs that are kept under these keys, a part at a time; return how many there are."""
+        if not keys:
+            return 0
+        among = "FROM runs WHERE event_id = ANY(%s::text[])"
+        sizes = self._rows(f"SELECT event_id, {TEXT_BYTES} {among}", (keys,))
+        rest = iter(sizes)
+        while part := list(_part(rest)):
+            for row in self._rows(f"SELECT {COLUMNS} {among}", ([key for key, _ in part],)):
+                found(run_of(row))
+        return len(sizes)
 
     def _tally(self, runs: Iterable[Run]) -> None:
         names = count_names(runs)
@@ -177,6 +185,14 @@ def _where(which: RunFilter, request: PageRequest | None = None) -> tuple[str, l
         conditions.append(f"(start_time, arrival) {'>' if request.oldest_first else '<'} (%s, %s)")
         bindings += [request.cursor.start_time, request.cursor.arrival]
     return (f" WHERE {' AND '.join(conditions)}" if conditions else ""), bindings
+
+
+def _part(sizes: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Draw keys with their sizes until these come to a part."""
+    total = 0
+    while total < MAX_PART_BYTES and (row := next(sizes, None)) is not None:
+        total += row[1]
+        yield row
 
 
 def _can_be_kept(text: str) -> bool:

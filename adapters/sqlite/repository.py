@@ -1,6 +1,7 @@
 """The run repository over SQLite: what is said to the tables, and how rows become runs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from typing import Any, cast
 
 import apsw
@@ -19,7 +20,7 @@ from core.listing import (
     RunPage,
     take_what_fits,
 )
-from core.ports.repository import RunRepository
+from core.ports.repository import RunRepository, ignore
 from core.run import FIELDS, EventId, Run, count_bytes, count_text_bytes
 
 _SELECT = f"SELECT {COLUMNS} FROM runs"
@@ -58,13 +59,11 @@ class SqliteRunRepository(RunRepository):
             f"ORDER BY start_time {order}, arrival {order} LIMIT ? OFFSET ?"
         )
         # One row more than asked for tells whether there is a next page.
-        with translated_errors(self._connection):
-            rows = self._connection.execute(sql, (*bindings, request.limit + 1, request.offset))
+        with self._walk(sql, (*bindings, request.limit + 1, request.offset)) as rows:
             found = ((row[0], _to_run(row[1:])) for row in rows)
             taken, more = take_what_fits(
                 found, lambda placed: count_text_bytes(placed[1]), request.limit, request.max_text_bytes
             )
-            rows.close()
         return RunPage(tuple(run for _, run in taken), Cursor(taken[-1][1].start_time, taken[-1][0]) if more else None)
 
     def count(self, which: RunFilter) -> int:
@@ -78,19 +77,15 @@ class SqliteRunRepository(RunRepository):
 
     def names(self, field: NameField, request: NamesRequest) -> Names:
         total = self._number("SELECT count(*) FROM tallies WHERE field = ?", (field,))
-        with translated_errors(self._connection):
-            rows = self._connection.execute(
-                "SELECT name FROM tallies WHERE field = ? ORDER BY name LIMIT ? OFFSET ?",
-                (field, request.limit, request.offset),
-            )
+        sql = "SELECT name FROM tallies WHERE field = ? ORDER BY name LIMIT ? OFFSET ?"
+        with self._walk(sql, (field, request.limit, request.offset)) as rows:
             names, _ = take_what_fits((name for (name,) in rows), count_bytes, request.limit, request.max_text_bytes)
-            rows.close()
         return Names(tuple(names), total)
 
-    def add(self, runs: Sequence[Run]) -> Mapping[EventId, Run]:
+    def add(self, runs: Sequence[Run], found: Callable[[Run], object] = ignore) -> None:
         with translated_errors(self._connection):
             hashes = {run.event_id: event_hash(run.event_id) for run in runs}
-            before = self._kept(hashes)
+            before = self._find(hashes, found)
             new = [run for run in runs if run.event_id not in before] if before else runs
             first = self._next_arrival()
             self._connection.executemany(
@@ -98,7 +93,6 @@ class SqliteRunRepository(RunRepository):
             )
             add_keys(self._connection, [(hashes[run.event_id], run_hash(run.run_id)) for run in new], first)
             self._tally(new)
-        return before
 
     def replace(self, run: Run) -> None:
         with translated_errors(self._connection):
@@ -108,13 +102,18 @@ class SqliteRunRepository(RunRepository):
     def _next_arrival(self) -> int:
         return self._number("SELECT coalesce(max(arrival), 0) + 1 FROM runs", ())
 
-    def _kept(self, hashes: Mapping[EventId, int]) -> dict[EventId, Run]:
-        """The runs that are kept under these keys, given with their hashes."""
+    def _find(self, hashes: Mapping[EventId, int], found: Callable[[Run], object]) -> set[EventId]:
+        """Hand over the runs that are kept under these keys, given with their hashes; return their keys."""
         arrivals = self._arrivals(hashes.values())
+        keys: set[EventId] = set()
         if not arrivals:
-            return {}
-        rows = self._rows(f"{_SELECT} WHERE {_AMONG}", (integers(arrivals),))
-        return {run.event_id: run for run in map(_to_run, rows) if run.event_id in hashes}
+            return keys
+        with self._walk(f"{_SELECT} WHERE {_AMONG}", (integers(arrivals),)) as rows:
+            for run in map(_to_run, rows):
+                if run.event_id in hashes:
+                    keys.add(run.event_id)
+                    found(run)
+        return keys
 
     def _arrivals(self, hashes: Iterable[int]) -> list[int]:
         """The arrivals of the runs that have one of the hashes; bound as ``integers`` to ``_AMONG``."""
@@ -144,6 +143,12 @@ class SqliteRunRepository(RunRepository):
 
     def _number(self, sql: str, bindings: tuple[Any, ...]) -> int:
         return int(self._rows(sql, bindings)[0][0])
+
+    @contextmanager
+    def _walk(self, sql: str, bindings: tuple[Any, ...]) -> Iterator[Iterable[tuple[Any, ...]]]:
+        """Read rows one by one; none is read that is not drawn within the block."""
+        with translated_errors(self._connection), closing(self._connection.execute(sql, bindings)) as rows:
+            yield rows
 
     def _rows(self, sql: str, bindings: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         with translated_errors(self._connection):

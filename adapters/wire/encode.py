@@ -24,10 +24,10 @@ def encode(answer: object) -> bytes:
     return _encoder.encode(answer)
 
 
-def batch_answer(result: BatchResult, *, minimal: bool) -> dict[str, Any]:
-    """The answer to both batch uploads; a minimal one leaves ``runs`` empty."""
+def batch_answer(result: BatchResult) -> dict[str, Any]:
+    """The answer to both batch uploads."""
     return {
-        "runs": () if minimal else result.runs,
+        "runs": result.runs,
         "total": result.total,
         "created": result.created,
         "existing": result.existing,

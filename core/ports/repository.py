@@ -1,10 +1,14 @@
 """The port to the kept runs: reading them, and adding and replacing them inside a unit of work."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from core.listing import NameField, Names, NamesRequest, PageRequest, RunFilter, RunPage
 from core.run import EventId, Run
+
+
+def ignore(_run: Run) -> None:
+    """Take no notice of a run that was kept before."""
 
 
 class RunReader(Protocol):
@@ -47,12 +51,16 @@ class RunRepository(RunReader, Protocol):
     what was made of it.
     """
 
-    def add(self, runs: Sequence[Run]) -> Mapping[EventId, Run]:
-        """Keep every run whose ``event_id`` is not kept yet; return, by that key, the runs that were.
+    def add(self, runs: Sequence[Run], found: Callable[[Run], object] = ignore) -> None:
+        """Keep every run whose ``event_id`` is not kept yet, and hand each run that was kept before to ``found``.
 
         The keys of ``runs`` are distinct. Whether a run is new is decided together with keeping it, so that of
         two units of work that race for one key exactly one finds it new. One call costs a number of statements
         that does not depend on how many runs there are.
+
+        What was kept before is handed over once each, in any order and by and by: no more of it is in memory at a
+        time than ``MAX_PART_BYTES`` of text and one run. What ``found`` raises goes on to the caller, and then
+        nothing of ``runs`` may be relied on until the unit of work is undone.
         """
         ...
 

@@ -81,11 +81,11 @@ def _every_run_refused(error: EveryRunRefusedError) -> dict[str, Any]:
     details = [
         _located(("body", "runs", refused.index), fault) for refused in error.result.refused for fault in refused.faults
     ]
-    return {"detail": details, **batch_answer(error.result, minimal=False)}
+    return {"detail": details, **batch_answer(error.result)}
 
 
 def _rolled_back(error: BatchRolledBackError) -> dict[str, Any]:
-    return {"detail": str(error), **batch_answer(error.result, minimal=False)}
+    return {"detail": str(error), **batch_answer(error.result)}
 
 
 def _run_refused(error: RunRefusedError) -> dict[str, Any]:

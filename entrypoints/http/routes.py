@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import attrs
 from aiohttp import web
@@ -13,7 +13,7 @@ from adapters.wire.encode import batch_answer, encode, metadata_answer
 from adapters.wire.query import format_metadata_cursor, parse_list_query, parse_metadata_query
 from core.amend import associate_commit, update_run
 from core.batch import BatchResult, Candidate
-from core.ingest import create_run, ingest_atomic, ingest_lenient
+from core.ingest import Admit, create_run, ingest_atomic, ingest_lenient
 from core.ports.cancellation import Cancellation
 from core.ports.repository import RunReader
 from core.ports.unit_of_work import UnitOfWork
@@ -37,6 +37,12 @@ from entrypoints.http.readiness import Readiness
 from entrypoints.http.worker_pool import Pools
 
 _T = TypeVar("_T")
+
+
+class Ingest(Protocol):
+    """One of the two ingest use cases."""
+
+    def __call__(self, batch: Sequence[Candidate], work: UnitOfWork, admit: Admit | None) -> BatchResult: ...
 
 
 @attrs.frozen
@@ -148,7 +154,7 @@ class Routes:
     async def _ingest(
         self,
         request: web.Request,
-        use_case: Callable[[Sequence[Candidate], UnitOfWork], BatchResult],
+        use_case: Ingest,
         partial_status: int,
     ) -> web.Response:
         now, decode = self.application.clock.now, self.application.decoder.batch
@@ -156,26 +162,18 @@ class Routes:
         batch = await self._decoded(request, allowed, lambda body: decode(body, now()))
         self.access.charge_runs(request, len(batch))
         minimal = prefers_minimal(request)
-        result = await self._write(partial(self._ingest_answerably, use_case, batch, minimal, lease_of(request)))
+        admit = None if minimal else partial(self._admit_response, lease_of(request))
+        result = await self._write(partial(use_case, batch, admit=admit))
         return json_response(
-            batch_answer(result, minimal=minimal),
+            batch_answer(result),
             status=partial_status if result.failed else HTTPStatus.CREATED,
             headers={"Preference-Applied": "return=minimal"} if minimal else None,
         )
 
-    def _ingest_answerably(
-        self,
-        use_case: Callable[[Sequence[Candidate], UnitOfWork], BatchResult],
-        batch: Sequence[Candidate],
-        minimal: bool,  # noqa: FBT001 - always given with partial
-        lease: Lease,
-        work: UnitOfWork,
-    ) -> BatchResult:
-        """Carry out the use case, unless the runs that were stored before make its response too large to be sent."""
-        result = use_case(batch, work)
-        if result.existing and not minimal:
-            lease.cover(self.application.limits.check_response_size(result.runs))
-        return result
+    def _admit_response(self, lease: Lease, size: int) -> None:
+        """Take room for the stored runs that a response is to hold, beyond what the body holds already."""
+        self.application.limits.check_response_size(size)
+        lease.cover(size)
 
     async def _decoded(self, request: web.Request, allowed: Allowance, decode: Callable[[bytes], _T]) -> _T:
         body = await read_json_body(request, allowed, lease_of(request), self.pools.decoding.run)

@@ -14,7 +14,7 @@ from adapters.sqlite.repository import SqliteRunRepository
 from adapters.sqlite.schema import migrate
 from core.listing import PageRequest, RunFilter
 from core.run import EventId, Run, Text
-from tests.contract.samples import at, everything, keep, read, sample_run
+from tests.contract.samples import add, at, everything, keep, read, sample_run
 
 EXAMPLES = settings(deadline=None, max_examples=40)
 
@@ -53,9 +53,9 @@ def test_every_id_is_found_wherever_the_merge_stands(sizes: list[int], turns: tu
         hurry(patch, *turns, stride=stride)
         for size in sizes:
             batch = runs_of(range(len(sent), len(sent) + size))
-            assert dict(runs.add(batch)) == {}
+            assert add(runs, batch) == {}
             sent += batch
-            assert dict(runs.add(sent)) == {run.event_id: run for run in sent}
+            assert add(runs, sent) == {run.event_id: run for run in sent}
     assert [runs.get(run.event_id) for run in sent] == sent
     assert {runs.newest(run.run_id) for run in sent} == {*sent[2::3], sent[-1]}
     connection.close()
@@ -96,7 +96,7 @@ def test_ids_that_share_a_hash_stay_apart(store: SqliteStore, monkeypatch: pytes
     runs = [sample_run(key, run_id=f"run-{key}", start_time=at(1)) for key in "abc"]
     keep(store, *runs)
     with store.unit_of_work() as work:
-        assert dict(work.runs.add([runs[1], sample_run("d")])) == {"b": runs[1]}
+        assert add(work.runs, [runs[1], sample_run("d")]) == {"b": runs[1]}
         assert [work.runs.get(EventId(key)) for key in "abcde"] == [*runs, sample_run("d"), None]
         assert [work.runs.newest(f"run-{key}") for key in "abce"] == [*runs, None]
         assert work.runs.count(RunFilter(event_id=EventId("a"))) == 1

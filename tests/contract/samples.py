@@ -5,7 +5,7 @@ from threading import Thread
 from typing import Any, Protocol, TypeVar
 
 from core.listing import NameField, NamesRequest, PageRequest, RunFilter
-from core.ports.repository import RunReader
+from core.ports.repository import RunReader, RunRepository
 from core.ports.store import Store
 from core.run import Run
 
@@ -45,6 +45,15 @@ def keep(store: Store, *runs: Run) -> None:
         for run in runs:
             work.runs.add([run])
         work.commit()
+
+
+def add(runs: RunRepository, new: Sequence[Run]) -> dict[str, Run]:
+    """Add runs; return those that were kept before, by key."""
+    before: list[Run] = []
+    runs.add(new, before.append)
+    found = {run.event_id: run for run in before}
+    assert len(found) == len(before)
+    return dict(found)
 
 
 def read(store: Store, query: Callable[[RunReader], T]) -> T:

@@ -13,7 +13,7 @@ from core.listing import Cursor, NameField, NamesRequest, PageRequest, RunFilter
 from core.ports.repository import RunReader
 from core.ports.store import Store
 from core.run import FIXED_FIELDS, EventId, Run, Status, Text, Timestamp
-from tests.contract.samples import agent_names, at, everything, keep, read, sample_run
+from tests.contract.samples import add, agent_names, at, everything, keep, read, sample_run
 from tests.properties.strategies import kept_runs, texts
 
 EXAMPLES = settings(deadline=None, max_examples=60)
@@ -23,7 +23,7 @@ def test_add_keeps_every_new_run(store: Store) -> None:
     """Runs whose keys are new are all kept, and none is reported as there before."""
     runs = [sample_run(f"event-{number}") for number in range(5)]
     with store.unit_of_work() as work:
-        assert dict(work.runs.add(runs)) == {}
+        assert add(work.runs, runs) == {}
         work.commit()
     with store.reader() as kept:
         assert [kept.get(run.event_id) for run in runs] == runs
@@ -34,7 +34,7 @@ def test_add_returns_the_kept_run_and_leaves_it_alone(store: Store) -> None:
     first, second = sample_run(agent_name="first"), sample_run(agent_name="second")
     keep(store, first)
     with store.unit_of_work() as work:
-        assert dict(work.runs.add([second])) == {first.event_id: first}
+        assert add(work.runs, [second]) == {first.event_id: first}
         work.commit()
     assert read(store, everything) == (first,)
 
@@ -45,7 +45,7 @@ def test_add_tells_old_from_new_in_one_call(store: Store) -> None:
     new = [sample_run(f"new-{number}") for number in range(3)]
     keep(store, *old)
     with store.unit_of_work() as work:
-        assert dict(work.runs.add([new[0], old[2], new[1], old[0], new[2]])) == {
+        assert add(work.runs, [new[0], old[2], new[1], old[0], new[2]]) == {
             old[0].event_id: old[0],
             old[2].event_id: old[2],
         }
@@ -58,13 +58,13 @@ def test_add_knows_what_the_same_unit_of_work_added(store: Store) -> None:
     run = sample_run()
     with store.unit_of_work() as work:
         work.runs.add([run])
-        assert dict(work.runs.add([run, sample_run("other")])) == {run.event_id: run}
+        assert add(work.runs, [run, sample_run("other")]) == {run.event_id: run}
 
 
 def test_adding_nothing_is_nothing(store: Store) -> None:
     """An empty sequence finds nothing and keeps nothing."""
     with store.unit_of_work() as work:
-        assert dict(work.runs.add([])) == {}
+        assert add(work.runs, []) == {}
         assert work.runs.count(RunFilter()) == 0
 
 
@@ -73,7 +73,7 @@ def test_add_takes_a_thousand_runs(store: Store) -> None:
     runs = [sample_run(f"event-{number}") for number in range(1000)]
     with store.unit_of_work() as work:
         work.runs.add(runs[::2])
-        assert dict(work.runs.add(runs)) == {run.event_id: run for run in runs[::2]}
+        assert add(work.runs, runs) == {run.event_id: run for run in runs[::2]}
         assert work.runs.count(RunFilter()) == 1000
 
 
@@ -201,7 +201,7 @@ def test_any_key_finds_its_run(empty_store: Store, run: Run) -> None:
         work.runs.add([run])
         assert work.runs.get(run.event_id) == run
         assert work.runs.newest(run.run_id) is not None
-        assert dict(work.runs.add([run])) == {run.event_id: run}
+        assert add(work.runs, [run]) == {run.event_id: run}
 
 
 @EXAMPLES

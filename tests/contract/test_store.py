@@ -11,7 +11,7 @@ from core.listing import RunFilter
 from core.ports.repository import RunReader
 from core.ports.store import Store
 from core.run import EventId
-from tests.contract.samples import agent_names, all_keys, everything, keep, read, sample_run, without_waiting
+from tests.contract.samples import add, agent_names, all_keys, everything, keep, read, sample_run, without_waiting
 
 THREADS = 4
 
@@ -166,7 +166,7 @@ def test_two_open_stores_share_one_file(open_durable: Callable[[], Store]) -> No
     first, second = open_durable(), open_durable()
     keep(first, sample_run("a", agent_name="first"))
     with second.unit_of_work() as work:
-        assert dict(work.runs.add([sample_run("a")])) == {"a": sample_run("a", agent_name="first")}
+        assert add(work.runs, [sample_run("a")]) == {"a": sample_run("a", agent_name="first")}
     assert all_keys(second) == {"a"}
     second.close()
     first.close()

@@ -11,7 +11,7 @@ from core.listing import RunFilter
 from core.ports.store import Store
 from core.ports.unit_of_work import UnitOfWork
 from core.run import Count, EventId, Run, Status
-from tests.contract.samples import agent_names, all_keys, at, everything, keep, read, sample_run
+from tests.contract.samples import add, agent_names, all_keys, at, everything, keep, read, sample_run
 
 THREADS = 4
 
@@ -60,7 +60,7 @@ def test_what_was_undone_is_new_again(store: Store) -> None:
     with store.unit_of_work() as work:
         _add(work, "a")
     with store.unit_of_work() as work:
-        assert dict(work.runs.add([sample_run("a")])) == {}
+        assert add(work.runs, [sample_run("a")]) == {}
         work.commit()
     assert all_keys(store) == {"a"}
 
@@ -267,7 +267,7 @@ def test_of_those_that_race_for_a_key_through_several_stores_one_finds_it_new(
     def race(number: int) -> Run | None:
         mine = sample_run("contested", agent_name=f"racer-{number}")
         with stores[number].unit_of_work() as work:
-            before = work.runs.add([mine])
+            before = add(work.runs, [mine])
             work.commit()
         return before.get(mine.event_id)
 
@@ -286,7 +286,7 @@ def test_of_those_that_race_for_a_key_one_finds_it_new(store: Store) -> None:
     def race(number: int) -> Run | None:
         mine = sample_run("contested", agent_name=f"racer-{number}")
         with store.unit_of_work() as work:
-            before = work.runs.add([mine])
+            before = add(work.runs, [mine])
             work.commit()
         return before.get(mine.event_id)
 

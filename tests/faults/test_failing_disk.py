@@ -64,7 +64,7 @@ def try_to_keep(store: SqliteStore, ledger: Ledger, name: str) -> None:
     ledger.atomic.append(keys_of(batch))
     with suppress(StoreError):
         with store.unit_of_work() as work:
-            ingest_atomic(batch, work)
+            ingest_atomic(batch, work, None)
             work.commit()
         ledger.told |= keys_of(batch)
 
@@ -80,8 +80,8 @@ def through_batches(path: Path, ledger: Ledger) -> Steps:
     gate = Event()
     writer.submit(lambda _work: gate.wait(HANG_GUARD_SECONDS))
     futures = [
-        (lenient, writer.submit(lambda work: ingest_lenient(lenient, work))),
-        (atomic, writer.submit(lambda work: ingest_atomic(atomic, work))),
+        (lenient, writer.submit(lambda work: ingest_lenient(lenient, work, None))),
+        (atomic, writer.submit(lambda work: ingest_atomic(atomic, work, None))),
     ]
     gate.set()
     for batch, future in futures:

@@ -10,6 +10,7 @@ from typing import Any
 import apsw
 import pytest
 
+from tests.faults.memory import resident_bytes
 from tests.figures import Figures, Scale
 from tests.servers import DEADLINE_SECONDS, Answer, Api, MakeRun, Serve, Start
 
@@ -20,12 +21,6 @@ BODY_BYTES = 100_000
 def make_batch(make_run: MakeRun, number: int) -> Sequence[dict[str, Any]]:
     """A batch of some hundred thousand bytes."""
     return [make_run(event_id=f"{number}/{run}", input_summary="x" * (BODY_BYTES // 50)) for run in range(50)]
-
-
-def resident_bytes(pid: int) -> int:
-    """How much memory a process has now."""
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return int(status.partition("VmRSS:")[2].split()[0]) * 1024
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

@@ -1,0 +1,232 @@
+"""Clients that do not read, and reads that take long: memory stays bounded, and uploads and stopping do not wait."""
+
+import json
+import socket
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import apsw
+import pytest
+
+from adapters.sqlite import SqliteStore
+from tests.faults.memory import resident_bytes
+from tests.figures import Figures, Scale
+from tests.servers import DEADLINE_SECONDS, Api, MakeRun, Serve, Served
+
+MIB = 1024 * 1024
+ALLOWED_BYTES = 200 * MIB
+
+LARGE_RUNS = 500_000
+
+LATE = 1.0
+"""How much longer than ``drain-seconds`` stopping may take, in seconds."""
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the memory in /proc")
+
+
+def request_line(path: str, accept: str = "identity") -> bytes:
+    """A whole request for this path, in this coding."""
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: {accept}\r\n\r\n".encode()
+
+
+@contextmanager
+def silent_clients(api: Api, requests: Sequence[bytes]) -> Iterator[Sequence[socket.socket]]:
+    """Clients that send a request each and never read."""
+    address = urlsplit(api.url)
+    with ExitStack() as stack:
+        clients = []
+        for request in requests:
+            client = stack.enter_context(socket.socket())
+            # A small window keeps the response in the server.
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect((address.hostname, address.port))
+            client.sendall(request)
+            clients.append(client)
+        yield clients
+
+
+def store_large_runs(api: Api, make_run: MakeRun, number: int) -> list[str]:
+    """Store runs of 620 kB each; return their keys."""
+    keys = []
+    for _ in range(number // 10):
+        batch = [make_run(input_summary="x" * 310_000, output_summary="y" * 310_000) for _ in range(10)]
+        assert api.lenient(batch, Prefer="return=minimal").status == 201
+        keys += [run["event_id"] for run in batch]
+    return keys
+
+
+def peak_growth(served: Served, before: int, seconds: float) -> int:
+    """By how much the server grows within so many seconds."""
+    most, give_up = 0, time.monotonic() + seconds
+    while time.monotonic() < give_up:
+        most = max(most, resident_bytes(served.process.pid) - before)
+        time.sleep(0.05)
+    return most
+
+
+@pytest.mark.parametrize("accept", ["identity", "gzip", "zstd"])
+def test_unread_pages_are_bounded(serve: Serve, make_run: MakeRun, scale: Scale, figures: Figures, accept: str) -> None:
+    """Clients that ask for pages of 62 MB and never read them: memory stays, and others are served soon."""
+    clients = scale(200, 900)
+    page = request_line("/api/v1/runs?limit=100").replace(
+        b"\r\n\r\n", f"\r\nAccept-Encoding: {accept}\r\n\r\n".encode()
+    )
+    with serve("--port", "0") as served:
+        store_large_runs(served.api, make_run, 100)
+        before = resident_bytes(served.process.pid)
+        with silent_clients(served.api, [page] * clients):
+            grown = peak_growth(served, before, 4)
+            assert served.api.create(make_run()).status == 201
+            waited = wait_for_a_page(served.api)
+    assert grown < ALLOWED_BYTES
+    figures(
+        clients=clients, coding=accept or "none", memory_grown_by=f"{grown >> 20} MiB", page_after=f"{waited:.1f} s"
+    )
+
+
+def wait_for_a_page(api: Api) -> float:
+    """Ask for a page, as a client that is refused should, and read it; return the seconds it took."""
+    begun = time.monotonic()
+    while (answer := api.find(limit=10)).status == 503:
+        assert int(answer.headers["Retry-After"]) >= 1
+        assert time.monotonic() - begun < DEADLINE_SECONDS
+        time.sleep(0.2)
+    assert len(answer.body["runs"]) == 10
+    return time.monotonic() - begun
+
+
+def test_unread_replays_are_bounded(serve: Serve, make_run: MakeRun, scale: Scale, figures: Figures) -> None:
+    """Small batches that ask large stored runs back, unread: refused for want of room and not kept in memory."""
+    clients = scale(200, 900)
+    with serve("--port", "0") as served:
+        keys = store_large_runs(served.api, make_run, 100)
+        body = json.dumps({"runs": [make_run(event_id=key) for key in keys]}).encode()
+        head = "POST /api/v1/runs/batch HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        replay = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+        before = resident_bytes(served.process.pid)
+        with silent_clients(served.api, [replay] * clients):
+            grown = peak_growth(served, before, 4)
+            run = make_run()
+            while (answer := served.api.create(run)).status == 503:
+                time.sleep(0.2)
+            assert answer.status == 201
+    assert grown < ALLOWED_BYTES + 64 * MIB
+    figures(clients=clients, memory_grown_by=f"{grown >> 20} MiB")
+
+
+def test_unread_metadata_is_bounded(serve: Serve, make_run: MakeRun, scale: Scale, figures: Figures) -> None:
+    """Long names make no long response: it holds a part of them, and the next parts hold the rest."""
+    clients = scale(200, 900)
+    with serve("--port", "0") as served:
+        names = [f"{number:03}{'n' * 500_000}" for number in range(100)]
+        for start in range(0, 100, 10):
+            batch = [make_run(agent_name=name, job_type=name) for name in names[start : start + 10]]
+            assert served.api.lenient(batch, Prefer="return=minimal").status == 201
+        before = resident_bytes(served.process.pid)
+        with silent_clients(served.api, [request_line("/api/v1/metadata")] * clients):
+            grown = peak_growth(served, before, 4)
+        found, path = [], "/api/v1/metadata"
+        while True:
+            while (answer := served.api.request("GET", path)).status == 503:
+                time.sleep(0.2)
+            part = answer.body
+            found += part["agent_names"]
+            if part["next_cursor"] is None:
+                break
+            path = f"/api/v1/metadata?cursor={part['next_cursor']}"
+        assert found == names
+        assert part["counts"] == {"agent_names": 100, "job_types": 100}
+    assert grown < ALLOWED_BYTES
+    figures(clients=clients, memory_grown_by=f"{grown >> 20} MiB")
+
+
+SLOW_READ = "/api/v1/runs?status=success&product=nothing"
+"""Walks the whole index twice and finds nothing: for the page and for the total."""
+
+_ROWS = """
+INSERT INTO runs (
+    arrival, event_id, run_id, agent_name, job_type, start_time, created_at, updated_at, status, product
+)
+SELECT value, 'e' || value, 'r' || value, 'a', 'j', printf('2026-01-01T00:00:00.%06dZ', value % 1000000),
+    '2026-01-01T00:00:00.000000Z', '2026-01-01T00:00:00.000000Z', 'success', 'p' || value
+FROM generate_series(1, ?)
+"""
+
+
+@pytest.fixture(scope="module")
+def large_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with so many runs that a read of all of them takes some hundred milliseconds."""
+    path = tmp_path_factory.mktemp("large") / "runs.db"
+    SqliteStore(path).close()
+    with closing(apsw.Connection(str(path))) as connection:
+        connection.pragma("synchronous", "OFF")
+        connection.execute(_ROWS, (LARGE_RUNS,))
+    return path
+
+
+@contextmanager
+def slow_readers(api: Api, number: int) -> Iterator[None]:
+    """So many clients, each with slow reads enough for the length of the block, one behind the other."""
+    with silent_clients(api, [request_line(SLOW_READ) * 16] * number):
+        time.sleep(0.5)
+        yield
+
+
+def upload_seconds(api: Api, make_run: MakeRun, times: int) -> float:
+    """The median time of an upload of some hundred kilobytes, in seconds."""
+    seconds = []
+    for _ in range(times):
+        batch = [make_run(input_summary="x" * 700) for _ in range(500)]
+        begun = time.monotonic()
+        assert api.lenient(batch, Prefer="return=minimal").status == 201
+        seconds.append(time.monotonic() - begun)
+    return statistics.median(seconds)
+
+
+def test_slow_reads_do_not_delay_an_upload(
+    serve: Serve, make_run: MakeRun, large_store: Path, scale: Scale, figures: Figures
+) -> None:
+    """Behind 200 slow reads an upload takes little longer than alone, and reads beyond the queue are 503."""
+    times = scale(9, 31)
+    with serve("--port", "0", "--db", str(large_store)) as served:
+        alone = upload_seconds(served.api, make_run, times)
+        with slow_readers(served.api, 200):
+            beside = upload_seconds(served.api, make_run, times)
+            refused = served.api.find(limit=1)
+            assert (refused.status, refused.headers["Retry-After"]) == (503, "1")
+            assert "wait for reading" in refused.body["detail"]
+            assert served.api.request("GET", "/health").status == 200
+        # Those who left have nobody read for them any more.
+        while (answer := served.api.find(limit=1)).status == 503:
+            time.sleep(0.05)
+        assert answer.status == 200
+    assert beside <= 3 * alone
+    figures(slow_reads=200, upload_alone=f"{alone * 1000:.0f} ms", beside=f"{beside * 1000:.0f} ms")
+
+
+def test_stopping_keeps_its_time_whatever_is_in_flight(
+    serve: Serve, make_run: MakeRun, large_store: Path, scale: Scale, figures: Figures
+) -> None:
+    """Slow reads, unread pages and bodies that never end: SIGTERM ends the server with 0 when its time is over."""
+    drain_seconds = scale(1, 3)
+    body = (
+        "POST /api/v1/runs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+    )
+    with serve("--port", "0", "--db", str(large_store), "--drain-seconds", str(drain_seconds)) as served:
+        store_large_runs(served.api, make_run, 100)
+        page = request_line("/api/v1/runs?limit=100")
+        with (
+            silent_clients(served.api, [page] * 20),
+            silent_clients(served.api, [body] * 20),
+            slow_readers(served.api, 100),
+        ):
+            begun = time.monotonic()
+            status, _ = served.end()
+            took = time.monotonic() - begun
+    assert status == 0
+    assert took <= drain_seconds + LATE
+    figures(drain_seconds=drain_seconds, took=f"{took:.1f} s")
