@@ -221,12 +221,13 @@ def test_partly_refused_upload_with_207_is_as_documented(start: Start, make_run:
 
 @pytest.mark.parametrize(("method", "path"), WITH_A_BODY)
 def test_refused_bodies_are_as_documented(shared_server: Api, method: str, path: str) -> None:
-    """No JSON, another type, too large: on every request that has a body."""
+    """No JSON, another type or none, too large: on every request that has a body."""
     address = path.format(id="x")
     too_large = b" " * (Limits().max_body_bytes + 1)
     for status, answer in (
         (400, shared_server.send(method, address, b"{")),
         (415, shared_server.send(method, address, {}, Content_Type="text/plain")),
+        (415, shared_server.request(method, address, b"{}")),
         (413, shared_server.send(method, address, too_large)),
     ):
         assert answer.status == status
