@@ -234,6 +234,16 @@ def test_refused_bodies_are_as_documented(shared_server: Api, method: str, path:
         check_answer(method, path, answer)
 
 
+def test_answers_to_pages_of_other_origins_are_as_documented(shared_server: Api) -> None:
+    """Every request that changes something is 403, and every request by another host is 421."""
+    for path, method, _ in operations():
+        for headers, status in (({"Origin": "null"}, 403), ({"Host": "evil.example"}, 421)):
+            if status == 421 or method != "get":
+                answer = shared_server.request(method.upper(), path.format(id="x"), headers=headers)
+                assert answer.status == status
+                check_answer(method, path, answer)
+
+
 def test_answers_about_single_runs_are_as_documented(shared_server: Api, make_run: MakeRun) -> None:
     """Created, refused, read, changed, tied to a commit, and not found."""
     run = make_run(run_id="openapi single", metrics_json={"n": 2**70}, shard=[None])

@@ -22,6 +22,7 @@ from entrypoints.http.compression import compress_with
 from entrypoints.http.connections import CUT_SECONDS, ConnectionLimits, Connections, SlowBodyError
 from entrypoints.http.framing import find_ambiguity
 from entrypoints.http.listening import BACKLOG
+from entrypoints.http.origins import Origins
 from entrypoints.http.outcomes import Outcomes
 from entrypoints.http.readiness import Readiness
 from entrypoints.http.routes import Routes
@@ -95,8 +96,11 @@ async def start_server(
         partial_status=settings.partial_status,
         version=version("runsink"),
     )
-    app = web.Application(middlewares=[_refuse_ambiguous, compress_with(executor), _answer, access.admit])
-    app.on_response_prepare.append(access.tell_limits)
+    origins = Origins.of(settings, access.keyring)
+    app = web.Application(
+        middlewares=[_refuse_ambiguous, compress_with(executor), _answer, origins.guard, access.admit]
+    )
+    app.on_response_prepare.extend([access.tell_limits, origins.tell_browser])
     app.add_routes(routes.table())
     app_runner = web.AppRunner(app)
     await app_runner.setup()
