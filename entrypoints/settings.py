@@ -8,6 +8,7 @@ import attrs
 import typed_settings as ts
 
 from entrypoints.databases import shown_database
+from entrypoints.http.authorities import parse_hosts, parse_origins
 
 DEFAULT_DB: Final = "./runsink.db"
 
@@ -25,6 +26,14 @@ def _is_partial_status(_settings: "Settings", _field: "attrs.Attribute[int]", va
 def _is_positive(_settings: "Settings", field: "attrs.Attribute[int]", value: int) -> None:
     if value < 1:
         raise ValueError(f"{field.name.replace('_', '-')} must be at least 1, not {value}")
+
+
+def _are_origins(_settings: "Settings", _field: "attrs.Attribute[str | None]", value: str | None) -> None:
+    parse_origins(value)
+
+
+def _are_hosts(_settings: "Settings", _field: "attrs.Attribute[str | None]", value: str | None) -> None:
+    parse_hosts(value)
 
 
 @attrs.frozen(kw_only=True)
@@ -56,6 +65,16 @@ class Settings:
     )
     allow_anonymous: bool = ts.option(
         default=False, help="Let other machines in though no token is set; without it only this machine may connect."
+    )
+    allowed_origins: str | None = ts.option(
+        default=None,
+        validator=_are_origins,
+        help="Origins whose pages may read and write as well, such as https://app.example; commas between them.",
+    )
+    allowed_hosts: str | None = ts.option(
+        default=None,
+        validator=_are_hosts,
+        help="Hosts besides loopback by which the server may be called while it has no tokens; commas between them.",
     )
     rate_requests: str = ts.option(default="off", help="Requests that a client may make, such as 100/second.")
     rate_runs: str = ts.option(default="off", help="Runs that a client may upload, such as 5000 per 10 minutes.")

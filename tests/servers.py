@@ -38,10 +38,13 @@ os.execv(sys.argv[1], sys.argv[1:])
 DEADLINE_SECONDS = 30
 """Only ends a test that hangs."""
 
+POST_RUN = b"POST /api/v1/runs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+"""The head of an upload of one run, for tests that write to a socket; the header fields of its body follow."""
+
 
 @attrs.frozen
 class Answer:
-    """What a server answered; every body is JSON."""
+    """What a server answered; every body is JSON, and ``None`` is none."""
 
     status: int
     headers: Message
@@ -87,7 +90,8 @@ class Api:
         try:
             connection.request(method, path, body, dict(headers or {}), encode_chunked=True)
             response = connection.getresponse()
-            return Answer(response.status, response.headers, json.loads(response.read()))
+            received = response.read()
+            return Answer(response.status, response.headers, json.loads(received) if received else None)
         finally:
             connection.close()
 

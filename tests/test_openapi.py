@@ -221,16 +221,27 @@ def test_partly_refused_upload_with_207_is_as_documented(start: Start, make_run:
 
 @pytest.mark.parametrize(("method", "path"), WITH_A_BODY)
 def test_refused_bodies_are_as_documented(shared_server: Api, method: str, path: str) -> None:
-    """No JSON, another type, too large: on every request that has a body."""
+    """No JSON, another type or none, too large: on every request that has a body."""
     address = path.format(id="x")
     too_large = b" " * (Limits().max_body_bytes + 1)
     for status, answer in (
         (400, shared_server.send(method, address, b"{")),
         (415, shared_server.send(method, address, {}, Content_Type="text/plain")),
+        (415, shared_server.request(method, address, b"{}")),
         (413, shared_server.send(method, address, too_large)),
     ):
         assert answer.status == status
         check_answer(method, path, answer)
+
+
+def test_answers_to_pages_of_other_origins_are_as_documented(shared_server: Api) -> None:
+    """Every request that changes something is 403, and every request by another host is 421."""
+    for path, method, _ in operations():
+        for headers, status in (({"Origin": "null"}, 403), ({"Host": "evil.example"}, 421)):
+            if status == 421 or method != "get":
+                answer = shared_server.request(method.upper(), path.format(id="x"), headers=headers)
+                assert answer.status == status
+                check_answer(method, path, answer)
 
 
 def test_answers_about_single_runs_are_as_documented(shared_server: Api, make_run: MakeRun) -> None:

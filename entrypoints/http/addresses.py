@@ -17,6 +17,19 @@ def is_loopback(host: str) -> bool:
     return all(_unmapped(str(address[0])).is_loopback for *_, address in found)
 
 
+def names_loopback(name: str) -> bool:
+    """Return whether a host of a URL is this machine whatever a name server says (RFC 6761, section 6.3).
+
+    An address of IPv6 stands without brackets.
+    """
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return _unmapped(name).is_loopback
+    except ValueError:
+        return False
+
+
 def client_network(remote: str | None) -> str:
     """One name for all the addresses that a client may have at once."""
     if not remote:

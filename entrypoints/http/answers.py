@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from adapters.wire.decode import NotJsonError
 from adapters.wire.encode import batch_answer, encode
@@ -64,8 +64,11 @@ async def refuse_expectation(request: web.Request) -> web.StreamResponse | None:
 
 
 def say_continue(request: web.Request) -> None:
-    """Ask whoever waits for it to send the body; not sooner, so that who may not send it is told first."""
-    if "Expect" in request.headers and request.transport is not None:
+    """Ask whoever waits for it to send the body; not sooner, so that who may not send it is told first.
+
+    HTTP/1.0 has no interim responses: its client would take one for the answer (RFC 9110, section 10.1.1).
+    """
+    if "Expect" in request.headers and request.version >= HttpVersion11 and request.transport is not None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 

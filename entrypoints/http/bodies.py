@@ -60,11 +60,11 @@ class Allowance:
 async def read_json_body(request: web.Request, allowed: Allowance, lease: Lease, run_in_thread: RunInThread) -> bytes:
     """The bytes of a JSON body, decompressed, for which the lease takes room as they come.
 
-    A body without a type is taken for JSON.
+    A body without a type is refused: a page of another site can send one without asking first.
 
     Raises:
-        UnacceptableBodyError: 415 for a type that is not JSON or an unknown encoding, 400 for compressed bytes that
-            are damaged, 413 for too many bytes, before or after decompressing, or too many values.
+        UnacceptableBodyError: 415 for a missing type, one that is not JSON or an unknown encoding, 400 for compressed
+            bytes that are damaged, 413 for too many bytes, before or after decompressing, or too many values.
         OverloadedError: there is no room for them.
     """
     _check_type(request)
@@ -127,7 +127,9 @@ def _check_values(body: bytes, max_values: int) -> bytes:
 
 def _check_type(request: web.Request) -> None:
     if "Content-Type" not in request.headers:
-        return
+        raise UnacceptableBodyError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Content-Type is missing: it must be application/json"
+        )
     # Not request.content_type: older versions of aiohttp fail there on bytes that are not ASCII.
     content_type = request.headers["Content-Type"].partition(";")[0].strip().lower()
     if content_type != "application/json" and not content_type.endswith("+json"):

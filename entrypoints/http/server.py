@@ -29,6 +29,7 @@ from entrypoints.http.connections import (
 )
 from entrypoints.http.framing import find_ambiguity
 from entrypoints.http.listening import BACKLOG
+from entrypoints.http.origins import Origins
 from entrypoints.http.outcomes import Outcomes
 from entrypoints.http.readiness import Readiness
 from entrypoints.http.routes import Routes
@@ -107,16 +108,18 @@ async def start_server(
         partial_status=settings.partial_status,
         version=version("runsink"),
     )
+    origins = Origins.of(settings, access.keyring)
     app = web.Application(
         middlewares=[
             _send_within(uploads, responses, draining),
             _refuse_ambiguous,
             compress_with(pools.compressing),
             _answer,
+            origins.guard,
             access.admit,
         ]
     )
-    app.on_response_prepare.append(access.tell_limits)
+    app.on_response_prepare.extend([access.tell_limits, origins.tell_browser])
     app.add_routes(routes.table())
     app_runner = web.AppRunner(app)
     await app_runner.setup()

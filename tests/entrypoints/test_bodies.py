@@ -80,7 +80,19 @@ def test_other_members_beside_runs_are_let_pass(shared_server: Api, make_run: Ma
 
 @every_upload
 @pytest.mark.parametrize(
-    "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "json", "", "çOß(\x80"]
+    "kind",
+    [
+        "text/plain",
+        "text/plain;+json",
+        "text/plain; charset=application/json",
+        "application/x-www-form-urlencoded",
+        "application/x-www-form-urlencoded; a=b+json",
+        "multipart/form-data",
+        "multipart/form-data; boundary=application/vnd.runs+json",
+        "json",
+        "",
+        "çOß(\x80",
+    ],
 )
 def test_other_content_type_is_415(shared_server: Api, make_run: MakeRun, path: str, kind: str) -> None:
     """A body of another declared type than JSON answers 415, even when it would be JSON."""
@@ -97,10 +109,14 @@ def test_json_under_its_other_names_is_taken(shared_server: Api, make_run: MakeR
     assert shared_server.lenient([make_run()], Content_Type=kind).status == 201
 
 
-def test_body_without_a_type_is_taken_for_json(shared_server: Api, make_run: MakeRun) -> None:
-    """A client that declares no Content-Type is served."""
-    body = json.dumps({"runs": [make_run()]}).encode()
-    assert shared_server.request("POST", BATCH, body).status == 201
+@every_upload
+def test_body_without_a_type_is_415(shared_server: Api, make_run: MakeRun, path: str) -> None:
+    """A body that declares no Content-Type answers 415: a page of another site can send that without asking."""
+    run = make_run()
+    body = json.dumps(run if path.endswith("runs") else {"runs": [run]}).encode()
+    answer = shared_server.request("POST", path, body)
+    assert (answer.status, answer.body) == (415, {"detail": "Content-Type is missing: it must be application/json"})
+    assert shared_server.find(event_id=run["event_id"]).body["total"] == 0
 
 
 def test_identity_encoding_is_no_encoding(shared_server: Api, make_run: MakeRun) -> None:
@@ -128,7 +144,8 @@ def test_body_at_the_limit_is_taken(shared_server: Api, make_run: MakeRun, *, ch
     """A body of exactly the limit is stored, sent whole or in chunks."""
     body = json.dumps({"runs": [make_run()]}).encode().ljust(MAX_BODY_BYTES)
     pieces = (body[at : at + 65536] for at in range(0, len(body), 65536))
-    answer = shared_server.request("POST", BATCH, pieces if chunked else body)
+    headers = {"Content-Type": "application/json"}
+    answer = shared_server.request("POST", BATCH, pieces if chunked else body, headers)
     assert (answer.status, answer.counts) == (201, (1, 1, 0, 0))
 
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.servers import Answer, Api, Finish, MakeRun, Serve, Served
+from tests.servers import POST_RUN, Answer, Api, Finish, MakeRun, Serve, Served
 
 HANG_SECONDS = 8
 """Only ends a test that hangs; less than the 10 seconds that the server waits for a lock."""
@@ -100,9 +100,7 @@ def test_accepted_request_is_answered_after_sigterm(serve: Serve, make_run: Make
     with serve("--port", "0") as served, connect(served.api) as connection, connection.makefile("rb") as answer:
         with closing(sqlite3.connect(tmp_path / "runsink.db", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            connection.sendall(
-                b"POST /api/v1/runs HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body
-            )
+            connection.sendall(POST_RUN + b"Content-Length: %d\r\n\r\n" % len(body) + body)
             # What came before this was asked has been read once this is answered.
             assert served.api.request("GET", "/health").status == 200
             stop_and_wait_until_it_drains(served)
@@ -117,7 +115,7 @@ def test_accepted_request_is_answered_after_sigterm(serve: Serve, make_run: Make
 def test_half_sent_request_is_answered_after_sigterm(serve: Serve, make_run: MakeRun) -> None:
     """A request whose body is still on its way when SIGTERM comes is read to its end, stored and answered."""
     body = json.dumps(make_run()).encode()
-    head = b"POST /api/v1/runs HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(body)
+    head = POST_RUN + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(body)
     with serve("--port", "0") as served, connect(served.api) as connection, connection.makefile("rb") as answer:
         connection.sendall(head)
         assert [answer.readline(), answer.readline()] == [b"HTTP/1.1 100 Continue\r\n", b"\r\n"]

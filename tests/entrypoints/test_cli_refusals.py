@@ -153,7 +153,15 @@ def test_address_that_is_not_ours(finish: Finish) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("port", "x"), ("port", "-1"), ("port", "65536"), ("partial_status", "201"), ("rate_runs", "9/eon")],
+    [
+        ("port", "x"),
+        ("port", "-1"),
+        ("port", "65536"),
+        ("partial_status", "201"),
+        ("rate_runs", "9/eon"),
+        ("allowed_origins", "https://app.example/"),
+        ("allowed_hosts", "http://runs.example"),
+    ],
 )
 @pytest.mark.parametrize("way", ["option", "variable", "file"])
 def test_invalid_setting(finish: Finish, tmp_path: Path, name: str, value: str, way: str) -> None:

@@ -107,10 +107,11 @@ def test_too_many_members_are_413(shared_server: Api, encoding: str) -> None:
 
 
 def fetch(api: Api, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[Answer, bytes]:
-    """The answer with its body undone, and the bytes it came in."""
+    """The answer with its body undone, and the bytes it came in; a body is sent as JSON."""
+    sent = {"Content-Type": "application/json", **{name.replace("_", "-"): text for name, text in headers.items()}}
     connection = http.client.HTTPConnection(urlsplit(api.url).netloc, timeout=DEADLINE_SECONDS)
     try:
-        connection.request(method, path, body, {name.replace("_", "-"): text for name, text in headers.items()})
+        connection.request(method, path, body, sent)
         response = connection.getresponse()
         raw = response.read()
     finally:

@@ -13,7 +13,7 @@ import pytest
 
 from entrypoints.http.connections import SPARE_DESCRIPTORS
 from entrypoints.settings import Settings
-from tests.servers import DEADLINE_SECONDS, Api, Finish, Serve, Start
+from tests.servers import DEADLINE_SECONDS, POST_RUN, Api, Finish, MakeRun, Serve, Start
 
 
 def connect(api: Api) -> socket.socket:
@@ -30,7 +30,7 @@ def read_to_end(connection: socket.socket) -> bytes:
 
 def is_served(connection: socket.socket) -> bool:
     """Whether a request over the connection is answered with 200."""
-    connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+    connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
     return connection.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
@@ -109,7 +109,7 @@ def test_settings_are_at_least_one(name: str) -> None:
 def test_errors_before_the_application_quote_nothing(server: Api) -> None:
     """What is wrong is named, and no byte of it comes back: it may be a token."""
     with connect(server) as connection:
-        connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer se\0cret\r\n\r\n")
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer se\0cret\r\n\r\n")
         answer = read_to_end(connection)
     assert answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.0 400 "))
     assert b"cret" not in answer
@@ -123,3 +123,17 @@ def test_unknown_expectation_is_json_everywhere(shared_server: Api) -> None:
         answer = shared_server.request("GET", path, headers={"Expect": "the unexpected"})
         assert answer.status == 417
         assert "xpect" in answer.body["detail"]
+
+
+@pytest.mark.parametrize(("sent_as", "interim"), [(b"HTTP/1.1", True), (b"HTTP/1.0", False)])
+def test_continue_is_not_said_to_http_1_0(
+    shared_server: Api, make_run: MakeRun, sent_as: bytes, *, interim: bool
+) -> None:
+    """HTTP/1.0 has no interim responses, so it is answered as without an expectation (RFC 9110, section 10.1.1)."""
+    body = json.dumps(make_run()).encode()
+    head = POST_RUN.replace(b"HTTP/1.1", sent_as) + b"Connection: close\r\nExpect: 100-continue\r\n"
+    with connect(shared_server) as connection:
+        connection.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        answer = read_to_end(connection)
+    assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\n") is interim
+    assert b" 201 Created\r\n" in answer

@@ -16,7 +16,7 @@ import pytest
 
 from entrypoints.http.addresses import is_loopback
 from entrypoints.http.tokens import Keyring, Scope, TokensError, read_tokens
-from tests.servers import Answer, Api, Finish, MakeRun, Serve, Served, Start
+from tests.servers import POST_RUN, Answer, Api, Finish, MakeRun, Serve, Served, Start
 
 READER = "reader-0123456789abcdef"
 WRITER = "writer-0123456789abcdef"
@@ -62,7 +62,7 @@ def raw_statuses(api: Api, *lines: bytes) -> tuple[int, str]:
     """The status and the challenge that a list of runs answers with these header lines as they are."""
     address = urlsplit(api.url)
     with closing(socket.create_connection((address.hostname, address.port), 30)) as connection:
-        head = b"\r\n".join([b"GET /api/v1/runs HTTP/1.1", b"Host: x", b"Connection: close", *lines])
+        head = b"\r\n".join([b"GET /api/v1/runs HTTP/1.1", b"Host: localhost", b"Connection: close", *lines])
         connection.sendall(head + b"\r\n\r\n")
         response = http.client.HTTPResponse(connection)
         response.begin()
@@ -284,7 +284,7 @@ def test_token_is_judged_before_the_body_is_read(guarded: Api, expect: bytes, sh
     address = urlsplit(guarded.url)
     to = (address.hostname, address.port)
     with closing(socket.create_connection(to, 30)) as connection, connection.makefile("rb") as answer:
-        head = b"POST /api/v1/runs HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n%sAuthorization: Bearer %s\r\n\r\n"
+        head = POST_RUN + b"Content-Length: 1000000\r\n%sAuthorization: Bearer %s\r\n\r\n"
         connection.sendall(head % (expect, shown.encode()))
         assert answer.readline() == b"HTTP/1.1 " + status + b"\r\n"
 

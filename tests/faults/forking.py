@@ -63,7 +63,7 @@ class ForkedServer:
     def killed_in(self, method: str, path: str, document: object, sent: float, delay: float) -> Answer | None:
         """Send a share of a request, from 0 to 1, and kill the server some seconds later; the answer if one came."""
         body = json.dumps(document).encode()
-        head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         whole = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
         address = urlsplit(self.api.url)
         with closing(socket.create_connection((address.hostname, address.port), DEADLINE_SECONDS)) as connection:

@@ -18,7 +18,7 @@ import apsw
 import attrs
 
 from tests.figures import Figures, Scale
-from tests.servers import DEADLINE_SECONDS, Api, MakeRun, Serve, Served
+from tests.servers import DEADLINE_SECONDS, POST_RUN, Api, MakeRun, Serve, Served
 
 CLIENTS = 8
 RUNS_PER_BATCH = 5
@@ -125,7 +125,7 @@ def stored_batches(path: Path) -> set[str]:
 def test_drain_answers_ready_with_503_and_takes_no_connection(serve: Serve, make_run: MakeRun) -> None:
     """While a request is on its way, who is connected hears 503 of /ready, and nobody else can connect."""
     body = json.dumps(make_run()).encode()
-    head = b"POST /api/v1/runs HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+    head = POST_RUN + b"Content-Length: %d\r\n\r\n" % len(body)
     with serve("--port", "0") as served:
         netloc = urlsplit(served.api.url).netloc
         probes = [http.client.HTTPConnection(netloc, timeout=DEADLINE_SECONDS) for _ in range(200)]
@@ -170,7 +170,7 @@ def test_drain_ends_in_time_whatever_clients_do(serve: Serve, make_run: MakeRun)
         connection = http.client.HTTPConnection(urlsplit(served.api.url).netloc, timeout=DEADLINE_SECONDS)
         with closing(connection):
             connection.connect()
-            connection.sock.sendall(b"POST /api/v1/runs HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+            connection.sock.sendall(POST_RUN + b"Content-Length: 9\r\n\r\n{")
             time.sleep(0.2)
             begun = time.monotonic()
             assert served.end() == (0, "")

@@ -95,6 +95,8 @@ FIELDS = st.one_of(
     ),
     st.tuples(st.just("Prefer"), st.sampled_from(["return=minimal", 'a="b, c\\"', "return"]) | VALUES),
     st.tuples(st.just("Expect"), st.just("100-continue")),
+    st.tuples(st.just("Origin"), st.sampled_from(["null", "", "http://[::1", "https://localhost:99999"]) | VALUES),
+    st.tuples(st.just("Host"), st.sampled_from(["", "localhost:", "[::1]", "[:::1]", "evil.example"]) | VALUES),
     st.tuples(st.sampled_from(["Range", "If-None-Match", "Cookie", "Authorization", "X-Other", "Upgrade"]), VALUES),
 )
 
@@ -116,7 +118,7 @@ def requests(draw: st.DrawFn) -> Request:
     """A request that is well formed as HTTP, and in all else as good or bad as it may be."""
     method, path = draw(ROUTES)
     query = "&".join(f"{name}={value}" for name, value in draw(st.lists(PARAMETERS, max_size=3)))
-    headers = dict(draw(st.lists(FIELDS, max_size=2)))
+    headers = {"Content-Type": "application/json", **dict(draw(st.lists(FIELDS, max_size=2)))}
     body = draw(bodies() if method in ("POST", "PATCH") else st.none() | bodies())
     encoding = draw(st.sampled_from(["identity", "gzip", "zstd"]))
     if body is not None and encoding != "identity":

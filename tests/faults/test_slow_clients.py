@@ -17,14 +17,14 @@ import pytest
 
 from entrypoints.http.connections import reserve_descriptors
 from tests.figures import Figures, Scale
-from tests.servers import Api, MakeRun, Serve
+from tests.servers import POST_RUN, Api, MakeRun, Serve
 
 LATE = 10
 """A loaded machine may be so many seconds late."""
 
-SLOW_HEAD = b"POST /api/v1/runs HTTP/1.1\r\nHost: x\r\nX-A: "
-SLOW_BODY = b"POST /api/v1/runs HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n{"
-SLOW_CHUNKS = b"POST /api/v1/runs/batch HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+SLOW_HEAD = POST_RUN + b"X-A: "
+SLOW_BODY = POST_RUN + b"Content-Length: 1000000\r\n\r\n{"
+SLOW_CHUNKS = POST_RUN.replace(b"runs", b"runs/batch") + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 @attrs.frozen
@@ -141,7 +141,7 @@ def test_slow_clients_end_on_their_deadline_and_harm_nobody(
 def test_a_connection_that_says_nothing_is_closed_in_silence(serve: Serve) -> None:
     """Nothing is answered where nothing was asked, neither before the first request nor after one."""
     options = ("--port", "0", "--header-seconds", "1", "--idle-seconds", "1")
-    health = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+    health = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with serve(*options) as served:
         fresh, resting = asyncio.run(drip_all(served.api, [(b"", b""), (health, b"")]))
         assert fresh.received == b""
@@ -152,7 +152,7 @@ def test_a_connection_that_says_nothing_is_closed_in_silence(serve: Serve) -> No
 
 def test_a_second_slow_head_is_as_bad_as_the_first(serve: Serve) -> None:
     """On a connection that was used, the deadline runs from the first byte of the next request."""
-    health = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+    health = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with serve("--port", "0", "--header-seconds", "1") as served:
         (ended,) = asyncio.run(drip_all(served.api, [(health, b"GET /health HTTP/1.1\r\nX-A: ")]))
         assert ended.received.startswith(b"HTTP/1.1 200 ")
@@ -169,7 +169,7 @@ def test_a_client_that_does_not_read_is_cut(serve: Serve, make_run: MakeRun) -> 
         with socket.socket() as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.connect((address.hostname, address.port))
-            client.sendall(b"GET /api/v1/runs?limit=100 HTTP/1.1\r\nHost: x\r\n\r\n")
+            client.sendall(b"GET /api/v1/runs?limit=100 HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert client.recv(1)
             assert_descriptors_come_back(served.process.pid, before)
 

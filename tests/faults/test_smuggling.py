@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.servers import DEADLINE_SECONDS, Api, serving_process
+from tests.servers import DEADLINE_SECONDS, POST_RUN, Api, serving_process
 
 RUN: Final = json.dumps(
     {
@@ -20,12 +20,12 @@ RUN: Final = json.dumps(
         "start_time": "2026-01-31T12:00:00Z",
     }
 ).encode()
-SECOND: Final = b"POST /api/v1/runs HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(RUN), RUN)
+SECOND: Final = POST_RUN + b"Content-Length: %d\r\n\r\n%s" % (len(RUN), RUN)
 """A good request, which whoever is fooled by the first takes for the next one."""
 
 
 def _sized(*lines: bytes, body: bytes = RUN) -> bytes:
-    return b"\r\n".join([b"POST /api/v1/runs HTTP/1.1", b"Host: x", *lines, b"", body])
+    return POST_RUN + b"\r\n".join([*lines, b"", body])
 
 
 def _chunked(body: bytes, *lines: bytes) -> bytes:
@@ -106,9 +106,9 @@ FORMS: Final = {
     "space in the target": _sized(b"Content-Length: " + LENGTH).replace(b"/runs", b"/ru ns", 1),
     "control in the target": _sized(b"Content-Length: " + LENGTH).replace(b"/runs", b"/ru\x01ns", 1),
     "method with a colon": _sized(b"Content-Length: " + LENGTH).replace(b"POST", b"PO:ST", 1),
-    "no host": _sized(b"Content-Length: " + LENGTH).replace(b"Host: x\r\n", b"", 1),
+    "no host": _sized(b"Content-Length: " + LENGTH).replace(b"Host: localhost\r\n", b"", 1),
     "two hosts": _sized(b"Host: y", b"Content-Length: " + LENGTH),
-    "long request line": b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    "long request line": b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "long header": _sized(b"X-A: " + b"a" * 20_000, b"Content-Length: " + LENGTH),
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"a" * 32 + b"\r\n\r\n",
 }

@@ -15,7 +15,7 @@ import pytest
 from adapters.sqlite import SqliteStore
 from tests.faults.memory import resident_bytes
 from tests.figures import Figures, Scale
-from tests.servers import DEADLINE_SECONDS, Api, MakeRun, Serve, Served
+from tests.servers import DEADLINE_SECONDS, POST_RUN, Api, MakeRun, Serve, Served
 
 MIB = 1024 * 1024
 ALLOWED_BYTES = 200 * MIB

@@ -139,7 +139,7 @@ def test_measurement_sees_a_leak(scale: Scale, figures: Figures) -> None:
 def ask_raw(api: Api, value: bytes, name: bytes = b"Authorization") -> tuple[int, bytes]:
     """The status and all of the answer to a request with this header as it is; 0 for a connection that was closed."""
     address = urlsplit(api.url)
-    request = b"POST /api/v1/runs HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n"
+    request = b"POST /api/v1/runs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n"
     with closing(socket.create_connection((address.hostname, address.port), DEADLINE_SECONDS)) as connection:
         answer = b""
         try:
