@@ -6,7 +6,6 @@ from threading import Lock
 
 from adapters.memory.repository import MemoryRunRepository
 from adapters.memory.unit_of_work import MemoryUnitOfWork, State
-from core.errors import ReadCancelledError
 from core.ports.cancellation import Cancellation
 from core.ports.repository import RunReader
 from core.ports.store import Store
@@ -24,8 +23,8 @@ class MemoryStore(Store):
 
     @contextmanager
     def reader(self, cancellation: Cancellation | None = None) -> Iterator[RunReader]:
-        if cancellation is not None and cancellation.requested:
-            raise ReadCancelledError
+        if cancellation is not None:
+            cancellation.check()
         yield MemoryRunRepository(self._committed)
 
     def check_room(self) -> None:

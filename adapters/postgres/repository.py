@@ -22,6 +22,7 @@ from core.listing import (
     RunPage,
     take_what_fits,
 )
+from core.ports.cancellation import Cancellation
 from core.ports.repository import RunReader, RunRepository, ignore
 from core.run import FIELDS, LONG_TEXTS, Count, EventId, Run, Text
 
@@ -65,10 +66,11 @@ _CONDITIONS: Mapping[str, str] = {
 
 
 class PostgresRunReader(RunReader):
-    """The runs as one transaction sees them."""
+    """The runs as one transaction sees them, until the cancellation is requested."""
 
-    def __init__(self, connection: psycopg.Connection) -> None:
+    def __init__(self, connection: psycopg.Connection, cancellation: Cancellation) -> None:
         self._connection = connection
+        self._cancellation = cancellation
 
     def get(self, event_id: EventId) -> Run | None:
         return self._one(RunFilter(event_id=event_id), "")
@@ -119,6 +121,7 @@ class PostgresRunReader(RunReader):
         return int(self._rows(sql, bindings)[0][0])
 
     def _rows(self, sql: str, bindings: Sequence[Any]) -> list[tuple[Any, ...]]:
+        self._cancellation.check()
         with translated_errors():
             return self._connection.execute(sql.encode(), bindings).fetchall()
 
@@ -127,7 +130,7 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
     """The same for a transaction that writes, as the server of this slot."""
 
     def __init__(self, connection: psycopg.Connection, slot: int) -> None:
-        super().__init__(connection)
+        super().__init__(connection, Cancellation())
         self._slot = slot
 
     def get(self, event_id: EventId) -> Run | None:

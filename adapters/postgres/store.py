@@ -53,9 +53,7 @@ class PostgresStore(Store):
         try:
             with translated_errors(), cancellation.calling(partial(_cancel, connection)):
                 connection.execute(self._begin_reading)
-                if cancellation.requested:
-                    raise ReadCancelledError
-                yield PostgresRunReader(connection)
+                yield PostgresRunReader(connection, cancellation)
         except StoreBusyError as error:
             if cancellation.requested:
                 raise ReadCancelledError from error

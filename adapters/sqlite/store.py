@@ -66,6 +66,7 @@ class SqliteStore(Store):
     @contextmanager
     def reader(self, cancellation: Cancellation | None = None) -> Iterator[RunReader]:
         cancellation = cancellation or Cancellation()
+        cancellation.check()
         with translated_errors():
             connection = self._take_reader()
             deadline = time.monotonic() + self._max_read_seconds

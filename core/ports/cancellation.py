@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from core.errors import ReadCancelledError
+
 
 class Cancellation:
     """A request to give up a read. May be made once or several times, from any thread, before or during the read."""
@@ -19,6 +21,11 @@ class Cancellation:
         callback = self._callback
         if callback is not None:
             callback()
+
+    def check(self) -> None:
+        """Raise ``ReadCancelledError`` if it is requested."""
+        if self.requested:
+            raise ReadCancelledError
 
     @contextmanager
     def calling(self, callback: Callable[[], object]) -> Iterator[None]:

@@ -19,8 +19,8 @@ class Store(Protocol):
         """One consistent state of what is committed, for the length of the block; it never waits for a writer.
 
         A store on a disk keeps room for that state, so it may bound the length of the block: what is read after it
-        raises ``StoreTimeoutError``. Once the cancellation is requested, what is being read and what is read after
-        that raises ``ReadCancelledError`` in a moment.
+        raises ``StoreTimeoutError``. Once the cancellation is requested, what is being read raises
+        ``ReadCancelledError`` in a moment, and so does a reader that begins after it.
         """
         ...
 

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, TypeVar
 
+import attrs
 from aiohttp import hdrs, web
 
 from adapters.content_coding import Encoder, encoder, encoder_bytes
 from adapters.wire.encode import encode
 from adapters.wire.query import format_cursor
 from core.errors import RunsinkError
-from core.listing import PageRequest, RunFilter, RunPage
+from core.listing import Cursor, PageRequest, RunFilter, RunPage
 from core.ports.cancellation import Cancellation
 from core.query import list_part, rest_of
 from entrypoints.application import Application
@@ -65,29 +66,28 @@ class PageSender:
             OverloadedError: there is no room for its first part.
             StoreError: its first part cannot be read.
         """
-        part, body = await self._read(asked, partial(self._encode_first, asked), begun=False)
-        if rest_of(asked, part) is None:
-            return encoded_response(body)
+        first = await self._read(asked, partial(self._encode_first, asked), begun=False)
+        if first.rest is None:
+            return encoded_response(first.body)
         headers = {hdrs.CONTENT_TYPE: "application/json", hdrs.VARY: "Accept-Encoding"}
         if self._coding is not None:
             headers[hdrs.CONTENT_ENCODING] = self._coding
         response = web.StreamResponse(headers=headers)
         if self._request.method != hdrs.METH_HEAD:
-            await self._send_parts(response, encoder(self._coding), asked, part, body)
+            await self._send_parts(response, encoder(self._coding), asked, first)
         return response
 
     async def _send_parts(
-        self, response: web.StreamResponse, coder: Encoder, asked: PageRequest, part: RunPage, body: bytes
+        self, response: web.StreamResponse, coder: Encoder, asked: PageRequest, first: "_Part"
     ) -> None:
+        part, total = first, first.total
         try:
             await response.prepare(self._request)
-            total, rest = part.total, rest_of(asked, part)
-            await _write(response, coder.compress(body))
-            while rest is not None:
-                part, body = await self._read(rest, partial(self._encode_following, coder), begun=True)
-                await _write(response, body)
-                rest = rest_of(rest, part)
-            end = b"]," + encode(_ending(asked, part, total))[1:]
+            await _write(response, coder.compress(part.body))
+            while part.rest is not None:
+                part = await self._read(part.rest, partial(self._encode_following, coder), begun=True)
+                await _write(response, part.body)
+            end = b"]," + encode(_ending(asked, part.next_cursor, total))[1:]
             await response.write_eof(coder.compress(end) + coder.flush())
         except BaseException as error:
             # Without the last chunk the client sees that the page is not complete.
@@ -96,36 +96,43 @@ class PageSender:
                 _log.error("the response to GET %s was cut off: %s", self._request.raw_path, error)
             raise
 
-    async def _read(
-        self, asked: PageRequest, encode_part: Callable[[RunPage], bytes], *, begun: bool
-    ) -> tuple[RunPage, bytes]:
+    async def _read(self, asked: PageRequest, encode_part: Callable[[RunPage], bytes], *, begun: bool) -> "_Part":
         """Read and encode a part in a thread."""
 
-        def read(cancellation: Cancellation) -> tuple[RunPage, bytes]:
-            part = self._application.read(partial(list_part, self._which, asked), cancellation)
-            return part, encode_part(part)
+        def read(cancellation: Cancellation) -> _Part:
+            page = self._application.read(partial(list_part, self._which, asked), cancellation)
+            return _Part(encode_part(page), page.next_cursor, page.total, rest_of(asked, page))
 
         return await run_while_awaited(self._request, self._pool, read, begun=begun)
 
-    def _encode_first(self, asked: PageRequest, part: RunPage) -> bytes:
-        if rest_of(asked, part) is None:
-            body = encode({"runs": part.runs, **_ending(asked, part, part.total)})
+    def _encode_first(self, asked: PageRequest, page: RunPage) -> bytes:
+        if rest_of(asked, page) is None:
+            body = encode({"runs": page.runs, **_ending(asked, page.next_cursor, page.total)})
             self._lease.grow(len(body))
         else:
-            body = b'{"runs":' + encode(part.runs)[:-1]
+            body = b'{"runs":' + encode(page.runs)[:-1]
             self._lease.grow(len(body) + encoder_bytes(self._coding))
         return body
 
-    def _encode_following(self, coder: Encoder, part: RunPage) -> bytes:
+    def _encode_following(self, coder: Encoder, page: RunPage) -> bytes:
         # Runs that were deleted meanwhile can leave nothing.
-        body = b"," + encode(part.runs)[1:-1] if part.runs else b""
+        body = b"," + encode(page.runs)[1:-1] if page.runs else b""
         self._lease.resize(len(body) + encoder_bytes(self._coding))
         return coder.compress(body)
 
 
-def _ending(asked: PageRequest, last_part: RunPage, total: int | None) -> dict[str, object]:
+@attrs.frozen
+class _Part:
+    """A part as it is sent, and what to ask for the rest; the runs themselves are not kept while it is sent."""
+
+    body: bytes
+    next_cursor: Cursor | None
+    total: int | None
+    rest: PageRequest | None
+
+
+def _ending(asked: PageRequest, cursor: Cursor | None, total: int | None) -> dict[str, object]:
     """What stands behind the runs of a page."""
-    cursor = last_part.next_cursor
     return {
         "total": total,
         "limit": asked.limit,

@@ -1,6 +1,7 @@
 """Threads for what would hold up the event loop, each kind of work with threads of its own."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -14,6 +15,9 @@ from entrypoints.http.admission import OverloadedError
 
 MAX_WAITING: Final = 64
 """Calls that may wait for a thread; more would wait for longer than clients do."""
+
+READING_THREADS: Final = max(2, min(4, os.cpu_count() or 1))
+"""Reads of SQLite are bound by the processor: more of them than it has cores would only take time from writes."""
 
 RETRY_AFTER_SECONDS: Final = 1
 
@@ -107,7 +111,7 @@ class Pools:
     def start(cls) -> "Pools":
         """Start all threads."""
         return cls(
-            reading=WorkerPool("reading", threads=4, max_waiting=MAX_WAITING),
+            reading=WorkerPool("reading", threads=READING_THREADS, max_waiting=MAX_WAITING),
             decoding=WorkerPool("decoding", threads=2, max_waiting=MAX_WAITING),
             compressing=WorkerPool("compressing", threads=2, max_waiting=MAX_WAITING),
         )

@@ -1,5 +1,6 @@
 """Every sentence of ``core.ports.store``, for every store."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -7,11 +8,23 @@ from threading import Barrier, Event
 
 import pytest
 
+from core.errors import ReadCancelledError
 from core.listing import RunFilter
+from core.ports.cancellation import Cancellation
 from core.ports.repository import RunReader
 from core.ports.store import Store
-from core.run import EventId
-from tests.contract.samples import add, agent_names, all_keys, everything, keep, read, sample_run, without_waiting
+from core.run import EventId, Text
+from tests.contract.samples import (
+    HANG_GUARD_SECONDS,
+    add,
+    agent_names,
+    all_keys,
+    everything,
+    keep,
+    read,
+    sample_run,
+    without_waiting,
+)
 
 THREADS = 4
 
@@ -43,6 +56,42 @@ def test_a_reader_does_not_see_what_is_replaced_but_not_committed(store: Store) 
     with store.unit_of_work() as work:
         work.runs.replace(sample_run("a", output_summary="new"))
         assert without_waiting(lambda: read(store, everything)) == (sample_run("a"),)
+
+
+def test_a_cancelled_reader_does_not_begin(store: Store) -> None:
+    """A request that came first keeps the reader from reading, and later readers are none the wiser."""
+    keep(store, sample_run())
+    cancellation = Cancellation()
+    cancellation.request()
+    with pytest.raises(ReadCancelledError), store.reader(cancellation) as runs:
+        everything(runs)
+    assert read(store, everything) == (sample_run(),)
+
+
+@pytest.mark.parametrize("times", range(5))
+def test_a_reader_ends_soon_after_it_is_cancelled(open_durable: Callable[[], Store], times: int) -> None:
+    """Durable stores only: what is being read when the request is made is given up, and the store serves on."""
+    store = open_durable()
+    with store.unit_of_work() as work:
+        work.runs.add([sample_run(f"event-{number}") for number in range(5000)])
+        work.commit()
+    cancellation, reading = Cancellation(), Event()
+
+    def read_on() -> None:
+        with store.reader(cancellation) as runs:
+            while True:
+                runs.count(RunFilter(product=Text("nothing")))
+                reading.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        reader = pool.submit(read_on)
+        assert reading.wait(HANG_GUARD_SECONDS)
+        time.sleep(times * 0.002)
+        cancellation.request()
+        cancellation.request()
+        assert isinstance(reader.exception(HANG_GUARD_SECONDS), ReadCancelledError)
+    assert read(store, lambda runs: runs.count(RunFilter(product=Text("nothing")))) == 0
+    store.close()
 
 
 def test_a_writer_does_not_wait_for_a_reader(store: Store) -> None:

@@ -105,8 +105,7 @@ def test_unread_replays_are_bounded(serve: Serve, make_run: MakeRun, scale: Scal
     with serve("--port", "0") as served:
         keys = store_large_runs(served.api, make_run, 100)
         body = json.dumps({"runs": [make_run(event_id=key) for key in keys]}).encode()
-        head = "POST /api/v1/runs/batch HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        replay = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+        replay = POST_RUN.replace(b" HTTP", b"/batch HTTP") + b"Content-Length: %d\r\n\r\n" % len(body) + body
         before = resident_bytes(served.process.pid)
         with silent_clients(served.api, [replay] * clients):
             grown = peak_growth(served, before, 4)
@@ -148,12 +147,13 @@ SLOW_READ = "/api/v1/runs?status=success&product=nothing"
 """Walks the whole index twice and finds nothing: for the page and for the total."""
 
 _ROWS = """
+WITH RECURSIVE numbers (value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM numbers WHERE value < ?)
 INSERT INTO runs (
     arrival, event_id, run_id, agent_name, job_type, start_time, created_at, updated_at, status, product
 )
 SELECT value, 'e' || value, 'r' || value, 'a', 'j', printf('2026-01-01T00:00:00.%06dZ', value % 1000000),
     '2026-01-01T00:00:00.000000Z', '2026-01-01T00:00:00.000000Z', 'success', 'p' || value
-FROM generate_series(1, ?)
+FROM numbers
 """
 
 
@@ -169,11 +169,12 @@ def large_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def slow_readers(api: Api, number: int) -> Iterator[None]:
-    """So many clients, each with slow reads enough for the length of the block, one behind the other."""
-    with silent_clients(api, [request_line(SLOW_READ) * 16] * number):
-        time.sleep(0.5)
-        yield
+def slow_readers(api: Api, number: int) -> Iterator[Sequence[socket.socket]]:
+    """So many clients with slow reads enough for the length of the block, as far as they are not refused."""
+    with silent_clients(api, [request_line(SLOW_READ) * 16] * number) as clients:
+        # Until those beyond the queue are refused all their reads.
+        time.sleep(1)
+        yield clients
 
 
 def upload_seconds(api: Api, make_run: MakeRun, times: int) -> float:
@@ -194,18 +195,17 @@ def test_slow_reads_do_not_delay_an_upload(
     times = scale(9, 31)
     with serve("--port", "0", "--db", str(large_store)) as served:
         alone = upload_seconds(served.api, make_run, times)
-        with slow_readers(served.api, 200):
+        with slow_readers(served.api, 200) as readers:
             beside = upload_seconds(served.api, make_run, times)
-            refused = served.api.find(limit=1)
-            assert (refused.status, refused.headers["Retry-After"]) == (503, "1")
-            assert "wait for reading" in refused.body["detail"]
             assert served.api.request("GET", "/health").status == 200
+            refused = sum(reader.recv(12) == b"HTTP/1.1 503" for reader in readers[100:])
         # Those who left have nobody read for them any more.
         while (answer := served.api.find(limit=1)).status == 503:
             time.sleep(0.05)
         assert answer.status == 200
-    assert beside <= 3 * alone
-    figures(slow_reads=200, upload_alone=f"{alone * 1000:.0f} ms", beside=f"{beside * 1000:.0f} ms")
+    assert beside <= scale(10, 3) * alone
+    assert refused > 0
+    figures(slow_readers=200, refused=refused, upload_alone=f"{alone * 1000:.0f} ms", beside=f"{beside * 1000:.0f} ms")
 
 
 def test_stopping_keeps_its_time_whatever_is_in_flight(
@@ -213,9 +213,7 @@ def test_stopping_keeps_its_time_whatever_is_in_flight(
 ) -> None:
     """Slow reads, unread pages and bodies that never end: SIGTERM ends the server with 0 when its time is over."""
     drain_seconds = scale(1, 3)
-    body = (
-        "POST /api/v1/runs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
-    )
+    body = POST_RUN + b"Content-Length: 9\r\n\r\n{"
     with serve("--port", "0", "--db", str(large_store), "--drain-seconds", str(drain_seconds)) as served:
         store_large_runs(served.api, make_run, 100)
         page = request_line("/api/v1/runs?limit=100")
