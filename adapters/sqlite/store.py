@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from threading import Lock
 from typing import Final
 
 import apsw
 
+from adapters.lifetime import Lifetime
 from adapters.sqlite.connection import BUSY_TIMEOUT_MS, WAL_CAP_BYTES, open_reader, open_writer, wait_for_locks
 from adapters.sqlite.errors import translated_errors
 from adapters.sqlite.repository import SqliteRunRepository
@@ -55,15 +55,16 @@ class SqliteStore(Store):
         self._writer.set_wal_hook(self._note_wal_size)
         self._wal_pages = 0
         self._patient_from = WAL_CAP_PAGES + CHECKPOINT_PAGES
-        self._lock = Lock()
+        self._lifetime = Lifetime()
         self._room_when_full: int | None = None
         self._idle_readers: SimpleQueue[apsw.Connection] = SimpleQueue()
 
     def unit_of_work(self) -> SqliteUnitOfWork:
-        return SqliteUnitOfWork(self._writer, self._lock, self._note_end)
+        return SqliteUnitOfWork(self._writer, self._lifetime, self._note_end)
 
     @contextmanager
     def reader(self) -> Iterator[RunReader]:
+        self._lifetime.check()
         with translated_errors():
             connection = self._take_reader()
             deadline = time.monotonic() + self._max_read_seconds
@@ -76,6 +77,9 @@ class SqliteStore(Store):
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             self._idle_readers.put(connection)
+            # Closing the store, meanwhile, has left this connection to us.
+            if self._lifetime.ended:
+                self._close_idle_readers()
 
     def check_room(self) -> None:
         """See the port. After a write that found no room there has to be more of it than then.
@@ -100,15 +104,16 @@ class SqliteStore(Store):
             self._patient_from = pages + CHECKPOINT_PAGES
         # Where another process is checkpointing already, there is nothing to do. A reader may keep the end of the
         # WAL in use; the next checkpoint, or the one after, gets there.
-        with self._lock, translated_errors(self._writer), suppress(apsw.BusyError):
+        with self._lifetime, translated_errors(self._writer), suppress(apsw.BusyError):
             if patient or (quiet and pages >= WAL_CAP_PAGES):
                 self._empty_wal(WAL_RESET_WAIT_MS if patient else 0)
             else:
                 self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def close(self) -> None:
-        while not self._idle_readers.empty():
-            self._idle_readers.get().close()
+        if not self._lifetime.end():
+            return
+        self._close_idle_readers()
         with translated_errors():
             self._writer.close()
 
@@ -129,6 +134,11 @@ class SqliteStore(Store):
             self._patient_from = WAL_CAP_PAGES + CHECKPOINT_PAGES
         self._wal_pages = pages
         return apsw.SQLITE_OK
+
+    def _close_idle_readers(self) -> None:
+        with suppress(Empty):
+            while True:
+                self._idle_readers.get_nowait().close()
 
     def _take_reader(self) -> apsw.Connection:
         try:
