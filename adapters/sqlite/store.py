@@ -12,6 +12,7 @@ import apsw
 from adapters.lifetime import Lifetime
 from adapters.sqlite.connection import BUSY_TIMEOUT_MS, WAL_CAP_BYTES, open_reader, open_writer, wait_for_locks
 from adapters.sqlite.errors import translated_errors
+from adapters.sqlite.file import resolve
 from adapters.sqlite.repository import SqliteRunRepository
 from adapters.sqlite.room import MIB, free_bytes
 from adapters.sqlite.unit_of_work import SqliteUnitOfWork
@@ -41,17 +42,17 @@ _DEFAULT_LIMITS: Final = Limits()
 class SqliteStore(Store):
     """One connection that writes, and readers beside it, each with a connection of its own.
 
-    A file that does not exist is created. Several processes may have the same file open. Of the limits,
-    ``max_read_seconds`` is kept here.
+    A file that does not exist is created, for its owner alone. Several processes may have the same file open. Which
+    file the path names is decided once, here. Of the limits, ``max_read_seconds`` is kept here.
 
     Raises:
         StoreUnusableError: the file cannot serve.
     """
 
     def __init__(self, path: Path, limits: Limits = _DEFAULT_LIMITS) -> None:
-        self._path = path
+        self._path = resolve(path)
         self._max_read_seconds = limits.max_read_seconds
-        self._writer = open_writer(path)
+        self._writer = open_writer(self._path)
         self._writer.set_wal_hook(self._note_wal_size)
         self._wal_pages = 0
         self._patient_from = WAL_CAP_PAGES + CHECKPOINT_PAGES
