@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from adapters.lifetime import Lifetime
 from core.errors import StoreBusyError, StoreError, TransactionConflictError
 from core.ports.store import Store
 from core.ports.unit_of_work import UnitOfWork
@@ -69,6 +70,7 @@ class GroupCommitWriter:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._lifetime = Lifetime()
         self._waiting: SimpleQueue[_Submitted | None] = SimpleQueue()
         self._closing = False
         self._housekeeping_fails = False
@@ -81,20 +83,27 @@ class GroupCommitWriter:
 
         The future gets what the command returns or raises, or a ``StoreError`` when the commit failed, in which
         case nothing of the command was kept.
+
+        Raises:
+            StoreClosedError: after ``close``.
+            StoreForkedError: in a process that was forked since, which has no such thread.
         """
         future: Future[_T] = Future()
         # A caller that stops waiting does not take back what it submitted.
         future.set_running_or_notify_cancel()
-        self._waiting.put(_Submitted(command, future))
+        # What is in the queue before the end is carried out; nothing gets in behind it.
+        with self._lifetime:
+            self._waiting.put(_Submitted(command, future))
         return future
 
     def close(self, within: float | None = None) -> bool:
-        """Carry out what was submitted, then end the thread. Nothing may be submitted any more.
+        """Carry out what was submitted, then end the thread. Closing again waits for the same end.
 
         What has not begun ``within`` so many seconds ends with ``StoreBusyError``. False says that a command is still
         under way, waiting for the store; then the store may not be closed, and the thread ends with the process.
         """
-        self._waiting.put(None)
+        if self._lifetime.end():
+            self._waiting.put(None)
         self._thread.join(within)
         self._cutting = True
         self._thread.join(None if within is None else CUT_SECONDS)

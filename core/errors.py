@@ -132,5 +132,19 @@ class StoreDamagedError(StoreError):
     """What the store kept is damaged; the message says what to do, and nothing was changed."""
 
 
+class StoreClosedError(StoreError):
+    """The store was closed before; nothing was done."""
+
+    def __init__(self) -> None:
+        super().__init__("the store is closed; open it again to use it")
+
+
+class StoreForkedError(StoreError):
+    """The store was opened by the process from which this one was forked; nothing was done."""
+
+    def __init__(self) -> None:
+        super().__init__("the store was opened before this process was forked; open it again in this process")
+
+
 class StoreUnusableError(StoreError):
     """The store cannot be opened; the message says why and what to do, in one line."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from adapters.sqlite import SqliteStore
+from adapters.sqlite.file import resolve
 from core.batch import Limits
 from core.errors import StoreUnusableError
 from core.ports.store import Store
@@ -24,6 +25,8 @@ def open_database(database: str, limits: Limits = _DEFAULT_LIMITS) -> Store:
     Raises:
         StoreUnusableError: it cannot serve; the message says why in one line, without the password.
     """
+    if not database:
+        raise StoreUnusableError("the name of the database is empty; name a file, or a URL like postgresql://…")
     if not is_url(database):
         return SqliteStore(Path(database), limits)
     shown = shown_database(database)
@@ -41,6 +44,15 @@ def open_database(database: str, limits: Limits = _DEFAULT_LIMITS) -> Store:
             f"cannot use {shown}: PostgreSQL needs more packages; pip install 'runsink[postgres]' ({error})"
         ) from error
     return PostgresStore(database, shown, limits)
+
+
+def resolve_database(database: str) -> str:
+    """Return the setting so that it means the same file whatever links and working directory change; URLs as they are.
+
+    Raises:
+        StoreUnusableError: no file can have this name.
+    """
+    return database if is_url(database) else str(resolve(Path(database)))
 
 
 def is_url(database: str) -> bool:

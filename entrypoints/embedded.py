@@ -9,7 +9,7 @@ The same store may be open in a server at the same time.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from os import PathLike, fspath
+from os import PathLike, fsdecode
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -34,16 +34,20 @@ _T = TypeVar("_T")
 def open_store(database: str | PathLike[str]) -> "RunStore":
     """Open the SQLite file or the PostgreSQL database of this URL, creating what is missing.
 
+    Which file a path names is decided here, whatever the working directory is later. A process that is forked has to
+    open the store again.
+
     Raises:
         StoreUnusableError: it cannot serve; the message says why.
     """
-    return RunStore(build_application(Settings(db=fspath(database))))
+    return RunStore(build_application(Settings(db=fsdecode(database))))
 
 
 class RunStore:
     """An open store. Every method returns once its outcome is durable; all may be called from any thread.
 
-    Errors are those of ``core.errors``, with the same messages as over HTTP.
+    Errors are those of ``core.errors``, with the same messages as over HTTP. After ``close`` every method raises
+    ``StoreClosedError``, and in a process that was forked since ``StoreForkedError``.
     """
 
     def __init__(self, application: Application) -> None:
@@ -59,7 +63,7 @@ class RunStore:
         self.close()
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Finish what other threads have begun and let go of the store. Closing again does nothing."""
         self._application.close()
 
     def ingest_lenient(self, runs: Sequence[RunLike]) -> BatchResult:

@@ -41,16 +41,27 @@ def migrate_store(source: str, target: str) -> None:
 @contextmanager
 def _opened(source: str, target: str) -> Iterator[tuple[Store, Store]]:
     """Both stores, of which the first has to be there."""
-    if not is_url(source) and not Path(source).is_file():
-        raise StoreUnusableError(f"cannot use {source}: there is no such file")
-    if _place(source) == _place(target):
+    if not is_url(source) and _file_id(source) is None:
+        raise StoreUnusableError(f"cannot use {source!r}: there is no such file")
+    if _are_same(source, target):
         raise StoreUnusableError(f"cannot copy {shown_database(source)} onto itself; name another database")
     with closing(open_database(source)) as ours, closing(open_database(target)) as theirs:
         yield ours, theirs
 
 
-def _place(database: str) -> str | Path:
-    return database if is_url(database) else Path(database).resolve()
+def _are_same(source: str, target: str) -> bool:
+    if is_url(source) or is_url(target):
+        return source == target
+    return _file_id(source) == _file_id(target)
+
+
+def _file_id(path: str) -> tuple[int, int] | None:
+    """Return what all names of one file have in common, links of either kind included; ``None`` if there is no file."""
+    try:
+        found = Path(path).stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _migrate(source: Store, target: Store) -> Difference | None:

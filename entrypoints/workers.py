@@ -17,6 +17,7 @@ import attrs
 
 from core.errors import StoreUnusableError
 from entrypoints.application import Application, build_application
+from entrypoints.databases import resolve_database
 from entrypoints.http.access import Access
 from entrypoints.http.listening import close
 from entrypoints.http.server import start_server
@@ -99,11 +100,13 @@ def supervise(service: Service, announce: Callable[[], None]) -> int:
     """
     # What keeps the store from opening is said once, and a new file is made once, before there are workers.
     build_application(service.settings).close()
+    # A worker that takes a killed one's place opens the same file as the others, wherever a link leads by then.
+    settings = attrs.evolve(service.settings, db=resolve_database(service.settings.db))
     watched = {*_ASKING, signal.SIGCHLD}
     # Blocked, signals wait to be asked for; one that is ignored by default would be thrown away all the same.
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.pthread_sigmask(signal.SIG_BLOCK, watched)
-    crew = _Crew(service)
+    crew = _Crew(attrs.evolve(service, settings=settings))
     try:
         for _ in range(service.settings.workers):
             crew.start()

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Lock
 
+from adapters.lifetime import Lifetime
 from adapters.memory.repository import MemoryRunRepository
 from adapters.memory.unit_of_work import MemoryUnitOfWork, State
 from core.ports.cancellation import Cancellation
@@ -16,13 +16,14 @@ class MemoryStore(Store):
 
     def __init__(self) -> None:
         self._committed: State = {}
-        self._lock = Lock()
+        self._lifetime = Lifetime()
 
     def unit_of_work(self) -> MemoryUnitOfWork:
-        return MemoryUnitOfWork(lambda: self._committed, self._publish, self._lock)
+        return MemoryUnitOfWork(lambda: self._committed, self._publish, self._lifetime)
 
     @contextmanager
     def reader(self, cancellation: Cancellation | None = None) -> Iterator[RunReader]:
+        self._lifetime.check()
         if cancellation is not None:
             cancellation.check()
         yield MemoryRunRepository(self._committed)
@@ -34,7 +35,8 @@ class MemoryStore(Store):
         pass
 
     def close(self) -> None:
-        self._committed = {}
+        if self._lifetime.end():
+            self._committed = {}
 
     def _publish(self, state: State) -> None:
         self._committed = state

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Lock
 from types import TracebackType
 from typing import Self
 
+from adapters.lifetime import Lifetime
 from adapters.memory.repository import Kept, MemoryRunRepository
 from core.ports.unit_of_work import UnitOfWork
 from core.run import EventId
@@ -16,10 +16,10 @@ State = dict[EventId, Kept]
 class MemoryUnitOfWork(UnitOfWork):
     """Holds the store's lock from entering to leaving."""
 
-    def __init__(self, read: Callable[[], State], publish: Callable[[State], None], lock: Lock) -> None:
+    def __init__(self, read: Callable[[], State], publish: Callable[[State], None], lifetime: Lifetime) -> None:
         self._read = read
         self._publish = publish
-        self._lock = lock
+        self._lifetime = lifetime
         self._state: State = {}
         self._runs = MemoryRunRepository(self._state)
 
@@ -28,14 +28,14 @@ class MemoryUnitOfWork(UnitOfWork):
         return self._runs
 
     def __enter__(self) -> Self:
-        self._lock.acquire()
+        self._lifetime.acquire()
         self._state.update(self._read())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._lock.release()
+        self._lifetime.release()
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:

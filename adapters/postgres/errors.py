@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
+from psycopg_pool import PoolClosed
 
-from core.errors import StoreBusyError, StoreError, StoreFullError, TransactionConflictError
+from core.errors import StoreBusyError, StoreClosedError, StoreError, StoreFullError, TransactionConflictError
 
 CONFLICTS = ("40001", "40P01")
 """Serialization failure and deadlock: whoever repeats the whole transaction may succeed at once."""
@@ -33,6 +34,8 @@ def translated_errors() -> Iterator[None]:
 
 def _translate(error: psycopg.Error) -> StoreError | None:
     """``None`` for what only a mistake in the program can cause."""
+    if isinstance(error, PoolClosed):
+        return StoreClosedError()
     state = error.sqlstate or ""
     if state in CONFLICTS:
         return TransactionConflictError("other transactions keep touching the same runs; send it again")

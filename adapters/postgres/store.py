@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from secrets import randbelow
-from threading import Lock, Thread
+from threading import Thread
 from typing import Final
 
 import psycopg
 from psycopg.sql import SQL
 
+from adapters.lifetime import Lifetime
 from adapters.postgres.connection import open_pool
 from adapters.postgres.errors import translated_errors
 from adapters.postgres.repository import TALLY_SLOTS, PostgresRunReader
@@ -39,14 +40,15 @@ class PostgresStore(Store):
             "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = {}"
         ).format(f"{limits.max_read_seconds}s")
         self._pool = open_pool(url, shown)
-        self._lock = Lock()
+        self._lifetime = Lifetime()
         self._slot = randbelow(TALLY_SLOTS)
 
     def unit_of_work(self) -> PostgresUnitOfWork:
-        return PostgresUnitOfWork(self._pool, self._lock, self._slot)
+        return PostgresUnitOfWork(self._pool, self._lifetime, self._slot)
 
     @contextmanager
     def reader(self, cancellation: Cancellation | None = None) -> Iterator[RunReader]:
+        self._lifetime.check()
         cancellation = cancellation or Cancellation()
         with translated_errors():
             connection = self._pool.getconn()
@@ -74,7 +76,8 @@ class PostgresStore(Store):
         """Nothing: PostgreSQL keeps house by itself."""
 
     def close(self) -> None:
-        self._pool.close()
+        if self._lifetime.end():
+            self._pool.close()
 
 
 def _cancel(connection: psycopg.Connection) -> None:

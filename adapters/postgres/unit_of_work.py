@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from threading import Lock
 from types import TracebackType
 from typing import Self
 
@@ -10,6 +9,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool
 
+from adapters.lifetime import Lifetime
 from adapters.postgres.errors import translated_errors
 from adapters.postgres.repository import PostgresRunRepository
 from core.errors import StoreBusyError, StoreError
@@ -27,9 +27,9 @@ class PostgresUnitOfWork(UnitOfWork):
     the next one that does, or with the commit.
     """
 
-    def __init__(self, pool: ConnectionPool, lock: Lock, slot: int) -> None:
+    def __init__(self, pool: ConnectionPool, lifetime: Lifetime, slot: int) -> None:
         self._pool = pool
-        self._lock = lock
+        self._lifetime = lifetime
         self._slot = slot
 
     @property
@@ -37,12 +37,12 @@ class PostgresUnitOfWork(UnitOfWork):
         return self._runs
 
     def __enter__(self) -> Self:
-        self._lock.acquire()
+        self._lifetime.acquire()
         try:
             with translated_errors():
                 self._connection = self._pool.getconn()
         except BaseException:
-            self._lock.release()
+            self._lifetime.release()
             raise
         self._mode = self._connection.pipeline()
         try:
@@ -101,7 +101,7 @@ class PostgresUnitOfWork(UnitOfWork):
                 self._connection.rollback()
             self._pool.putconn(self._connection)
         finally:
-            self._lock.release()
+            self._lifetime.release()
 
     def _execute(self, sql: str) -> None:
         with translated_errors():

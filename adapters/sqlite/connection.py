@@ -1,6 +1,5 @@
-"""Opening connections: the file, its checks, and the settings every connection has."""
+"""Opening connections: the checks before it, and the settings every connection has."""
 
-import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,16 +7,13 @@ from pathlib import Path
 
 import apsw
 
+from adapters.sqlite.file import check_file, create_file, wal_of
 from adapters.sqlite.room import MIB, free_bytes
-from adapters.sqlite.schema import identify, migrate
+from adapters.sqlite.schema import migrate
 from core.errors import StoreUnusableError
 
 OLDEST_SQLITE = (3, 51, 3)
 """Older versions can corrupt a WAL when two connections checkpoint at once (https://www.sqlite.org/wal.html)."""
-
-_MAGIC = b"SQLite format 3\0"
-_HEADER = struct.Struct(">16s24xI16xI4xI28x")
-"""Magic, schema version, user version, application id (https://www.sqlite.org/fileformat2.html#the_database_header)."""
 
 BUSY_TIMEOUT_MS = 10_000
 
@@ -57,14 +53,18 @@ def wait_for_locks(connection: apsw.Connection, milliseconds: int) -> None:
 def open_writer(path: Path) -> apsw.Connection:
     """Open the file for writing, creating it if need be, and bring it to the current schema version.
 
+    ``path`` is resolved (``adapters.sqlite.file.resolve``).
+
     Raises:
         StoreUnusableError: the file cannot serve; the message says why in one line.
     """
     with _explained(path):
-        _check_place(path)
+        _check_sqlite()
+        check_file(path)
         _check_room(path)
-        left_by_crash = int(_wal_of(path).exists())
-        connection = _open(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
+        create_file(path)
+        left_by_crash = int(wal_of(path).exists())
+        connection = _open(path)
         # Closing would work off a WAL that a crash left, and a file that turns out to be damaged is to stay as it is.
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, left_by_crash)
         try:
@@ -85,35 +85,25 @@ def open_writer(path: Path) -> apsw.Connection:
 
 
 def open_reader(path: Path) -> apsw.Connection:
-    """Open a file that a writer has opened before, for reading."""
-    # Readers of a WAL write to its index, so the connection cannot be opened read-only.
-    connection = _open(path, apsw.SQLITE_OPEN_READWRITE)
+    """Open a file that a writer has opened before, for reading; ``path`` as for the writer."""
+    connection = _open(path)
     connection.pragma("query_only", "ON")
     return connection
 
 
-def _wal_of(path: Path) -> Path:
-    return path.with_name(f"{path.name}-wal")
-
-
-def _open(path: Path, flags: int) -> apsw.Connection:
-    # Absolute, because SQLite has a meaning of its own for names such as ":memory:".
-    connection = apsw.Connection(str(path.absolute()), flags=flags)
+def _open(path: Path) -> apsw.Connection:
+    # Readers of a WAL write to its index, so that no connection can be read-only. None creates the file, for SQLite
+    # would make it readable by every user.
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
     wait_for_locks(connection, BUSY_TIMEOUT_MS)
     return connection
 
 
-def _check_place(path: Path) -> None:
+def _check_sqlite() -> None:
     found = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
     if found < OLDEST_SQLITE:
         oldest = ".".join(map(str, OLDEST_SQLITE))
         raise StoreUnusableError(f"SQLite {apsw.sqlite_lib_version()} is too old; upgrade apsw to {oldest} or newer")
-    if not path.parent.is_dir():
-        raise StoreUnusableError(f"the directory {path.parent} does not exist; create it first")
-    if path.is_dir():
-        raise StoreUnusableError("it is a directory; name a file in it")
-    if path.exists():
-        _check_header(path)
 
 
 def _check_room(path: Path) -> None:
@@ -122,29 +112,6 @@ def _check_room(path: Path) -> None:
         raise StoreUnusableError(
             f"its disk has {free / MIB:.1f} MiB free and {WAL_CAP_BYTES // MIB} MiB are needed; make room"
         )
-
-
-def _check_header(path: Path) -> None:
-    """Refuse what is not ours before SQLite opens it.
-
-    SQLite would take a file of a few bytes for an empty database and write over it, and by closing another
-    application's database it would work off the WAL that a crash left beside it.
-    """
-    try:
-        with path.open("rb") as file:
-            header = file.read(_HEADER.size)
-    except PermissionError as error:
-        raise apsw.PermissionsError from error
-    # Where the power failed while the file was made, SQLite rolls back what the journal beside it tells of.
-    if not header or (not any(header) and path.with_name(f"{path.name}-journal").exists()):
-        return
-    if len(header) < _HEADER.size or not header.startswith(_MAGIC):
-        raise apsw.NotADBError
-    _, schema_version, user_version, application_id = _HEADER.unpack(header)
-    version = identify(application_id, user_version, schema_version)
-    # A database of ours is marked before it ever has a WAL.
-    if version == 0 and _wal_of(path).exists():
-        raise StoreUnusableError("it is a database of another application; name another file")
 
 
 def _use_wal(connection: apsw.Connection) -> None:
@@ -185,10 +152,12 @@ def _explained(path: Path) -> Iterator[None]:
         raise StoreUnusableError(f"cannot use {path}: {error}") from error
     except apsw.NotADBError as error:
         raise StoreUnusableError(f"cannot use {path}: the file is not an SQLite database; name another") from error
-    except (apsw.CantOpenError, apsw.PermissionsError, apsw.ReadOnlyError) as error:
+    except (PermissionError, apsw.CantOpenError, apsw.PermissionsError, apsw.ReadOnlyError) as error:
         raise StoreUnusableError(
             f"cannot use {path}: no right to write the file or its directory; change that or name another file"
         ) from error
+    except OSError as error:
+        raise StoreUnusableError(f"cannot use {path}: {error.strerror}; name another file") from error
     except (apsw.BusyError, apsw.LockedError) as error:
         raise StoreUnusableError(f"cannot use {path}: another process keeps it locked; try again later") from error
     except apsw.FullError as error:

@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from threading import Lock
 from typing import Final
 
 import apsw
 
+from adapters.lifetime import Lifetime
 from adapters.sqlite.connection import BUSY_TIMEOUT_MS, WAL_CAP_BYTES, open_reader, open_writer, wait_for_locks
 from adapters.sqlite.errors import translated_errors
+from adapters.sqlite.file import resolve
 from adapters.sqlite.repository import SqliteRunRepository
 from adapters.sqlite.room import MIB, free_bytes
 from adapters.sqlite.unit_of_work import SqliteUnitOfWork
@@ -42,29 +43,30 @@ _DEFAULT_LIMITS: Final = Limits()
 class SqliteStore(Store):
     """One connection that writes, and readers beside it, each with a connection of its own.
 
-    A file that does not exist is created. Several processes may have the same file open. Of the limits,
-    ``max_read_seconds`` is kept here.
+    A file that does not exist is created, for its owner alone. Several processes may have the same file open. Which
+    file the path names is decided once, here. Of the limits, ``max_read_seconds`` is kept here.
 
     Raises:
         StoreUnusableError: the file cannot serve.
     """
 
     def __init__(self, path: Path, limits: Limits = _DEFAULT_LIMITS) -> None:
-        self._path = path
+        self._path = resolve(path)
         self._max_read_seconds = limits.max_read_seconds
-        self._writer = open_writer(path)
+        self._writer = open_writer(self._path)
         self._writer.set_wal_hook(self._note_wal_size)
         self._wal_pages = 0
         self._patient_from = WAL_CAP_PAGES + CHECKPOINT_PAGES
-        self._lock = Lock()
+        self._lifetime = Lifetime()
         self._room_when_full: int | None = None
         self._idle_readers: SimpleQueue[apsw.Connection] = SimpleQueue()
 
     def unit_of_work(self) -> SqliteUnitOfWork:
-        return SqliteUnitOfWork(self._writer, self._lock, self._note_end)
+        return SqliteUnitOfWork(self._writer, self._lifetime, self._note_end)
 
     @contextmanager
     def reader(self, cancellation: Cancellation | None = None) -> Iterator[RunReader]:
+        self._lifetime.check()
         cancellation = cancellation or Cancellation()
         cancellation.check()
         with translated_errors():
@@ -85,6 +87,9 @@ class SqliteStore(Store):
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             self._idle_readers.put(connection)
+            # Closing the store, meanwhile, has left this connection to us.
+            if self._lifetime.ended:
+                self._close_idle_readers()
 
     def check_room(self) -> None:
         """See the port. After a write that found no room there has to be more of it than then.
@@ -109,15 +114,16 @@ class SqliteStore(Store):
             self._patient_from = pages + CHECKPOINT_PAGES
         # Where another process is checkpointing already, there is nothing to do. A reader may keep the end of the
         # WAL in use; the next checkpoint, or the one after, gets there.
-        with self._lock, translated_errors(self._writer), suppress(apsw.BusyError):
+        with self._lifetime, translated_errors(self._writer), suppress(apsw.BusyError):
             if patient or (quiet and pages >= WAL_CAP_PAGES):
                 self._empty_wal(WAL_RESET_WAIT_MS if patient else 0)
             else:
                 self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def close(self) -> None:
-        while not self._idle_readers.empty():
-            self._idle_readers.get().close()
+        if not self._lifetime.end():
+            return
+        self._close_idle_readers()
         with translated_errors():
             self._writer.close()
 
@@ -138,6 +144,11 @@ class SqliteStore(Store):
             self._patient_from = WAL_CAP_PAGES + CHECKPOINT_PAGES
         self._wal_pages = pages
         return apsw.SQLITE_OK
+
+    def _close_idle_readers(self) -> None:
+        with suppress(Empty):
+            while True:
+                self._idle_readers.get_nowait().close()
 
     def _take_reader(self) -> apsw.Connection:
         try:

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Lock
 from types import TracebackType
 from typing import Self
 
 import apsw
 
+from adapters.lifetime import Lifetime
 from adapters.sqlite.errors import translated_errors
 from adapters.sqlite.repository import SqliteRunRepository
 from core.ports.unit_of_work import UnitOfWork
@@ -21,10 +21,10 @@ class SqliteUnitOfWork(UnitOfWork):
     """
 
     def __init__(
-        self, connection: apsw.Connection, lock: Lock, note_end: Callable[[BaseException | None], None]
+        self, connection: apsw.Connection, lifetime: Lifetime, note_end: Callable[[BaseException | None], None]
     ) -> None:
         self._connection = connection
-        self._lock = lock
+        self._lifetime = lifetime
         self._note_end = note_end
         self._runs = SqliteRunRepository(connection)
 
@@ -33,11 +33,11 @@ class SqliteUnitOfWork(UnitOfWork):
         return self._runs
 
     def __enter__(self) -> Self:
-        self._lock.acquire()
+        self._lifetime.acquire()
         try:
             self._execute("BEGIN IMMEDIATE")
         except BaseException:
-            self._lock.release()
+            self._lifetime.release()
             raise
         return self
 
@@ -49,7 +49,7 @@ class SqliteUnitOfWork(UnitOfWork):
             if self._in_transaction():
                 self._execute("ROLLBACK")
         finally:
-            self._lock.release()
+            self._lifetime.release()
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:

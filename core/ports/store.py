@@ -9,7 +9,11 @@ from core.ports.unit_of_work import UnitOfWork
 
 
 class Store(Protocol):
-    """Where runs are kept. Its methods may be called from any thread, ``close`` last and once."""
+    """Where runs are kept. Its methods may be called from any thread.
+
+    Entering a unit of work or a reader raises ``StoreClosedError`` after ``close``, and ``StoreForkedError`` in a
+    process that was forked from the one that opened the store.
+    """
 
     def unit_of_work(self) -> UnitOfWork:
         """A new unit of work, not yet entered."""
@@ -36,5 +40,9 @@ class Store(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of everything. No unit of work and no reader is in use any more."""
+        """Let go of everything, once the unit of work that is under way is left.
+
+        Readers in use go on to their end and then let go of what is theirs. Closing again does nothing, nor does
+        closing in a forked process, for there the store belongs to the other one.
+        """
         ...

@@ -110,7 +110,10 @@ def build_access(settings: Settings, tokens_variable: str | None = None) -> Acce
     named = {Unit.REQUESTS: settings.rate_requests, Unit.RUNS: settings.rate_runs}
     rates = {unit: parse_rate(f"rate-{unit}", text) for unit, text in named.items()}
     rate_limits = RateLimits({unit: rate for unit, rate in rates.items() if rate is not None})
-    keyring = Keyring(partial(read_tokens, settings.token_file, tokens_variable))
+    # Absolute, so that a reload finds it from any working directory; not resolved, because a link may be changed on
+    # purpose to name the new tokens.
+    token_file = settings.token_file and settings.token_file.absolute()
+    keyring = Keyring(partial(read_tokens, token_file, tokens_variable))
     if not (keyring or settings.allow_anonymous or is_loopback(settings.host)):
         raise ValueError(
             f"host {settings.host or '(all addresses)'} can be reached from other machines: set token-file or "

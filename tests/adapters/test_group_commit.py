@@ -4,7 +4,8 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
+from itertools import count
 from threading import Event
 from types import TracebackType
 from typing import Self
@@ -14,11 +15,11 @@ import pytest
 from adapters import group_commit
 from adapters.group_commit import MAX_ATTEMPTS, MAX_COMMANDS_PER_COMMIT, GroupCommitWriter
 from adapters.memory import MemoryStore
-from core.errors import StoreBusyError, StoreError, StoreFullError, TransactionConflictError
+from core.errors import StoreBusyError, StoreClosedError, StoreError, StoreFullError, TransactionConflictError
 from core.ports.repository import RunReader, RunRepository
 from core.ports.store import Store
 from core.ports.unit_of_work import UnitOfWork
-from tests.contract.samples import HANG_GUARD_SECONDS, all_keys, sample_run
+from tests.contract.samples import HANG_GUARD_SECONDS, all_keys, outcome_in_fork, sample_run
 from tests.servers import DEADLINE_SECONDS
 
 
@@ -375,6 +376,58 @@ def test_closing_an_idle_writer_ends_it(store: ObservedStore) -> None:
     with ThreadPoolExecutor(1) as pool:
         pool.submit(GroupCommitWriter(store).close).result(HANG_GUARD_SECONDS)
     assert store.commits == 0
+
+
+def test_a_closed_writer_takes_nothing(store: ObservedStore, writer: GroupCommitWriter) -> None:
+    """Whoever submits to it is told at once instead of waiting for ever, however often it is closed."""
+    for _ in range(2):
+        assert writer.close()
+        with pytest.raises(StoreClosedError):
+            writer.submit(add("a"))
+    assert all_keys(store) == set()
+
+
+def test_a_forked_writer_takes_nothing(store: ObservedStore, writer: GroupCommitWriter) -> None:
+    """The thread did not come along, which is said; closing there leaves the writer here alone."""
+    first = hold_first_commit(store, writer)
+    assert outcome_in_fork(lambda: writer.submit(add("a"))) == "StoreForkedError"
+    assert outcome_in_fork(writer.close) == ""
+    store.commit_allowed.set()
+    assert (result(first), result(writer.submit(add("b")))) == ("first", "b")
+
+
+def test_closing_loses_nothing_that_is_submitted_meanwhile(store: ObservedStore) -> None:
+    """What threads submit while the writer is closed is carried out, or they are told that it was not."""
+    store.commit_allowed.set()
+    for _ in range(5):
+        writer = GroupCommitWriter(store)
+        carried_out, told = close_while_submitting(writer)
+        assert sorted(told) == sorted(carried_out)
+
+
+def close_while_submitting(writer: GroupCommitWriter) -> tuple[list[str], list[str]]:
+    """Close a writer to which four threads submit; what was carried out, and what of it they were told."""
+    carried_out: list[str] = []
+    begun = Event()
+
+    def submit_until_closed(thread: int) -> "list[Future[None]]":
+        futures: list[Future[None]] = []
+        with suppress(StoreClosedError):
+            for number in count():
+                futures.append(writer.submit(lambda _work, key=f"{thread}-{number}": carried_out.append(key)))  # type: ignore[misc]
+                begun.set()
+        return futures
+
+    with ThreadPoolExecutor(4) as pool:
+        submitting = [pool.submit(submit_until_closed, thread) for thread in range(4)]
+        assert begun.wait(HANG_GUARD_SECONDS)
+        writer.close()
+        submitted = [thread.result(HANG_GUARD_SECONDS) for thread in submitting]
+    for future in (future for futures in submitted for future in futures):
+        future.result(HANG_GUARD_SECONDS)
+    return carried_out, [
+        f"{thread}-{number}" for thread, futures in enumerate(submitted) for number in range(len(futures))
+    ]
 
 
 def test_cancelling_takes_nothing_back(store: ObservedStore, writer: GroupCommitWriter) -> None:

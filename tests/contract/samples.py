@@ -1,5 +1,8 @@
 """Runs to keep, and short ways to keep and read them."""
 
+import os
+import signal
+import warnings
 from collections.abc import Callable, Sequence
 from threading import Thread
 from typing import Any, Protocol, TypeVar
@@ -95,3 +98,26 @@ def without_waiting(work: Callable[[], T]) -> T:
         raise errors[0]
     assert results, "it waits for what the test holds"
     return results[0]
+
+
+def outcome_in_fork(work: Callable[[], object]) -> str:
+    """The name of the error that something raises in a forked process, or nothing if it raises none."""
+    told, telling = os.pipe()
+    with warnings.catch_warnings():
+        # That threads do not come along is what is tested.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        try:
+            signal.alarm(HANG_GUARD_SECONDS)
+            work()
+        except BaseException as error:  # noqa: BLE001 - told to the test
+            os.write(telling, type(error).__name__.encode())
+        finally:
+            os._exit(0)
+    os.close(telling)
+    with open(told, encoding="ascii") as answer:  # noqa: PTH123 - a descriptor
+        outcome = answer.read()
+    _, status = os.waitpid(child, 0)
+    assert status == 0, "it hangs"
+    return outcome

@@ -4,11 +4,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import count
 from threading import Barrier, Event
+from time import sleep
 
 import pytest
 
-from core.errors import ReadCancelledError
+from core.errors import ReadCancelledError, StoreClosedError
 from core.listing import RunFilter
 from core.ports.cancellation import Cancellation
 from core.ports.repository import RunReader
@@ -21,6 +23,7 @@ from tests.contract.samples import (
     all_keys,
     everything,
     keep,
+    outcome_in_fork,
     read,
     sample_run,
     without_waiting,
@@ -219,6 +222,76 @@ def test_two_open_stores_share_one_file(open_durable: Callable[[], Store]) -> No
     assert all_keys(second) == {"a"}
     second.close()
     first.close()
+
+
+def test_a_closed_store_says_so(store: Store) -> None:
+    """Neither writing nor reading opens it again, and closing it once more does nothing."""
+    keep(store, sample_run("a"))
+    all_keys(store)
+    for _ in range(2):
+        store.close()
+        with pytest.raises(StoreClosedError, match="open it again"):
+            keep(store, sample_run("b"))
+        with pytest.raises(StoreClosedError, match="open it again"):
+            all_keys(store)
+
+
+def test_a_forked_process_is_told_to_open_the_store_again(store: Store) -> None:
+    """It can neither write nor read, also when a thread held the store while it was forked; closing does no harm."""
+    keep(store, sample_run("a"))
+    with store.unit_of_work() as work:
+        assert outcome_in_fork(lambda: keep(store, sample_run("b"))) == "StoreForkedError"
+        assert outcome_in_fork(lambda: all_keys(store)) == "StoreForkedError"
+        assert outcome_in_fork(store.close) == ""
+        work.runs.add([sample_run("c")])
+        work.commit()
+    assert all_keys(store) == {"a", "c"}
+
+
+def test_closing_waits_for_the_unit_of_work(store: Store) -> None:
+    """What is under way is committed; the store is closed only then."""
+    with ThreadPoolExecutor(1) as pool:
+        with store.unit_of_work() as work:
+            closing = pool.submit(store.close)
+            work.runs.add([sample_run("a")])
+            work.commit()
+        closing.result(HANG_GUARD_SECONDS)
+    with pytest.raises(StoreClosedError):
+        all_keys(store)
+
+
+def test_a_reader_goes_on_while_the_store_is_closed(store: Store) -> None:
+    """It reads its state to the end."""
+    keep(store, sample_run("a"))
+    with store.reader() as runs:
+        before = _impression(runs)
+        store.close()
+        assert _impression(runs) == before
+    with pytest.raises(StoreClosedError):
+        all_keys(store)
+
+
+def test_threads_that_read_and_write_survive_closing(open_durable: Callable[[], Store]) -> None:
+    """Durable stores only: each is told that the store is closed, and what was committed before is kept."""
+    store = open_durable()
+    kept: list[str] = []
+
+    def go_on(thread: int) -> None:
+        for number in count():
+            key = f"event-{thread}-{number}"
+            keep(store, sample_run(key))
+            kept.append(key)
+            assert key in all_keys(store)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        going_on = [pool.submit(go_on, thread) for thread in range(THREADS)]
+        while len(kept) < 2 * THREADS and not any(thread.done() for thread in going_on):
+            sleep(0.001)
+        store.close()
+        assert {type(thread.exception()) for thread in going_on} == {StoreClosedError}
+    again = open_durable()
+    assert all_keys(again) == set(kept)
+    again.close()
 
 
 @pytest.mark.parametrize("quiet", [True, False])

@@ -13,8 +13,10 @@ from core.errors import (
     RunNotFoundError,
     RunsinkError,
     StoreBusyError,
+    StoreClosedError,
     StoreDamagedError,
     StoreError,
+    StoreForkedError,
     StoreFullError,
     StoreTimeoutError,
     StoreUnusableError,
@@ -31,7 +33,16 @@ def test_every_error_belongs_to_the_family(error: type[Exception]) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [StoreBusyError, StoreDamagedError, StoreFullError, StoreTimeoutError, StoreUnusableError]
+    "error",
+    [
+        StoreBusyError,
+        StoreClosedError,
+        StoreDamagedError,
+        StoreForkedError,
+        StoreFullError,
+        StoreTimeoutError,
+        StoreUnusableError,
+    ],
 )
 def test_every_failure_of_a_store_is_a_store_error(error: type[Exception]) -> None:
     """Whoever guards against a failing store needs one name."""

@@ -1,5 +1,6 @@
 """How ``runsink serve`` ends when it cannot start: one clear line, a status other than 0, every file as it was."""
 
+import os
 import socket
 import sqlite3
 import subprocess
@@ -122,6 +123,20 @@ def test_directory_in_place_of_a_file(finish: Finish, tmp_path: Path) -> None:
     """A directory is no database."""
     (tmp_path / "folder").mkdir()
     assert_one_line(finish("serve", "--port", "0", "--db", "folder"), "folder", "directory")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_pipe_in_place_of_a_file(finish: Finish, tmp_path: Path, workers: str) -> None:
+    """A named pipe is no database, and the start does not wait for its other end."""
+    os.mkfifo(tmp_path / "pipe")
+    ended = finish("serve", "--port", "0", "--workers", workers, "--db", "pipe")
+    assert_one_line(ended, "pipe", "a pipe, a socket or a device; name a regular file")
+
+
+def test_empty_name(finish: Finish, tmp_path: Path) -> None:
+    """What an unset variable leaves of the option names no database."""
+    assert_one_line(finish("serve", "--port", "0", "--db", ""), "the name of the database is empty")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("existing", [False, True])

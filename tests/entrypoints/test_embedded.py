@@ -1,6 +1,7 @@
 """The in-process door: the same results and errors as HTTP, for the same input."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -22,11 +23,13 @@ from core.errors import (
     NotABatchError,
     RunNotFoundError,
     RunRefusedError,
+    StoreClosedError,
     StoreUnusableError,
 )
 from core.listing import PageRequest, RunFilter
 from core.run import JsonText, Run, Status
 from entrypoints.embedded import RunStore, open_store
+from tests.contract.samples import outcome_in_fork
 from tests.servers import Api, MakeRun
 
 SERVER_TIMES = {"created_at", "updated_at"}
@@ -306,3 +309,79 @@ def test_an_id_that_is_no_text_is_not_found(tmp_path: Path) -> None:
             runs.get("\ud800")
         with pytest.raises(RunNotFoundError):
             runs.update("\ud800", {"status": "failed"})
+
+
+def every_use(store: RunStore, run: dict[str, Any]) -> list[Callable[[], object]]:
+    """Each method that needs the store, with arguments that are right."""
+    return [
+        lambda: store.ingest_lenient([run]),
+        lambda: store.ingest_atomic([run]),
+        lambda: store.create(run),
+        lambda: store.update(run["event_id"], {"status": "failed"}),
+        lambda: store.associate_commit(run["event_id"], {"commit_hash": "abcdef0", "commit_source": "ci"}),
+        lambda: store.get(run["run_id"]),
+        store.page,
+        store.metadata,
+    ]
+
+
+def test_a_closed_store_says_so(tmp_path: Path, make_run: MakeRun) -> None:
+    """Every method raises the same error instead of waiting for ever or opening the file again."""
+    with open_store(tmp_path / "runs.db") as store:
+        run = make_run()
+        store.create(run)
+        store.page()
+    for use in every_use(store, run):
+        with pytest.raises(StoreClosedError, match="the store is closed; open it again"):
+            use()
+    store.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["runs.db"]
+
+
+def test_a_forked_process_opens_the_store_again(store: RunStore, tmp_path: Path, make_run: MakeRun) -> None:
+    """With the store of its parent every method says so; leaving the block there harms nobody; a new one works."""
+    run = make_run(event_id="parent")
+    store.create(run)
+    store.page()
+    assert {outcome_in_fork(use) for use in every_use(store, run)} == {"StoreForkedError"}
+    assert outcome_in_fork(store.close) == ""
+
+    def open_again() -> None:
+        with open_store(tmp_path / "embedded.db") as own:
+            own.create(make_run(event_id="child"))
+
+    assert outcome_in_fork(open_again) == ""
+    store.create(make_run(event_id="later"))
+    assert {kept.event_id for kept in store.page().runs} == {"parent", "child", "later"}
+
+
+def test_a_store_stays_with_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_run: MakeRun) -> None:
+    """A relative path is that of the working directory at the time of opening, for writing and for reading."""
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with open_store("runs.db") as store:
+        monkeypatch.chdir(tmp_path / "other")
+        store.create(make_run())
+        assert store.page().total == 1
+    assert list((tmp_path / "other").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["file:x?mode=ro", "file:x?mode=memory", ":memory:", " ", b"bytes.db", Path("path.db"), "é.db"]
+)
+def test_a_name_is_that_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_run: MakeRun, name: str | Path
+) -> None:
+    """Nothing but a URL has a meaning of its own."""
+    monkeypatch.chdir(tmp_path)
+    with open_store(name) as store:
+        store.create(make_run())
+    assert [path.name for path in tmp_path.iterdir()] == [os.fsdecode(name)]
+
+
+def test_a_name_cannot_be_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty name, such as an unset variable gives, is no file and no directory."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreUnusableError, match="the name of the database is empty; name a file, or a URL"):
+        open_store("")
+    assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,6 @@
 """``runsink migrate-store`` between files, as a command."""
 
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -108,3 +109,44 @@ def test_what_cannot_be_migrated(finish: Finish, make_run: MakeRun, tmp_path: Pa
     assert_one_line(finish("migrate-store", "old.db", "none/new.db"), "none/new.db", "does not exist")
     assert_one_line(finish("migrate-store", "old.db", "postgresql://u:secret@127.0.0.1:1/db"), "postgresql://u@127")
     assert [path.name for path in tmp_path.glob("*")] == ["old.db"]
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ("old.db", "{here}/old.db"),
+        ("{here}/old.db", "folder/../old.db"),
+        ("old.db", "link.db"),
+        ("link.db", "old.db"),
+        ("old.db", "hard.db"),
+        ("hard.db", "link.db"),
+    ],
+)
+def test_a_store_is_not_copied_onto_itself(
+    finish: Finish, make_run: MakeRun, tmp_path: Path, source: str, target: str
+) -> None:
+    """By whatever names: a relative and an absolute path, a symbolic and a hard link."""
+    fill(tmp_path / "old.db", make_run, 2)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "hard.db").hardlink_to(tmp_path / "old.db")
+    (tmp_path / "link.db").symlink_to("old.db")
+    names = [name.format(here=tmp_path) for name in (source, target)]
+    assert_one_line(finish("migrate-store", *names), names[0], "onto itself; name another database")
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_pipe_is_neither_read_nor_written(finish: Finish, make_run: MakeRun, tmp_path: Path, place: int) -> None:
+    """A pipe as FROM or TO is refused at once, and nothing is made."""
+    fill(tmp_path / "old.db", make_run, 2)
+    os.mkfifo(tmp_path / "pipe")
+    names = ("old.db", "pipe") if place else ("pipe", "new.db")
+    assert_one_line(finish("migrate-store", *names), "pipe", "name a regular file")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["old.db", "pipe"]
+
+
+@pytest.mark.parametrize("names", [("", "new.db"), ("old.db", "")])
+def test_an_empty_name_is_none(finish: Finish, make_run: MakeRun, tmp_path: Path, names: tuple[str, str]) -> None:
+    """What an unset variable leaves of the command names no database."""
+    fill(tmp_path / "old.db", make_run, 2)
+    assert_one_line(finish("migrate-store", *names), "the name of the database is empty")
+    assert [path.name for path in tmp_path.iterdir()] == ["old.db"]

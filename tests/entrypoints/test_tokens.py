@@ -14,8 +14,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from entrypoints.http.access import build_access
 from entrypoints.http.addresses import is_loopback
 from entrypoints.http.tokens import Keyring, Scope, TokensError, read_tokens
+from entrypoints.settings import Settings
 from tests.servers import POST_RUN, Answer, Api, Finish, MakeRun, Serve, Served, Start
 
 READER = "reader-0123456789abcdef"
@@ -188,6 +190,23 @@ def test_reload(token_file: Callable[[str | bytes], Path], caplog: pytest.LogCap
         "No such file",
     ]
     assert not any(secret in message for secret in (READER, WRITER, OTHER) for message in messages)
+
+
+def test_reload_from_another_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative path stays that of the start, and a link is followed to where it leads now."""
+    monkeypatch.chdir(tmp_path)
+    for name, line in (("old", f"a read {READER}"), ("new", f"b read {OTHER}")):
+        Path(name).write_text(line, encoding="ascii")
+        Path(name).chmod(0o600)
+    Path("tokens").symlink_to("old")
+    keyring = build_access(Settings(token_file=Path("tokens"))).keyring
+    assert keyring.find(READER.encode())
+    Path("tokens").unlink()
+    Path("tokens").symlink_to("new")
+    monkeypatch.chdir("/")
+    keyring.reload()
+    assert keyring.find(READER.encode()) is None
+    assert keyring.find(OTHER.encode())
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "bEaReR"])

@@ -82,6 +82,23 @@ def test_killed_worker_is_replaced(serve: Serve, make_run: MakeRun) -> None:
         assert served.end() == (0, f"worker {killed} ended with status -9; starting another\n")
 
 
+def test_replacement_opens_the_same_file(serve: Serve, make_run: MakeRun, tmp_path: Path) -> None:
+    """All workers keep to one file, private to its owner, though the link that named it leads elsewhere by then."""
+    (tmp_path / "link.db").symlink_to("first.db")
+    with serve(*OPTIONS, "--db", "link.db") as served:
+        stored = served.api.create(make_run()).body
+        (tmp_path / "link.db").unlink()
+        (tmp_path / "link.db").symlink_to("second.db")
+        killed = min(workers(served))
+        os.kill(killed, signal.SIGKILL)
+        wait_for_replacement(served, killed)
+        for _ in range(20):
+            assert served.api.lenient([stored]).counts == (1, 0, 1, 0)
+        assert {path.stat().st_mode & 0o777 for path in tmp_path.glob("first.db*")} == {0o600}
+        assert served.end()[0] == 0
+    assert not (tmp_path / "second.db").exists()
+
+
 def test_worker_that_cannot_start_ends_the_server(serve: Serve, tmp_path: Path) -> None:
     """Where a replacement cannot open the store, the server ends with 1 and says why, instead of trying forever."""
     with serve(*OPTIONS) as served:

@@ -117,12 +117,25 @@ def test_a_damaged_file_keeps_its_wal(crashed: Path, damage: Callable[[bytes], b
     assert (crashed.read_bytes(), wal_of(crashed).read_bytes()) == (damaged, wal)
 
 
-def assert_refused(path: Path) -> None:
-    """The file cannot be opened, for a reason that is told in one line."""
+@pytest.mark.parametrize("damage", [spoil_header, zero_all_but_the_first_page])
+def test_a_damaged_file_behind_a_link_is_left_alone(crashed: Path, damage: Callable[[bytes], bytes]) -> None:
+    """The WAL is looked for beside the file and not beside the link, and neither changes."""
+    damaged, wal = damage(crashed.read_bytes()), wal_of(crashed).read_bytes()
+    crashed.write_bytes(damaged)
+    link = crashed.parent / "links" / "link.db"
+    link.parent.mkdir()
+    link.symlink_to(crashed)
+    assert_refused(link, names=crashed)
+    assert (crashed.read_bytes(), wal_of(crashed).read_bytes()) == (damaged, wal)
+    assert list(link.parent.iterdir()) == [link]
+
+
+def assert_refused(path: Path, names: Path | None = None) -> None:
+    """The file cannot be opened, for a reason that is told in one line, which names it."""
     with pytest.raises(StoreUnusableError) as caught:
         SqliteStore(path)
     text = str(caught.value)
-    assert text.startswith(f"cannot use {path}: ")
+    assert text.startswith(f"cannot use {names or path}: ")
     assert "restore it from a backup" in text or "not an SQLite database" in text
     assert "\n" not in text
 

@@ -214,3 +214,15 @@ def test_a_disk_with_little_room_is_refused_at_the_start(small_disk: Callable[[i
     assert ended.returncode == 1
     assert ended.stderr.endswith("its disk has 32.0 MiB free and 64 MiB are needed; make room\n")
     assert list(disk.iterdir()) == []
+
+
+def test_the_room_of_the_file_counts_and_not_that_of_a_link(
+    small_disk: Callable[[int], Path], finish: Finish, tmp_path: Path
+) -> None:
+    """A link on a large disk does not hide that its file is on a small one."""
+    disk = small_disk(32)
+    (tmp_path / "link.db").symlink_to(disk / "runs.db")
+    ended = finish("serve", "--port", "0", "--db", "link.db")
+    assert ended.returncode == 1
+    assert ended.stderr.endswith("its disk has 32.0 MiB free and 64 MiB are needed; make room\n")
+    assert list(disk.iterdir()) == []
