@@ -2,62 +2,85 @@
 
 import sys
 from functools import partial
+from typing import Any
 
+import attrs
 import click
-import typed_settings as ts
-from typed_settings.exceptions import TsError
 
 from core.errors import StoreUnusableError
+from entrypoints.configuration import load_settings, tokens_variable
 from entrypoints.databases import shown_database
+from entrypoints.endings import end_with
 from entrypoints.http.access import build_access
 from entrypoints.http.connections import reserve_descriptors
 from entrypoints.http.listening import listen, url_of
 from entrypoints.migration import migrate_store
-from entrypoints.settings import Settings, loaders, settings_file, tokens_variable
+from entrypoints.settings import Range, Settings, shown_name
 from entrypoints.workers import Service, serve_until_told, supervise
 
 
 def main() -> None:
-    """Run the command line; anything that is set wrongly ends it with one line and status 2."""
-    try:
-        _build_command()()
-    except (TsError, ValueError) as error:
-        sources = f"options, RUNSINK_ variables, {settings_file()}"
-        click.echo(f"runsink: invalid setting ({sources}): {_first_cause(error)}", err=True)
-        sys.exit(2)
-
-
-def _build_command() -> click.Command:
-    """The command line. Building it reads the configuration, whose values are shown as defaults."""
-    group = click.version_option(package_name="runsink")(
-        click.Group("runsink", help="Keeps the runs that agents, pipelines and LLM workers upload.")
+    """Run the command line. Of the configuration nothing is read before a command needs it."""
+    group = click.Group("runsink", help="Keeps the runs that agents, pipelines and LLM workers upload.")
+    group.add_command(
+        click.Command(
+            "serve",
+            params=[_option(field) for field in attrs.fields(Settings)],
+            callback=_serve,
+            help="Take runs over HTTP until SIGTERM or SIGINT.",
+        )
     )
-    group.add_command(click.command(ts.click_options(Settings, loaders())(serve)))
     group.add_command(migrate_store)
-    return group
+    click.version_option(package_name="runsink")(group)()
+
+
+def _option(field: "attrs.Attribute[Any]") -> click.Option:
+    """Return the option of a setting. Its value is a text, so that all ways to set it are read alike."""
+    name, is_flag = shown_name(field), field.type is bool
+    parts = [field.metadata["help"]]
+    if isinstance(field.validator, Range):
+        parts.append(f"A number {field.validator}.")
+    if field.default is not None:
+        parts.append(f" [default: {f'no-{name}' if is_flag else field.default}]")
+    return click.Option(
+        [f"--{name}/--no-{name}" if is_flag else f"--{name}"],
+        default=None,
+        help=" ".join(parts),
+        metavar=None if is_flag else "NUMBER" if field.type is int else "TEXT",
+    )
+
+
+def _serve(**options: str | bool | None) -> None:
+    """Serve with what is set."""
+    try:
+        settings = load_settings({name: value for name, value in options.items() if value is not None})
+    except ValueError as error:
+        end_with(error, status=2)
+    serve(settings)
 
 
 def serve(settings: Settings) -> None:
-    """Take runs over HTTP until SIGTERM or SIGINT."""
+    """Take runs over HTTP until SIGTERM or SIGINT; end with one line where that is not possible."""
     try:
-        access = build_access(settings, tokens_variable())
-        reserve_descriptors(settings.max_connections)
-        sockets = listen(settings.host, settings.port)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        sys.exit(f"runsink: cannot listen on {settings.host} port {settings.port}: {reason}")
-    greet = partial(click.echo, f"runsink listens on {url_of(sockets)}, database {shown_database(settings.db)}")
+        service = _prepare(settings)
+    except ValueError as error:
+        end_with(error, status=2)
+    greet = partial(click.echo, f"runsink listens on {url_of(service.sockets)}, database {shown_database(settings.db)}")
     run = serve_until_told if settings.workers == 1 else supervise
     try:
-        status = run(Service(settings, access, sockets), greet)
+        status = run(service, greet)
     except StoreUnusableError as error:
-        sys.exit(f"runsink: {error}")
+        end_with(error)
     if status:
         sys.exit(status)
 
 
-def _first_cause(error: BaseException) -> str:
-    """What is wrong in one line, without the layers around it."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return " ".join(str(error).split())
+def _prepare(settings: Settings) -> Service:
+    """Do what has to be done before there are processes; raise ``ValueError`` for what cannot go together."""
+    try:
+        access = build_access(settings, tokens_variable())
+        reserve_descriptors(settings.max_connections)
+        return Service(settings, access, listen(settings.host, settings.port))
+    except (OSError, UnicodeError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        end_with(f"cannot listen on {settings.host} port {settings.port}: {reason}")

@@ -13,6 +13,7 @@ from core.errors import StoreError, StoreUnusableError
 from core.listing import Cursor, RunFilter
 from core.ports.store import Store
 from entrypoints.databases import is_url, open_database, shown_database
+from entrypoints.endings import end_with
 
 _PASSES = 2
 """The first goes on where an earlier call stopped. If something older is missing, the second begins there."""
@@ -32,9 +33,9 @@ def migrate_store(source: str, target: str) -> None:
         with _opened(source, target) as stores:
             difference = _migrate(*stores)
     except StoreError as error:
-        sys.exit(f"runsink: {error}")
+        end_with(error)
     if difference is not None:
-        sys.exit(f"runsink: the stores differ: {difference}; stop what writes to them, or name an empty database")
+        end_with(f"the stores differ: {difference}; stop what writes to them, or name an empty database")
     click.echo(f"{shown_database(target)} holds the same runs as {shown_database(source)}")
 
 

@@ -64,15 +64,18 @@ def test_python_example_prints_what_the_readme_shows(tmp_path: Path) -> None:
 
 
 def test_settings_table_has_every_option_with_its_default() -> None:
-    """The README's settings table and ``runsink serve --help`` name the same options and defaults."""
+    """The README's settings table and ``runsink serve --help`` name the same options, defaults and ranges."""
     runsink = Path(sys.executable).parent / "runsink"
     printed = subprocess.run(
         [runsink, "serve", "--help"], capture_output=True, text=True, check=True, timeout=30
     ).stdout
     offered = dict(re.findall(r"^  (--[a-z-]+) (.*?)(?=^  --)", printed, flags=re.DOTALL | re.MULTILINE))
-    rows = re.findall(r"^\| `(--[a-z-]+)` \| `RUNSINK_[A-Z_]+` \| (?:`([^`]+)`|[^`|]+) \|", README, flags=re.MULTILINE)
-    documented = dict(rows)
+    row = r"^\| `(--[a-z-]+)` \| `RUNSINK_[A-Z_]+` \| (?:`([^`]+)`|[^`|]+) \| (.*) \|$"
+    rows = re.findall(row, README, flags=re.MULTILINE)
+    documented = {option: default for option, default, _ in rows}
     assert documented.keys() == offered.keys()
     for option, default in documented.items():
         shown = rf"default:\s+\S*{re.escape(default.removeprefix('./'))}\)?\]" if default else "^(?!.*default:)"
         assert re.search(shown, offered[option], flags=re.DOTALL), option
+    for option, _, text in rows:
+        assert re.findall(r"from \d+ to \d+", text) == re.findall(r"from \d+ to \d+", " ".join(offered[option].split()))

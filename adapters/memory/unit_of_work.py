@@ -47,5 +47,8 @@ class MemoryUnitOfWork(UnitOfWork):
             self._state.update(before)
             raise
 
+    def check_writable(self) -> None:
+        """Nothing: memory takes every write."""
+
     def commit(self) -> None:
         self._publish(dict(self._state))

@@ -1,5 +1,6 @@
 """Opening connections: the URL, its checks, and the settings every connection has."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
@@ -8,8 +9,9 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool
 
+from adapters.postgres.privileges import NEEDED_PRIVILEGES, check_privileges
 from adapters.postgres.schema import migrate
-from core.errors import StoreUnusableError
+from core.errors import StoreError, StoreUnusableError
 
 MAX_CONNECTIONS: Final = 8
 """One that writes, and one for each reader; more than the HTTP server ever has at once."""
@@ -39,6 +41,8 @@ SESSION: Final[dict[str, str]] = {
 }
 """What every session is set to."""
 
+_log = logging.getLogger("runsink")
+
 _DURABLE = (
     # Committed means on disk, whatever the database's own default; remote_apply promises even more
     # (https://www.postgresql.org/docs/current/runtime-config-wal.html).
@@ -60,6 +64,7 @@ def open_pool(url: str, shown: str) -> ConnectionPool:
         configure(connection)
         _check_encoding(connection)
         migrate(connection)
+        _warn_of_reading_only(connection, shown)
     pool = ConnectionPool(
         conninfo,
         min_size=1,
@@ -103,6 +108,14 @@ def _check_encoding(connection: psycopg.Connection) -> None:
         raise StoreUnusableError(f"its encoding is {encoding}, which cannot keep every text; create it with UTF8")
 
 
+def _warn_of_reading_only(connection: psycopg.Connection, shown: str) -> None:
+    """Tell the operator of a role that may not write; with it, reading works nevertheless."""
+    try:
+        check_privileges(connection)
+    except StoreError as error:
+        _log.warning("%s can only be read: %s", shown, error)
+
+
 @contextmanager
 def _explained(shown: str) -> Iterator[None]:
     """Say of every way to fail which database it was about, in one line."""
@@ -110,5 +123,10 @@ def _explained(shown: str) -> Iterator[None]:
         yield
     except StoreUnusableError as error:
         raise StoreUnusableError(f"cannot use {shown}: {error}") from error
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise StoreUnusableError(
+            f"cannot use {shown}: {error.diag.message_primary}; the first start takes a role that may create tables, "
+            f"and of every later one {NEEDED_PRIVILEGES}"
+        ) from error
     except psycopg.Error as error:
         raise StoreUnusableError(f"cannot use {shown}: {' '.join(str(error).split())}") from error

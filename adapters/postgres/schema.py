@@ -156,8 +156,9 @@ def in_dialect(statement: str, cockroach_version: str | None) -> str:
 def _found_version(connection: psycopg.Connection) -> int:
     """The version of the schema that the connection works in; 0 for an empty one."""
     rows = connection.execute(
-        "SELECT table_name::text FROM information_schema.tables "
-        "WHERE table_schema = current_schema() AND table_name IN ('runs', 'tallies', 'runsink_schema')"
+        # The information schema would hide the tables that this role may not use.
+        "SELECT relname::text FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace "
+        "WHERE nspname = current_schema() AND relname IN ('runs', 'tallies', 'runsink_schema')"
     ).fetchall()
     found = {name for (name,) in rows}
     if "runsink_schema" in found:

@@ -11,6 +11,7 @@ from psycopg_pool import ConnectionPool
 
 from adapters.lifetime import Lifetime
 from adapters.postgres.errors import translated_errors
+from adapters.postgres.privileges import check_privileges
 from adapters.postgres.repository import PostgresRunRepository
 from core.errors import StoreBusyError, StoreError
 from core.ports.unit_of_work import UnitOfWork
@@ -75,6 +76,10 @@ class PostgresUnitOfWork(UnitOfWork):
                 self._execute("RELEASE SAVEPOINT nested")
             raise
         self._execute("RELEASE SAVEPOINT nested")
+
+    def check_writable(self) -> None:
+        with translated_errors():
+            check_privileges(self._connection)
 
     def commit(self) -> None:
         try:

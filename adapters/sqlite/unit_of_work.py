@@ -64,6 +64,9 @@ class SqliteUnitOfWork(UnitOfWork):
             raise
         self._execute("RELEASE nested")
 
+    def check_writable(self) -> None:
+        """Nothing: entering took the lock to write, which a file that is read-only does not give."""
+
     def commit(self) -> None:
         self._execute("COMMIT")
 

@@ -34,6 +34,13 @@ class UnitOfWork(Protocol):
         """
         ...
 
+    def check_writable(self) -> None:
+        """Raise ``StoreError`` when this unit of work may not add or replace runs, as far as the store can tell.
+
+        It changes nothing. The message says what is lacking.
+        """
+        ...
+
     def commit(self) -> None:
         """Make everything durable: when this returns, no crash or power cut takes it away. Called once, last.
 

@@ -42,7 +42,7 @@ class Readiness:
     def _pending_probe(self) -> Future[None]:
         """The probe that is under way, for a store that is held up must not collect any more of them."""
         if self._probe is None or self._probe.done():
-            self._probe = self._application.write(lambda _work: None)
+            self._probe = self._application.write(lambda work: work.check_writable())
         return self._probe
 
     def _obstacle_of_slow_store(self) -> str | None:

@@ -57,6 +57,7 @@ def end_connections(admin: psycopg.Connection) -> int:
         ("25006", StoreBusyError),
         ("40003", StoreBusyError),
         ("08006", StoreBusyError),
+        ("42501", StoreError),
         ("XX001", StoreError),
         ("58030", StoreError),
     ],

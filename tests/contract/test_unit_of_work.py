@@ -101,6 +101,19 @@ def test_an_empty_commit_is_taken(store: Store) -> None:
     assert all_keys(store) == set()
 
 
+def test_checking_that_it_may_write_changes_nothing(store: Store) -> None:
+    """Where writing is allowed nothing is raised, and what was done before and is done after is kept."""
+    with store.unit_of_work() as work:
+        work.check_writable()
+        _add(work, "a")
+        with work.savepoint():
+            work.check_writable()
+        _add(work, "b")
+        work.check_writable()
+        work.commit()
+    assert all_keys(store) == {"a", "b"}
+
+
 def test_it_sees_its_own_writes(store: Store) -> None:
     """Every kind of reading sees what was written before in the same unit of work."""
     run = sample_run("a", agent_name="a")

@@ -3,6 +3,7 @@
 import json
 import resource
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,7 +14,16 @@ import pytest
 
 from entrypoints.http.connections import SPARE_DESCRIPTORS
 from entrypoints.settings import Settings
-from tests.servers import DEADLINE_SECONDS, POST_RUN, Api, Finish, MakeRun, Serve, Start
+from tests.servers import (
+    DEADLINE_SECONDS,
+    POST_RUN,
+    RUNSINK,
+    Api,
+    MakeRun,
+    Serve,
+    Start,
+    own_environment,
+)
 
 
 def connect(api: Api) -> socket.socket:
@@ -89,21 +99,36 @@ def test_descriptors_are_reserved_for_all_connections(serve: Serve, few_descript
         assert int(line.split()[3]) == few_descriptors + 10
 
 
-def test_more_connections_than_files_may_be_open_are_refused_at_the_start(finish: Finish) -> None:
+def test_more_connections_than_files_may_be_open_are_refused_at_the_start(tmp_path: Path) -> None:
     """The message says what is needed and what to set."""
-    done = finish("serve", "--port", "0", "--max-connections", str(2**40))
+    command = ["sh", "-c", f'ulimit -n {SPARE_DESCRIPTORS} && exec "$0" serve --port 0 --max-connections 10', RUNSINK]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=own_environment({}), capture_output=True, text=True, timeout=30, check=False
+    )
     assert done.returncode == 2
-    assert f"max-connections {2**40} needs" in done.stderr
+    assert f"max-connections 10 needs {SPARE_DESCRIPTORS + 10} open files, and the limit is" in done.stderr
     assert "ulimit -n" in done.stderr
 
 
 @pytest.mark.parametrize(
-    "name", ["max_connections", "max_queue_bytes", "header_seconds", "body_seconds", "idle_seconds", "drain_seconds"]
+    ("name", "most"),
+    [
+        ("workers", 64),
+        ("max_connections", 1_000_000),
+        ("max_queue_bytes", 2**40),
+        ("header_seconds", 86_400),
+        ("body_seconds", 86_400),
+        ("idle_seconds", 86_400),
+        ("drain_seconds", 86_400),
+    ],
 )
-def test_settings_are_at_least_one(name: str) -> None:
+def test_settings_are_at_least_one_and_have_a_maximum(name: str, most: int) -> None:
     """Nothing can be set to a value with which nothing would work."""
-    with pytest.raises(ValueError, match=rf"{name.replace('_', '-')} must be at least 1, not 0"):
-        Settings(**{name: 0})
+    for value in (1, most):
+        assert getattr(Settings(**{name: value}), name) == value
+    for value in (-1, 0, most + 1, 10**400):
+        with pytest.raises(ValueError, match=rf"^{name.replace('_', '-')} must be from 1 to {most}, not {value}$"):
+            Settings(**{name: value})
 
 
 def test_errors_before_the_application_quote_nothing(server: Api) -> None:

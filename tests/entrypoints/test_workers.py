@@ -6,20 +6,27 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
+import apsw
 import pytest
 
+from adapters.sqlite import SqliteStore
 from tests.servers import DEADLINE_SECONDS, Finish, MakeRun, Serve, Served
 
 OPTIONS = ("--port", "0", "--workers", "2")
 
 
 def workers(served: Served) -> set[int]:
-    """The process ids of the workers."""
-    pid = served.process.pid
+    """The process ids of the workers, once the server listens."""
     assert served.first_line
+    return children(served)
+
+
+def children(served: Served) -> set[int]:
+    """The process ids of the workers so far."""
+    pid = served.process.pid
     return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()))
 
 
@@ -143,12 +150,51 @@ def test_unusable_store_is_said_once(finish: Finish, tmp_path: Path) -> None:
     assert re.fullmatch("runsink: cannot use .*x.db: the file is not an SQLite database; name another\n", ended.stderr)
 
 
-@pytest.mark.parametrize("number", ["0", "-1"])
+@pytest.mark.parametrize("number", ["-1", "0", "65", "100000"])
 def test_number_of_workers_is_checked(finish: Finish, number: str) -> None:
-    """Fewer than one worker is refused."""
+    """Fewer than one worker is refused, and more than can be meant."""
     ended = finish("serve", "--workers", number)
     assert ended.returncode == 2
-    assert f"workers must be at least 1, not {number}" in ended.stderr
+    assert ended.stderr == f"runsink: --workers: workers must be from 1 to 64, not {number}\n"
+
+
+def test_signal_while_workers_start_ends_the_server_at_once(serve: Serve) -> None:
+    """SIGTERM does not wait until all workers take requests: the server ends with 0, and never says that it listens."""
+    with serve("--port", "0", "--workers", "64") as served:
+        for _ in attempts():
+            if children(served):
+                break
+        served.process.send_signal(signal.SIGTERM)
+        assert served.process.communicate(timeout=DEADLINE_SECONDS) == ("", "")
+        assert served.process.returncode == 0
+
+
+def test_worker_that_hangs_before_it_is_ready_holds_nothing_up(serve: Serve, tmp_path: Path) -> None:
+    """While a replacement waits for the store, the others serve, and SIGTERM ends all of them in good order."""
+    with serve(*OPTIONS) as served:
+        killed, other = sorted(workers(served))
+        (tmp_path / "runsink.db").rename(tmp_path / "moved.db")
+        SqliteStore(tmp_path / "runsink.db").close()
+        with closing(apsw.Connection(str(tmp_path / "runsink.db"))) as locking:
+            locking.pragma("locking_mode", "exclusive")
+            locking.execute("BEGIN EXCLUSIVE")
+            os.kill(killed, signal.SIGKILL)
+            wait_for_replacement(served, killed)
+            assert served.api.request("GET", "/health").status == 200
+            assert other in workers(served)
+            assert served.end() == (0, f"worker {killed} ended with status -9; starting another\n")
+
+
+def test_stuck_worker_is_killed_when_the_time_to_drain_is_over(serve: Serve) -> None:
+    """A worker that does not even hear of the end is killed; the server ends with 1 and says so."""
+    with serve(*OPTIONS, "--drain-seconds", "1") as served:
+        stuck = min(workers(served))
+        os.kill(stuck, signal.SIGSTOP)
+        try:
+            assert served.end() == (1, f"worker {stuck} did not end in time (drain-seconds); killing it\n")
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(stuck, signal.SIGKILL)
 
 
 def test_tokens_are_read_again_by_all(serve: Serve, tmp_path: Path) -> None:

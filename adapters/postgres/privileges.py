@@ -1,0 +1,35 @@
+"""What the role of a server must be allowed to do in the database."""
+
+from typing import Final
+
+import psycopg
+
+from core.errors import StoreError
+
+NEEDED_PRIVILEGES: Final = (
+    "it needs SELECT, INSERT and UPDATE on the tables runs and tallies, SELECT on runsink_schema, "
+    "and USAGE on the sequence arrivals"
+)
+"""The end of each message about a role that lacks one of them."""
+
+_LACKING: Final = """
+SELECT name || ' cannot be found' FROM (VALUES ('runs'), ('tallies'), ('arrivals')) AS needed (name)
+WHERE to_regclass(name) IS NULL
+UNION ALL
+SELECT privilege || ' on ' || name FROM (VALUES ('runs'), ('tallies')) AS needed (name)
+CROSS JOIN (VALUES ('SELECT'), ('INSERT'), ('UPDATE')) AS wanted (privilege)
+WHERE NOT has_table_privilege(to_regclass(name)::oid, privilege)
+UNION ALL
+SELECT 'USAGE on arrivals' WHERE NOT has_sequence_privilege(to_regclass('arrivals')::oid, 'USAGE')
+"""
+"""Of something that is missing, every privilege is NULL."""
+
+
+def check_privileges(connection: psycopg.Connection) -> None:
+    """Raise ``StoreError`` if a table is missing or the role of the connection may not write.
+
+    The message says what is lacking. ``psycopg.Error`` passes.
+    """
+    lacking = [name for (name,) in connection.execute(_LACKING).fetchall()]
+    if lacking:
+        raise StoreError(f"the role may not write to the database ({', '.join(lacking)}); {NEEDED_PRIVILEGES}")

@@ -1,0 +1,184 @@
+"""What is set wrongly ends ``runsink serve`` with 2 and one line: where it was set, what, and what would be right."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from entrypoints.configuration import load_settings
+from tests.servers import Finish, Serve
+
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Refused:
+    """Why settings are refused in ``tmp_path``, with these variables and, by keyword, options."""
+    monkeypatch.chdir(tmp_path)
+
+    def refuse(variables: Mapping[str, str] = MappingProxyType({}), **options: str | bool) -> str:
+        with monkeypatch.context() as environment:
+            for name in [name for name in os.environ if name.startswith("RUNSINK_")]:
+                environment.delenv(name)
+            for name, value in variables.items():
+                environment.setenv(name, value)
+            with pytest.raises(ValueError) as caught:  # noqa: PT011 - each test looks at the message
+                load_settings(options)
+        return str(caught.value)
+
+    return refuse
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("port", "x", "port must be a whole number, not 'x'"),
+        ("port", "8765.0", "port must be a whole number, not '8765.0'"),
+        ("port", "-1", "port must be from 0 to 65535, not -1"),
+        ("port", "65536", "port must be from 0 to 65535, not 65536"),
+        ("workers", "100000", "workers must be from 1 to 64, not 100000"),
+        ("drain_seconds", "nan", "drain-seconds must be a whole number, not 'nan'"),
+        ("drain_seconds", "1" + "0" * 400, "drain-seconds must be from 1 to 86400"),
+        ("partial_status", "201", "partial-status must be 500 or 207, not 201"),
+        ("rate_runs", "9/eon", "rate-runs must be off or one rate such as"),
+        ("db", "a\nrunsink: b", "db must not hold control characters"),
+    ],
+)
+@pytest.mark.parametrize("way", ["option", "variable"])
+def test_a_wrong_text_names_where_it_was_given(refused: Refused, way: str, name: str, value: str, told: str) -> None:
+    """Be it an option or a variable."""
+    if way == "option":
+        assert refused(**{name: value}).startswith(f"--{name.replace('_', '-')}: {told}")
+    else:
+        variable = f"RUNSINK_{name.upper()}"
+        assert refused({variable: value}).startswith(f"{variable}: {told}")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("port = true", "port must be an integer, not a boolean"),
+        ('port = "8765"', "port must be an integer, not a string"),
+        ("port = 8765.0", "port must be an integer, not a float"),
+        ("port = []", "port must be an integer, not an array"),
+        ("port = 2020-02-02", "port must be an integer, not a date or a time"),
+        ("port = 65536", "port must be from 0 to 65535, not 65536"),
+        (f"port = 0x{'f' * 5000}", "port must be an integer of 64 bits"),
+        ("workers = 65", "workers must be from 1 to 64, not 65"),
+        ("drain-seconds = nan", "drain-seconds must be an integer, not a float"),
+        ("drain-seconds = inf", "drain-seconds must be an integer, not a float"),
+        ("drain-seconds = -1", "drain-seconds must be from 1 to 86400, not -1"),
+        ("drain-seconds = 9223372036854775807", "drain-seconds must be from 1 to 86400"),
+        ("max-queue-bytes = 9223372036854775807", "max-queue-bytes must be from 1 to 1099511627776"),
+        ("max-connections = 9223372036854775807", "max-connections must be from 1 to 1000000"),
+        ('db = ["a"]', "db must be a string, not an array"),
+        ("db = 1", "db must be a string, not an integer"),
+        ('db = "a\\u0000b"', "db must not hold control characters"),
+        ("token-file = 1", "token-file must be a string, not an integer"),
+        ('allow-anonymous = "yes"', "allow-anonymous must be a boolean, not a string"),
+        ("allow-anonymous = 1", "allow-anonymous must be a boolean, not an integer"),
+        ('rate-runs = "9/eon"', "rate-runs must be off or one rate such as"),
+        ("partial_status = 500\npartial-status = 500", "partial-status is set twice"),
+        ("wrokers = 2", "'wrokers' is not a setting; did you mean workers?"),
+        ("drain_second = 2", "'drain_second' is not a setting; did you mean drain-seconds?"),
+        ("zzz = 2", "'zzz' is not a setting\n"),
+        ('"a\\nb" = 2', "'a\\nb' is not a setting\n"),
+        ("[runsink.x]", "'x' is not a setting"),
+        ("[runsink.port]", "port must be an integer, not a table"),
+        ("[other]", "'other' stands outside the table [runsink]"),
+        ("[[runsink]]", "it is not a TOML file"),
+    ],
+)
+def test_a_wrong_file_names_itself_and_the_key(refused: Refused, tmp_path: Path, text: str, told: str) -> None:
+    """Types are those of TOML and strict; no key is passed over, and nothing hides behind an option that beats it."""
+    (tmp_path / "runsink.toml").write_text(f"[runsink]\n{text}\n")
+    assert f"{refused(port='0')}\n".startswith(f"runsink.toml: {told}")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (b"port = 1", "'port' stands outside the table [runsink]"),
+        (b"runsink = 1", "runsink must be a table, not an integer"),
+        (b"[[runsink]]", "runsink must be a table, not an array"),
+        (b"[runsink", "it is not a TOML file"),
+        (b"[runsink]\ndb = '\xff'", "it is not a TOML file"),
+        (b"a = " + b"[" * 100_000, "it is not a TOML file"),
+        (b"[runsink]\nport = " + b"9" * 5000, "it is not a TOML file"),
+    ],
+)
+@pytest.mark.parametrize("name", ["runsink.toml", "elsewhere.toml"])
+def test_a_file_that_is_not_ours_is_refused(
+    refused: Refused, tmp_path: Path, name: str, text: bytes, told: str
+) -> None:
+    """Whether it is found or named by ``RUNSINK_CONFIG``."""
+    (tmp_path / name).write_bytes(text)
+    if name == "runsink.toml":
+        assert refused().startswith(f"{name}: {told}")
+    else:
+        assert refused({"RUNSINK_CONFIG": name}).startswith(f"{name}, which RUNSINK_CONFIG names: {told}")
+
+
+def test_a_file_that_cannot_be_read_is_refused(refused: Refused, tmp_path: Path) -> None:
+    """A directory, a link to itself, a file that is not there, an empty name."""
+    (tmp_path / "runsink.toml").mkdir()
+    assert refused() == "runsink.toml: it cannot be read: Is a directory"
+    (tmp_path / "loop.toml").symlink_to("loop.toml")
+    assert "loop.toml, which RUNSINK_CONFIG names: it cannot be read: " in refused({"RUNSINK_CONFIG": "loop.toml"})
+    assert refused({"RUNSINK_CONFIG": "no.toml"}) == "no.toml, which RUNSINK_CONFIG names: there is no such file"
+    assert refused({"RUNSINK_CONFIG": ""}) == "RUNSINK_CONFIG is empty; give it a value or unset it"
+
+
+@pytest.mark.parametrize("name", ["PORT", "DB", "HOST", "TOKEN_FILE", "ALLOW_ANONYMOUS", "RATE_RUNS"])
+def test_an_empty_variable_is_refused(refused: Refused, name: str) -> None:
+    """What was meant to be set and is not must not mean something of its own."""
+    assert refused({f"RUNSINK_{name}": ""}) == f"RUNSINK_{name} is empty; give it a value or unset it"
+
+
+@pytest.mark.parametrize("text", ["[runsink]\nport = true\n", "[runsink]\nb = 1\n'a\\nb' = 1\n", "'a\x1b' = 1\n"])
+def test_a_refusal_is_one_line(finish: Finish, tmp_path: Path, text: str) -> None:
+    """The command ends with 2, says only that, and makes no database."""
+    (tmp_path / "runsink.toml").write_text(text)
+    ended = finish("serve", "--port", "0")
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
+    assert ended.stderr.startswith("runsink: runsink.toml: ")
+    assert ended.stderr[:-1].isprintable()
+    assert [path.name for path in tmp_path.iterdir()] == ["runsink.toml"]
+
+
+def test_a_host_that_can_be_none_is_one_line(finish: Finish) -> None:
+    """A label of more than 63 characters cannot even be looked up."""
+    ended = finish("serve", "--port", "0", "--host", "a" * 1000)
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert ended.stderr.startswith("runsink: cannot listen on aaa")
+
+
+@pytest.mark.parametrize("text", ["[runsink", "[runsink]\nport = true\n", "other = 1\n"])
+@pytest.mark.parametrize("arguments", ["--help", "--version", "serve --help", "migrate-store --help"])
+def test_help_does_not_need_the_configuration(finish: Finish, tmp_path: Path, arguments: str, text: str) -> None:
+    """Whatever is wrong with it, whoever asks for help gets it."""
+    (tmp_path / "runsink.toml").write_text(text)
+    ended = finish(*arguments.split(), RUNSINK_PORT="x", RUNSINK_CONFIG="" if "port" in text else "runsink.toml")
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_migrating_does_not_need_the_configuration(finish: Finish, tmp_path: Path) -> None:
+    """``migrate-store`` has no settings."""
+    (tmp_path / "runsink.toml").write_text("[runsink")
+    ended = finish("migrate-store", "no.db", "new.db")
+    assert (ended.returncode, ended.stderr) == (1, "runsink: cannot use no.db: there is no such file\n")
+
+
+def test_every_type_may_be_set_in_the_file(serve: Serve, tmp_path: Path) -> None:
+    """A string, an integer, a boolean, and a path, which is relative to the file."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "x.toml").write_text(
+        '[runsink]\nhost = "127.0.0.1"\nport = 0\nallow-anonymous = false\ntoken-file = "tokens"\n'
+    )
+    (folder / "tokens").write_text("all write " + "s" * 20)
+    (folder / "tokens").chmod(0o600)
+    with serve(RUNSINK_CONFIG="folder/x.toml", RUNSINK_ALLOW_ANONYMOUS="Yes") as served:
+        assert served.api.request("GET", "/api/v1/limits").status == 401
