@@ -56,9 +56,8 @@ def upload(application: Application, documents: list[dict[str, Any]], *, atomic:
     """Upload a batch as an entrypoint would."""
     now = application.clock.now()
     batch = [application.structurer.run(run, index, now) for index, run in enumerate(documents)]
-    return application.write(partial(ingest_atomic if atomic else ingest_lenient, batch, admit=None)).result(
-        HANG_GUARD_SECONDS
-    )
+    command = partial(ingest_atomic if atomic else ingest_lenient, batch, admit=application.limits.check_response_size)
+    return application.write(command).result(HANG_GUARD_SECONDS)
 
 
 def listed(application: Application, size: int) -> list[Run]:
