@@ -1,15 +1,78 @@
 """The use cases that read: one run, a page of runs, the names in use."""
 
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
 import attrs
 
 from core.batch import Fault, Limits
 from core.errors import InvalidQueryError, RunNotFoundError
-from core.listing import Metadata, PageRequest, RunFilter, RunPage
+from core.listing import Cursor, Metadata, PageRequest, RunFilter, RunPage
+from core.lookup import require_key
 from core.ports.repository import RunReader
+from core.rules import MAX_COUNT, FieldError, describe, parse_timestamp, plain
 from core.run import Run, count_characters
 
 SLICE_RUNS = 100
 """How many runs of a page are read at a time; more than that takes a page with a limit above the default."""
+
+OFFSET_BESIDE_CURSOR: Final = Fault("offset", "cannot be combined with a cursor; leave one of them out")
+
+
+def page_request(parts: Mapping[str, object], limits: Limits) -> PageRequest:
+    """Return the request that has these parts; the others are as they are by default.
+
+    Raises:
+        InvalidQueryError: some of them break their rules; each is named.
+    """
+    rules = _request_rules(limits)
+    kept: dict[str, Any] = {}
+    faults = []
+    for name, value in parts.items():
+        try:
+            kept[name] = rules[name](value)
+        except FieldError as error:
+            faults.append(Fault(name, str(error)))
+    if kept.get("cursor") is not None and kept.get("offset"):
+        faults.append(OFFSET_BESIDE_CURSOR)
+    if faults:
+        raise InvalidQueryError(tuple(faults))
+    return PageRequest(**kept)
+
+
+def _request_rules(limits: Limits) -> Mapping[str, Callable[[object], object]]:
+    return {
+        "limit": partial(_number, 1, limits.max_page_runs),
+        "offset": partial(_number, 0, MAX_COUNT),
+        "cursor": _cursor,
+        "counted": _choice,
+        "oldest_first": _choice,
+    }
+
+
+def _number(low: int, high: int, value: object) -> int:
+    number = plain(value)
+    if not isinstance(number, int) or isinstance(number, bool) or not low <= number <= high:
+        raise FieldError(f"must be an integer from {low} to {high}, not {describe(number)}")
+    return number
+
+
+def _choice(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise FieldError(f"must be True or False, not {describe(plain(value))}")
+    return value
+
+
+def _cursor(value: object) -> Cursor | None:
+    if value is None:
+        return None
+    try:
+        if isinstance(value, Cursor):
+            return Cursor(parse_timestamp(plain(value.start_time)), _number(0, MAX_COUNT, value.arrival))
+    except FieldError:
+        pass
+    raise FieldError("is not a next_cursor that this API gave")
 
 
 def get_run(run_id: str, runs: RunReader) -> Run:
@@ -18,7 +81,7 @@ def get_run(run_id: str, runs: RunReader) -> Run:
     Raises:
         RunNotFoundError: no run has this ``run_id``.
     """
-    run = runs.newest(run_id)
+    run = runs.newest(require_key(run_id))
     if run is None:
         raise RunNotFoundError(run_id)
     return run

@@ -10,9 +10,9 @@ from typing import TypeVar
 import attrs
 from aiohttp import web
 
-from adapters.wire.decode import decode_json
-from adapters.wire.encode import batch_answer, metadata_answer
-from adapters.wire.query import format_cursor, parse_list_query
+from adapters.wire.encode import batch_answer, metadata_answer, page_answer
+from adapters.wire.json_text import decode_json
+from adapters.wire.query import parse_list_query
 from core.amend import associate_commit, update_run
 from core.batch import BatchResult, Candidate
 from core.errors import AnswerTooLargeError
@@ -87,16 +87,10 @@ class Routes:
 
     async def get_runs(self, request: web.Request) -> web.Response:
         """A page of runs."""
-        which, page_request = parse_list_query(request.query, self.application.structurer, self.application.limits)
-        page = await self._read(partial(list_runs, which, page_request, self.application.limits))
-        answer = {
-            "runs": page.runs,
-            "total": page.total,
-            "limit": page_request.limit,
-            "offset": page_request.offset,
-            "next_cursor": format_cursor(page.next_cursor) if page.next_cursor else None,
-        }
-        return json_response(answer)
+        structurer, limits = self.application.structurer, self.application.limits
+        which, page_request = parse_list_query(request.query.items(), structurer, limits)
+        page = await self._read(partial(list_runs, which, page_request, limits))
+        return json_response(page_answer(page, page_request))
 
     async def get_run(self, request: web.Request) -> web.Response:
         """The newest run of a name."""

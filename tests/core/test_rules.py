@@ -8,7 +8,7 @@ import pytest
 from core import rules
 from core.rules import FieldError
 
-OBJECT = rules.check_json_object
+OBJECT = rules.parse_json_object
 WORDS = "running, success, failure, partial, timeout, cancelled, failed, completed, succeeded"
 
 

@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 
 from adapters.memory import MemoryStore
 from adapters.wire.canonical import canonical_json
-from adapters.wire.decode import Decoder, NotJsonError, decode_json
-from adapters.wire.encode import encode, run_as_dict
+from adapters.wire.decode import Decoder
+from adapters.wire.encode import encode
+from adapters.wire.json_text import NotJsonError, decode_json
 from adapters.wire.structure import Structurer
 from core.batch import Candidate, Limits
 from core.errors import BatchTooLargeError, EveryRunRefusedError, NotABatchError, RunRefusedError
 from core.listing import PageRequest
 from core.ports.clock import Clock
-from core.rules import FieldError, check_json_object, format_timestamp, parse_timestamp
+from core.rules import FieldError, parse_json_object, format_timestamp, parse_timestamp
 from core.run import Run, Timestamp
 from entrypoints.application import Application
 from entrypoints.embedded import RunStore
@@ -102,7 +103,7 @@ def test_an_answer_sent_again_is_the_same_run(sent: dict[str, Any]) -> None:
     run = STRUCTURER.run(sent, 0, NOW)
     assert isinstance(run, Run)
     assert DECODER.run(encode(run), NOW) == run
-    assert STRUCTURER.run(run_as_dict(run), 0, NOW) == run
+    assert STRUCTURER.run(run, 0, NOW) == run
 
 
 def _fast(raw: bytes) -> Run | None:
@@ -222,7 +223,7 @@ def test_deep_nesting_in_both_places_is_refused_and_no_failure(depth: int) -> No
 def test_canonical_text_is_one_text_for_one_object(value: dict[str, Any], data: st.DataObject) -> None:
     """The order in which keys were sent does not show, and the text says exactly what was sent."""
     shuffled = dict(data.draw(st.permutations(list(value.items()))))
-    text = canonical_json(check_json_object(value))
+    text = canonical_json(parse_json_object(value))
     assert canonical_json(shuffled) == text
     assert canonical(json.loads(text)) == canonical(value)
 
@@ -256,7 +257,7 @@ def test_the_longest_integers_are_kept(sign: int) -> None:
     raw = json.dumps({**{name: json.loads(text) for name, text in REQUIRED}, "metrics_json": value}).encode()
     run = DECODER.run(raw, NOW)
     assert isinstance(run, Run), run
-    assert run.metrics_json == canonical(check_json_object(value))
+    assert run.metrics_json == canonical(parse_json_object(value))
 
 
 @pytest.mark.parametrize(("top", "inside"), [(1, True), (1, 1.0), (0, False), (0.0, -0.0), ([1], [True])])
