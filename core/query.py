@@ -1,7 +1,6 @@
 """The use cases that read: one run, a page of runs, the names in use."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, Final
 
 import attrs
@@ -43,15 +42,15 @@ def page_request(parts: Mapping[str, object], limits: Limits) -> PageRequest:
 
 def _request_rules(limits: Limits) -> Mapping[str, Callable[[object], object]]:
     return {
-        "limit": partial(_number, 1, limits.max_page_runs),
-        "offset": partial(_number, 0, MAX_COUNT),
+        "limit": lambda value: _number(value, 1, limits.max_page_runs),
+        "offset": lambda value: _number(value, 0, MAX_COUNT),
         "cursor": _cursor,
         "counted": _choice,
         "oldest_first": _choice,
     }
 
 
-def _number(low: int, high: int, value: object) -> int:
+def _number(value: object, low: int, high: int) -> int:
     number = plain(value)
     if not isinstance(number, int) or isinstance(number, bool) or not low <= number <= high:
         raise FieldError(f"must be an integer from {low} to {high}, not {describe(number)}")
@@ -60,7 +59,7 @@ def _number(low: int, high: int, value: object) -> int:
 
 def _choice(value: object) -> bool:
     if not isinstance(value, bool):
-        raise FieldError(f"must be True or False, not {describe(plain(value))}")
+        raise FieldError(f"must be True or False, not {describe(value)}")
     return value
 
 
@@ -69,7 +68,7 @@ def _cursor(value: object) -> Cursor | None:
         return None
     try:
         if isinstance(value, Cursor):
-            return Cursor(parse_timestamp(plain(value.start_time)), _number(0, MAX_COUNT, value.arrival))
+            return Cursor(parse_timestamp(plain(value.start_time)), _number(value.arrival, 0, MAX_COUNT))
     except FieldError:
         pass
     raise FieldError("is not a next_cursor that this API gave")

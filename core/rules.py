@@ -44,11 +44,11 @@ _COMMIT_HASH = re.compile(r"[0-9A-Fa-f]{7,40}", re.ASCII)
 _ISO_8601 = re.compile(
     r"\d{4}(-\d\d-\d\d|\d{4}|-W\d\d(-\d)?|W\d\d\d?)"
     r"[Tt ](?!24)\d\d(:?\d\d(:?\d\d([.,]\d+)?)?)?"
-    r"(?P<offset>Z|[+-]\d\d(:?\d\d(:?\d\d(\.\d+)?)?)?)?",
+    # It takes minutes of an offset beyond 59, and seconds.
+    r"(Z|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)?",
     re.ASCII,
 )
-# CPython's parser takes minutes beyond 59, and seconds.
-_OFFSET = re.compile(r"Z|[+-]([01]\d|2[0-3])(:?[0-5]\d)?", re.ASCII)
+_ODD_OFFSET = re.compile(r".+[Tt ][\d:.,]+([+-][\d:.]+)", re.ASCII)
 
 
 class FieldError(ValueError):
@@ -79,9 +79,9 @@ def plain(value: object) -> object:
     anything, or raise. For the same reason the parts of lists and objects are only read with ``list.copy`` and
     ``members``.
     """
-    if value is None or value is True or value is False:
-        return value
     kind = type(value)
+    if kind is str or kind is int or kind is dict or kind is list or kind is bool or value is None or kind is Foreign:
+        return value
     for base, convert in _PLAIN:
         if issubclass(kind, base):
             return convert(value)
@@ -94,12 +94,17 @@ def members(value: object) -> dict[str, object]:
     Raises:
         FieldError: it is no object, or a name is not text, or two names are the same text.
     """
-    pairs = [(plain(key), item) for key, item in list(dict.items(_require_object(value)))]
+    return _named(_require_object(value))
+
+
+def _named(value: dict[Any, object]) -> dict[str, object]:
+    pairs = list(dict.items(value))
     named = {}
     for key, item in pairs:
-        if not isinstance(key, str):
-            raise FieldError(f"has a key that is not text: {describe(key)}")
-        named[key] = item
+        name = key if type(key) is str else plain(key)
+        if not isinstance(name, str):
+            raise FieldError(f"has a key that is not text: {describe(name)}")
+        named[name] = item
     if len(named) < len(pairs):
         raise FieldError("has two keys that are the same text")
     return named
@@ -171,11 +176,12 @@ def parse_timestamp(value: object) -> Timestamp:
     if _is_exact_utc(value) and _is_calendar_instant(value):
         # What most clients send needs no arithmetic.
         return Timestamp(f"{value[:26]}Z")
-    form = _ISO_8601.fullmatch(value)
-    if form:
-        _require_offset(form["offset"])
+    if _ISO_8601.fullmatch(value):
         if _is_calendar_instant(value):
             return _canonical_timestamp(value)
+    elif odd := _ODD_OFFSET.fullmatch(value):
+        shown = describe(odd[1])
+        raise FieldError(f"has {shown} for its UTC offset; write Z or ±HH:MM, with at most 23 hours and 59 minutes")
     raise FieldError(f"is not an ISO 8601 date and time, such as 2026-01-31T12:00:00Z: {describe(value)}")
 
 
@@ -208,26 +214,24 @@ def check_json_text(text: JsonText) -> JsonText:
 
 def describe(value: object) -> str:  # noqa: PLR0911 - one line a JSON type
     """A value in JSON's words, cut to a readable length and fit for an error message."""
-    match value:
+    match plain(value):
         case None:
             return "null"
-        case bool():
-            return "true" if value else "false"
-        case int():
-            return f"the integer {value}" if abs(value) < 10**20 else "a very long integer"
-        case float():
-            return f"the number {value!r}"
-        case str():
-            shown = ascii(value[:60])
-            return f"{shown} and {len(value) - 60} characters more" if len(value) > 60 else shown
+        case bool(truth):
+            return "true" if truth else "false"
+        case int(number):
+            return f"the integer {number}" if abs(number) < 10**20 else "a very long integer"
+        case float(number):
+            return f"the number {number!r}"
+        case str(text):
+            shown = ascii(text[:60])
+            return f"{shown} and {len(text) - 60} characters more" if len(text) > 60 else shown
         case list():
             return "a list"
         case dict():
             return "an object"
-        case Foreign():
-            return f"a Python {value.type_name}"
-        case _:
-            return describe(plain(value))
+        case other:
+            return f"a Python {cast(Foreign, other).type_name}"
 
 
 def _is_exact_utc(value: str) -> bool:
@@ -249,18 +253,12 @@ def _is_calendar_instant(value: str) -> bool:
     return True
 
 
-def _require_offset(offset: str | None) -> None:
-    if offset is None:
-        raise FieldError("has no UTC offset; write it out, as in 2026-01-31T12:00:00Z or …+02:00")
-    if not _OFFSET.fullmatch(offset):
-        raise FieldError(
-            f"has {describe(offset)} for its UTC offset; write Z or ±HH:MM, with at most 23 hours and 59 minutes"
-        )
-
-
 def _canonical_timestamp(value: str) -> Timestamp:
+    instant = datetime.fromisoformat(value)
+    if instant.tzinfo is None:
+        raise FieldError("has no UTC offset; write it out, as in 2026-01-31T12:00:00Z or …+02:00")
     try:
-        return format_timestamp(datetime.fromisoformat(value))
+        return format_timestamp(instant)
     except OverflowError:
         raise FieldError("lies outside the years 1 to 9999 once it is in UTC") from None
 
@@ -330,7 +328,6 @@ def _plain_json(value: object, depth: int, room: _Room) -> Any:
         return _json_leaf(value, room)
     if depth > MAX_JSON_DEPTH:
         raise FieldError(f"is nested deeper than {MAX_JSON_DEPTH} levels (max_json_depth)")
-    room.take(1)
     parts: dict[object, object] = {}
     for key, item in pairs:
         try:
@@ -338,22 +335,24 @@ def _plain_json(value: object, depth: int, room: _Room) -> Any:
         except FieldError as error:
             inner = error.keys if isinstance(error, _MisplacedError) else ()
             raise _MisplacedError(str(error), (*inner, key)) from None
+    room.take(1 + len(parts))
     return parts if isinstance(value, dict) else list(parts.values())
 
 
-def _json_members(value: object, room: _Room) -> dict[str, object]:
-    named = members(value)
-    for name in named:
-        room.take(len(name))
-        if not name.isascii():
+def _json_members(value: dict[Any, object], room: _Room) -> dict[str, object]:
+    named = _named(value)
+    names = "".join(named)
+    room.take(len(names))
+    if not names.isascii():
+        for name in named:
             _require_storable(name)
     return named
 
 
 def _json_leaf(leaf: object, room: _Room) -> object:
-    room.take(len(leaf) if isinstance(leaf, str) else 1)
     match leaf:
         case str():
+            room.take(len(leaf))
             if not leaf.isascii():
                 _require_storable(leaf)
         case None | bool():

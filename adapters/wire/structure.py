@@ -85,22 +85,20 @@ class Structurer:
 
     def changes(self, value: object) -> RunChanges:
         """What to change about a run; raises ``InvalidChangesError``."""
-        return self._structure(value, RunChanges, InvalidChangesError)
+        return self._structure(_require_members(value, InvalidChangesError), RunChanges, InvalidChangesError)
 
     def commit(self, value: object) -> Commit:
         """A commit to associate; raises ``InvalidCommitError``."""
-        return self._structure(value, Commit, InvalidCommitError)
+        return self._structure(_require_members(value, InvalidCommitError), Commit, InvalidCommitError)
 
     def run_filter(self, value: RunFilter | Mapping[str, str]) -> RunFilter:
         """Which runs to list; raises ``InvalidQueryError``."""
         given = _given(value, RunFilter) if isinstance(value, RunFilter) else value
-        return self._structure(given, RunFilter, InvalidQueryError)
+        return self._structure(_require_members(given, InvalidQueryError), RunFilter, InvalidQueryError)
 
-    def _structure(self, value: object, kind: type[_T], refusal: type[InvalidFieldsError]) -> _T:
+    def _structure(self, given: dict[str, Any], kind: type[_T], refusal: type[InvalidFieldsError]) -> _T:
         try:
-            return self._converter.structure(_members(value), kind)
-        except FieldError as error:
-            raise refusal((Fault(None, str(error)),)) from None
+            return self._converter.structure(given, kind)
         except cattrs.ClassValidationError as error:
             raise refusal(tuple(_faults(error))) from None
 
@@ -109,13 +107,19 @@ def _hook(rule: Callable[[object], Any]) -> Callable[[object, Any], Any]:
     return lambda value, _kind: rule(rules.plain(value))
 
 
+def _require_members(value: object, refusal: type[InvalidFieldsError]) -> dict[str, Any]:
+    try:
+        return _members(value)
+    except FieldError as error:
+        raise refusal((Fault(None, str(error)),)) from None
+
+
 def _members(value: object) -> dict[str, Any]:
     """The members of an object, of another mapping or of a run, by name; raises ``FieldError``."""
     try:
         held = _as_object(value)
     except Exception as error:
-        shown, raised = (rules.describe(rules.plain(part)) for part in (value, error))
-        raise FieldError(f"cannot be read: {shown} raised {raised}") from error
+        raise FieldError(f"cannot be read: {rules.describe(value)} raised {rules.describe(error)}") from error
     return rules.members(held)
 
 
@@ -123,9 +127,11 @@ def _as_object(value: object) -> object:
     """The same as a ``dict``, as far as it can be one. It may raise whatever a class of the caller's raises."""
     # What counts is the class that the value has, and not the one that it says it has.
     kind = type(value)
+    if issubclass(kind, dict):
+        return value
     if issubclass(kind, Run):
         return {name: _unfolded(item) for name, item in _given(value, Run).items()}
-    return dict(cast(Mapping[Any, Any], value)) if issubclass(kind, Mapping) and not issubclass(kind, dict) else value
+    return dict(cast(Mapping[Any, Any], value)) if issubclass(kind, Mapping) else value
 
 
 def _given(value: object, kind: type["attrs.AttrsInstance"]) -> dict[str, Any]:
