@@ -3,6 +3,7 @@
 import attrs
 
 from core.errors import RunNotFoundError
+from core.lookup import require_key
 from core.ports.unit_of_work import UnitOfWork
 from core.run import Commit, EventId, Run, RunChanges, Timestamp
 
@@ -28,7 +29,7 @@ def associate_commit(event_id: str, commit: Commit, now: Timestamp, work: UnitOf
 
 
 def _find(event_id: str, work: UnitOfWork) -> Run:
-    run = work.runs.get(EventId(event_id))
+    run = work.runs.get(EventId(require_key(event_id)))
     if run is None:
         raise RunNotFoundError(event_id)
     return run

@@ -13,6 +13,7 @@ from core.listing import (
     RunFilter,
     RunPage,
 )
+from core.lookup import require_key
 from core.ports.repository import RunReader
 from core.run import Run, count_text_bytes
 
@@ -23,7 +24,7 @@ def get_run(run_id: str, runs: RunReader) -> Run:
     Raises:
         RunNotFoundError: no run has this ``run_id``.
     """
-    run = runs.newest(run_id)
+    run = runs.newest(require_key(run_id))
     if run is None:
         raise RunNotFoundError(run_id)
     return run

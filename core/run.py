@@ -15,6 +15,9 @@ EventId = NewType("EventId", str)
 Text = NewType("Text", str)
 """Any Unicode text without NUL and without lone surrogates."""
 
+Name = NewType("Name", str)
+"""A ``Text`` that is not empty."""
+
 Count = NewType("Count", int)
 """An integer from 0 to 2^63 - 1. Durations are counts of milliseconds."""
 
@@ -65,9 +68,9 @@ class Run:
     """
 
     event_id: EventId
-    run_id: Text
-    agent_name: Text
-    job_type: Text
+    run_id: Name
+    agent_name: Name
+    job_type: Name
     start_time: Timestamp
     created_at: Timestamp
     updated_at: Timestamp
@@ -102,7 +105,7 @@ class Run:
 
 
 LONG_TEXTS: tuple[str, ...] = tuple(
-    field.name for field in attrs.fields(Run) if field.type in (Text, Text | None, JsonText | None)
+    field.name for field in attrs.fields(Run) if field.type in (Name, Text | None, JsonText | None)
 )
 """The fields whose length only ``max_text_characters`` and ``max_json_characters`` bound."""
 

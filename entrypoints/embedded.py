@@ -13,11 +13,13 @@ from os import PathLike, fsdecode
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from adapters.wire.encode import run_as_dict
+import attrs
+
 from core.amend import associate_commit, update_run
 from core.batch import BatchResult, Candidate
 from core.ingest import create_run, ingest_atomic, ingest_lenient
 from core.listing import Metadata, MetadataRequest, PageRequest, RunFilter, RunPage
+from core.paging import metadata_request, page_request
 from core.ports.repository import RunReader
 from core.ports.unit_of_work import UnitOfWork
 from core.query import get_run, list_runs, read_metadata
@@ -90,12 +92,12 @@ class RunStore:
 
     def update(self, event_id: str, changes: Mapping[str, Any]) -> Run:
         """Change what may change; raises ``InvalidChangesError`` or ``RunNotFoundError``."""
-        checked = self._application.structurer.changes(dict(changes))
+        checked = self._application.structurer.changes(changes)
         return self._write(partial(update_run, event_id, checked, self._application.clock.now()))
 
     def associate_commit(self, event_id: str, commit: Mapping[str, Any]) -> Run:
         """Tie a commit to a run; raises ``InvalidCommitError`` or ``RunNotFoundError``."""
-        checked = self._application.structurer.commit(dict(commit))
+        checked = self._application.structurer.commit(commit)
         return self._write(partial(associate_commit, event_id, checked, self._application.clock.now()))
 
     def get(self, run_id: str) -> Run:
@@ -103,12 +105,20 @@ class RunStore:
         return self._read(partial(get_run, run_id))
 
     def page(self, which: RunFilter | None = None, request: PageRequest | None = None) -> RunPage:
-        """A page of runs, newest start first."""
-        return self._read(partial(list_runs, which or RunFilter(), request or PageRequest(), self._application.limits))
+        """A page of runs, newest start first.
+
+        Raises:
+            InvalidQueryError: parts of the filter or of the request break the rules that a query over HTTP has.
+        """
+        limits = self._application.limits
+        checked = self._application.structurer.run_filter(RunFilter() if which is None else which)
+        parts = attrs.asdict(PageRequest() if request is None else request, recurse=False)
+        return self._read(partial(list_runs, checked, page_request(parts, limits), limits))
 
     def metadata(self, request: MetadataRequest | None = None) -> Metadata:
-        """A part of the distinct agent names and job types, up to a thousand of each unless more are asked for."""
-        return self._read(partial(read_metadata, request or MetadataRequest()))
+        """A part of the distinct agent names and job types, up to a thousand of each; raises ``InvalidQueryError``."""
+        parts = attrs.asdict(MetadataRequest() if request is None else request)
+        return self._read(partial(read_metadata, metadata_request(parts, self._application.limits)))
 
     def _write(self, command: Callable[[UnitOfWork], _T]) -> _T:
         return self._application.write(command).result()
@@ -121,5 +131,4 @@ class RunStore:
         return [self._candidate(index, run) for index, run in enumerate(runs)]
 
     def _candidate(self, index: int, run: object) -> Candidate:
-        value = run_as_dict(run) if isinstance(run, Run) else dict(run) if isinstance(run, Mapping) else run
-        return self._application.structurer.run(value, index, self._application.clock.now())
+        return self._application.structurer.run(run, index, self._application.clock.now())

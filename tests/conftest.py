@@ -88,7 +88,7 @@ def make_run() -> Callable[..., dict[str, Any]]:
             "run_id": "launch-1",
             "agent_name": "translator",
             "job_type": "translate_page",
-            "start_time": "2026-01-31T12:00:00.000000Z",
+            "start_time": "2026-01-31T12:00:00Z",
             **fields,
         }
 

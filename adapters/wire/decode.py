@@ -5,31 +5,25 @@ reason, is decoded again by the standard library and judged by ``structure``, wh
 fast pass must only ever take less than the slow one, and give the same when it takes.
 """
 
-import json
 from typing import Annotated, Any, get_args
 
 import attrs
 import msgspec
 
 from adapters.wire.canonical import canonical_json
+from adapters.wire.json_text import decode_json
 from adapters.wire.structure import RULES, Structurer
 from core.batch import Candidate, Fault, Limits, RefusedRun
-from core.errors import NotABatchError, RunsinkError
+from core.errors import NotABatchError
 from core.rules import (
-    JSON_INTEGER_BOUND,
     MAX_COUNT,
     MAX_EVENT_ID_LENGTH,
     MAX_JSON_DEPTH,
-    MAX_JSON_INTEGER_DIGITS,
     MAX_TEXT_CHARACTERS,
     FieldError,
-    check_json_object,
+    parse_json_object,
 )
-from core.run import FIELDS, SERVER_FIELDS, Count, EventId, JsonText, Run, Text, Timestamp
-
-
-class NotJsonError(RunsinkError):
-    """A body is not JSON (RFC 8259); the message says where."""
+from core.run import FIELDS, SERVER_FIELDS, Count, EventId, JsonText, Name, Run, Text, Timestamp
 
 
 class _Batch(msgspec.Struct):
@@ -107,39 +101,17 @@ class Decoder:
         return [self._structurer.run(run, index, received_at) for index, run in enumerate(runs)]
 
 
-def decode_json(body: bytes) -> object:
-    """Any JSON document, as plain values.
-
-    NaN, Infinity, lone surrogates and numbers out of range are let through, for the rules to say where they stand.
-
-    Raises:
-        NotJsonError: the body is not JSON, not UTF-8, or nested too deeply to read.
-    """
-    try:
-        return json.loads(body.decode("utf-8"), parse_int=_parse_int)
-    except UnicodeDecodeError as error:
-        raise NotJsonError(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
-    except json.JSONDecodeError as error:
-        raise NotJsonError(f"the body is not JSON: {error}") from None
-    except RecursionError:
-        raise NotJsonError("the body is nested too deeply") from None
-
-
-def _parse_int(digits: str) -> int:
-    """The integer, or another one that is refused as well when it is too long to convert in reasonable time."""
-    return int(digits) if len(digits.removeprefix("-")) <= MAX_JSON_INTEGER_DIGITS else JSON_INTEGER_BOUND
-
-
 def _plain_json_text(value: dict[str, Any]) -> JsonText:
     """The kept form of an object of which msgspec checked everything but how deeply it is nested."""
     text = canonical_json(value)
     if text.count("{") + text.count("[") > MAX_JSON_DEPTH:
-        check_json_object(value)
+        parse_json_object(value)
     return text
 
 
 _SHAPES: dict[Any, Any] = {
     EventId: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_EVENT_ID_LENGTH)],
+    Name: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TEXT_CHARACTERS)],
     Text: Annotated[str, msgspec.Meta(max_length=MAX_TEXT_CHARACTERS)],
     Count: Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)],
     JsonText: dict[str, Any],

@@ -1,12 +1,18 @@
-"""Plain Python values as runs, changes and commits, with every fault named."""
+"""Python values as runs, changes, commits and filters, with every fault named.
+
+They come from ``json.loads``, or from a caller in the same process and then may be anything: runs as read from a store,
+mappings and classes of the caller's own, which may even raise.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
+import attrs
 import cattrs
 from cattrs.errors import AttributeValidationNote, ForbiddenExtraKeysError
 
 from adapters.wire.canonical import canonical_json
+from adapters.wire.json_text import NotJsonError, decode_json
 from core import rules
 from core.batch import Candidate, Fault, FaultKind, RefusedRun
 from core.errors import InvalidChangesError, InvalidCommitError, InvalidFieldsError, InvalidQueryError
@@ -21,6 +27,7 @@ from core.run import (
     Count,
     EventId,
     JsonText,
+    Name,
     Run,
     RunChanges,
     Status,
@@ -38,11 +45,12 @@ _MAX_ID_SHOWN = 255
 
 def parse_json_text(value: object) -> JsonText:
     """A JSON object in its kept form; raises ``FieldError``."""
-    return canonical_json(rules.check_json_object(value))
+    return canonical_json(rules.parse_json_object(value))
 
 
 RULES: Mapping[Any, Callable[[object], Any]] = {
     EventId: rules.parse_event_id,
+    Name: rules.parse_name,
     Text: rules.parse_text,
     Count: rules.parse_count,
     Timestamp: rules.parse_timestamp,
@@ -55,7 +63,7 @@ RULES: Mapping[Any, Callable[[object], Any]] = {
 
 
 class Structurer:
-    """Makes the core's values of plain ones, as ``json.loads`` returns them. Safe to use from several threads."""
+    """Makes the core's values of others. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._converter = cattrs.Converter(forbid_extra_keys=True)
@@ -64,42 +72,82 @@ class Structurer:
 
     def run(self, value: object, index: int, received_at: Timestamp) -> Candidate:
         """A run, or what is wrong with it. ``null`` means absent; unknown fields go into ``extra``."""
-        if not isinstance(value, dict):
-            fault = Fault(None, f"must be a JSON object, not {rules.describe(value)}")
-            return RefusedRun(index, None, None, (fault,))
-        given = {name: item for name, item in value.items() if name not in SERVER_FIELDS and not _absent(name, item)}
+        try:
+            sent = _members(value)
+        except FieldError as error:
+            return RefusedRun(index, None, None, (Fault(None, str(error)),))
+        given = {name: item for name, item in sent.items() if name not in SERVER_FIELDS and not _absent(name, item)}
         try:
             given = _with_extra(given)
             return self._structure(given | dict.fromkeys(SERVER_FIELDS, received_at), Run, InvalidFieldsError)
         except InvalidFieldsError as error:
-            return RefusedRun(index, _shown_id(value, "event_id"), _shown_id(value, "run_id"), error.faults)
+            return RefusedRun(index, _shown_id(sent, "event_id"), _shown_id(sent, "run_id"), error.faults)
 
     def changes(self, value: object) -> RunChanges:
         """What to change about a run; raises ``InvalidChangesError``."""
-        return self._structure(value, RunChanges, InvalidChangesError)
+        return self._structure(_require_members(value, InvalidChangesError), RunChanges, InvalidChangesError)
 
     def commit(self, value: object) -> Commit:
         """A commit to associate; raises ``InvalidCommitError``."""
-        return self._structure(value, Commit, InvalidCommitError)
+        return self._structure(_require_members(value, InvalidCommitError), Commit, InvalidCommitError)
 
-    def run_filter(self, value: Mapping[str, str]) -> RunFilter:
+    def run_filter(self, value: RunFilter | Mapping[str, str]) -> RunFilter:
         """Which runs to list; raises ``InvalidQueryError``."""
-        return self._structure(dict(value), RunFilter, InvalidQueryError)
+        given = _given(value, RunFilter) if isinstance(value, RunFilter) else value
+        return self._structure(_require_members(given, InvalidQueryError), RunFilter, InvalidQueryError)
 
-    def _structure(self, value: object, kind: type[_T], refusal: type[InvalidFieldsError]) -> _T:
-        if not isinstance(value, dict):
-            raise refusal((Fault(None, f"must be a JSON object, not {rules.describe(value)}"),))
-        # In process a mapping may have any keys.
-        if strange := [name for name in value if not isinstance(name, str)]:
-            raise refusal(tuple(Fault(str(name), "is not text, as names of fields are") for name in strange))
+    def _structure(self, given: dict[str, Any], kind: type[_T], refusal: type[InvalidFieldsError]) -> _T:
         try:
-            return self._converter.structure(value, kind)
+            return self._converter.structure(given, kind)
         except cattrs.ClassValidationError as error:
             raise refusal(tuple(_faults(error))) from None
 
 
 def _hook(rule: Callable[[object], Any]) -> Callable[[object, Any], Any]:
-    return lambda value, _kind: rule(value)
+    return lambda value, _kind: rule(rules.plain(value))
+
+
+def _require_members(value: object, refusal: type[InvalidFieldsError]) -> dict[str, Any]:
+    try:
+        return _members(value)
+    except FieldError as error:
+        raise refusal((Fault(None, str(error)),)) from None
+
+
+def _members(value: object) -> dict[str, Any]:
+    """The members of an object, of another mapping or of a run, by name; raises ``FieldError``."""
+    try:
+        held = _as_object(value)
+    except Exception as error:
+        raise FieldError(f"cannot be read: {rules.describe(value)} raised {rules.describe(error)}") from error
+    return rules.members(held)
+
+
+def _as_object(value: object) -> object:
+    """The same as a ``dict``, as far as it can be one. It may raise whatever a class of the caller's raises."""
+    # What counts is the class that the value has, and not the one that it says it has.
+    kind = type(value)
+    if issubclass(kind, dict):
+        return value
+    if issubclass(kind, Run):
+        return {name: _unfolded(item) for name, item in _given(value, Run).items()}
+    return dict(cast(Mapping[Any, Any], value)) if issubclass(kind, Mapping) else value
+
+
+def _given(value: object, kind: type["attrs.AttrsInstance"]) -> dict[str, Any]:
+    """What is not ``None`` of the fields of that class."""
+    fields = ((field.name, getattr(value, field.name)) for field in attrs.fields(kind))
+    return {name: item for name, item in fields if item is not None}
+
+
+def _unfolded(value: object) -> object:
+    """The object that the text of a JSON field stands for; what is no such text is left for its rule to refuse."""
+    if not isinstance(value, JsonText):
+        return value
+    try:
+        return decode_json(value.encode())
+    except (NotJsonError, UnicodeEncodeError):
+        return value
 
 
 def _absent(name: str, value: object) -> bool:
@@ -112,9 +160,10 @@ def _with_extra(given: dict[str, Any]) -> dict[str, Any]:
     unknown = {name: given.pop(name) for name in given.keys() - set(FIELDS)}
     if not unknown:
         return given
-    extra = given.get("extra", {})
-    if not isinstance(extra, dict):
-        return given
+    try:
+        extra = rules.members(given.get("extra", {}))
+    except FieldError:
+        return given  # the rule of extra says what is wrong with it
     if both := sorted(unknown.keys() & extra.keys()):
         reason = f"and the run itself both hold {rules.describe(both[0])}; send it once"
         raise InvalidFieldsError((Fault("extra", reason),))
@@ -156,7 +205,7 @@ def _printable(name: str) -> str:
 def _shown_id(value: dict[str, Any], name: str) -> str | None:
     """An id as far as it can be repeated in an answer, with every fault of its run."""
     try:
-        text = rules.parse_text(value.get(name))
+        text = rules.parse_text(rules.plain(value.get(name)))
     except FieldError:
         return None
     return text if len(text) <= _MAX_ID_SHOWN else None

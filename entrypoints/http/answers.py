@@ -6,8 +6,8 @@ from typing import Any
 
 from aiohttp import HttpVersion11, web
 
-from adapters.wire.decode import NotJsonError
 from adapters.wire.encode import batch_answer, encode
+from adapters.wire.json_text import NotJsonError
 from core.batch import Fault
 from core.errors import (
     BatchRolledBackError,

@@ -10,8 +10,7 @@ import attrs
 from aiohttp import hdrs, web
 
 from adapters.content_coding import Encoder, encoder, encoder_bytes
-from adapters.wire.encode import encode
-from adapters.wire.query import format_cursor
+from adapters.wire.encode import encode, encode_runs, page_ending
 from core.errors import RunsinkError
 from core.listing import Cursor, PageRequest, RunFilter, RunPage
 from core.ports.cancellation import Cancellation
@@ -87,7 +86,7 @@ class PageSender:
             while part.rest is not None:
                 part = await self._read(part.rest, partial(self._encode_following, coder), begun=True)
                 await _write(response, part.body)
-            end = b"]," + encode(_ending(asked, part.next_cursor, total))[1:]
+            end = b"]," + encode(page_ending(asked, part.next_cursor, total))[1:]
             await response.write_eof(coder.compress(end) + coder.flush())
         except BaseException as error:
             # Without the last chunk the client sees that the page is not complete.
@@ -107,16 +106,21 @@ class PageSender:
 
     def _encode_first(self, asked: PageRequest, page: RunPage) -> bytes:
         if rest_of(asked, page) is None:
-            body = encode({"runs": page.runs, **_ending(asked, page.next_cursor, page.total)})
+            body = (
+                b'{"runs":'
+                + encode_runs(page.runs)
+                + b","
+                + encode(page_ending(asked, page.next_cursor, page.total))[1:]
+            )
             self._lease.grow(len(body))
         else:
-            body = b'{"runs":' + encode(page.runs)[:-1]
+            body = b'{"runs":' + encode_runs(page.runs)[:-1]
             self._lease.grow(len(body) + encoder_bytes(self._coding))
         return body
 
     def _encode_following(self, coder: Encoder, page: RunPage) -> bytes:
         # Runs that were deleted meanwhile can leave nothing.
-        body = b"," + encode(page.runs)[1:-1] if page.runs else b""
+        body = b"," + encode_runs(page.runs)[1:-1] if page.runs else b""
         self._lease.resize(len(body) + encoder_bytes(self._coding))
         return coder.compress(body)
 
@@ -129,16 +133,6 @@ class _Part:
     next_cursor: Cursor | None
     total: int | None
     rest: PageRequest | None
-
-
-def _ending(asked: PageRequest, cursor: Cursor | None, total: int | None) -> dict[str, object]:
-    """What stands behind the runs of a page."""
-    return {
-        "total": total,
-        "limit": asked.limit,
-        "offset": asked.offset,
-        "next_cursor": format_cursor(cursor) if cursor else None,
-    }
 
 
 async def _write(response: web.StreamResponse, body: bytes) -> None:

@@ -8,8 +8,8 @@ from typing import Protocol, TypeVar
 import attrs
 from aiohttp import web
 
-from adapters.wire.decode import decode_json
 from adapters.wire.encode import batch_answer, encode, metadata_answer
+from adapters.wire.json_text import decode_json
 from adapters.wire.query import format_metadata_cursor, parse_list_query, parse_metadata_query
 from core.amend import associate_commit, update_run
 from core.batch import BatchResult, Candidate
@@ -99,7 +99,7 @@ class Routes:
 
     async def get_runs(self, request: web.Request) -> web.StreamResponse:
         """A page of runs, sent in parts when it is large."""
-        which, asked = parse_list_query(request.query, self.application.structurer, self.application.limits)
+        which, asked = parse_list_query(request.query.items(), self.application.structurer, self.application.limits)
         pages = PageSender(request, self.application, self.pools.reading, which)
         return await pages.send(asked)
 
@@ -125,7 +125,7 @@ class Routes:
 
     async def get_metadata(self, request: web.Request) -> web.Response:
         """A part of the distinct agent names and job types."""
-        asked = parse_metadata_query(request.query, self.application.limits)
+        asked = parse_metadata_query(request.query.items(), self.application.limits)
 
         def answer(runs: RunReader) -> object:
             metadata = read_metadata(asked, runs)

@@ -8,7 +8,7 @@ import pytest
 from core import rules
 from core.rules import FieldError
 
-OBJECT = rules.check_json_object
+OBJECT = rules.parse_json_object
 WORDS = "running, success, failure, partial, timeout, cancelled, failed, completed, succeeded"
 
 
@@ -17,6 +17,7 @@ WORDS = "running, success, failure, partial, timeout, cancelled, failed, complet
     [
         (rules.parse_text, "", ""),
         (rules.parse_text, "a\n\U0001f600", "a\n\U0001f600"),
+        (rules.parse_name, " ", " "),
         (rules.parse_event_id, "\U0001f600" * 255, "\U0001f600" * 255),
         (rules.parse_count, 0, 0),
         (rules.parse_count, 2**63 - 1, 2**63 - 1),
@@ -28,6 +29,8 @@ WORDS = "running, success, failure, partial, timeout, cancelled, failed, complet
         (rules.parse_commit_hash, "ABCdef0", "ABCdef0"),
         (rules.parse_commit_hash, "0" * 40, "0" * 40),
         (rules.parse_timestamp, "2026-01-31T13:00:00+01:00", "2026-01-31T12:00:00.000000Z"),
+        (rules.parse_timestamp, "2026-01-31T13:00:00+0130", "2026-01-31T11:30:00.000000Z"),
+        (rules.parse_timestamp, "2026-01-31T13:00:00-23", "2026-02-01T12:00:00.000000Z"),
         (rules.parse_timestamp, "2026-01-31 12:00Z", "2026-01-31T12:00:00.000000Z"),
         (rules.parse_timestamp, "2026-01-31T12:00:00.1234569Z", "2026-01-31T12:00:00.123456Z"),
         (rules.parse_timestamp, "0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000000Z"),
@@ -48,6 +51,7 @@ def test_good_values_are_kept(rule: Callable[[object], Any], value: object, kept
         (rules.parse_text, b"a", "must be text, not a Python bytes"),
         (rules.parse_text, "a\0", "contains a NUL character (U+0000), which text fields cannot hold; remove it"),
         (rules.parse_text, "ab\ud800", "contains a lone surrogate at character 2, which is not Unicode text"),
+        (rules.parse_name, "", "must not be empty"),
         (rules.parse_event_id, "", "must have 1 to 255 characters (max_event_id_length), not 0"),
         (rules.parse_event_id, "x" * 256, "must have 1 to 255 characters (max_event_id_length), not 256"),
         (rules.parse_count, True, "must be an integer, not true"),
@@ -75,6 +79,14 @@ def test_good_values_are_kept(rule: Callable[[object], Any], value: object, kept
             rules.parse_timestamp,
             "2026-01-31",
             "is not an ISO 8601 date and time, such as 2026-01-31T12:00:00Z: '2026-01-31'",
+        ),
+        *(
+            (
+                rules.parse_timestamp,
+                f"2026-01-31T12:00:00{offset}",
+                f"has '{offset}' for its UTC offset; write Z or \u00b1HH:MM, with at most 23 hours and 59 minutes",
+            )
+            for offset in ("+01:60", "-0099", "+24:00", "+24", "+01:00:00", "+010000", "+00:00:00.000001")
         ),
         (rules.parse_timestamp, "0001-01-01T00:00:00+01:00", "lies outside the years 1 to 9999 once it is in UTC"),
         (OBJECT, [], "must be a JSON object, not a list"),
@@ -116,6 +128,21 @@ def test_an_object_that_holds_itself_is_refused() -> None:
     cycle["again"] = [cycle, cycle]
     with pytest.raises(FieldError, match="nested deeper"):
         OBJECT(cycle)
+
+
+def test_a_small_object_whose_text_has_no_end_is_refused() -> None:
+    """Lists that stand several times in one another are counted as often as they would be written."""
+    value: list[object] = ["x"]
+    for _ in range(60):
+        value = [value, value]
+    with pytest.raises(FieldError, match=r"^has more than 1048576 characters \(max_json_characters\)$"):
+        OBJECT({"a": value})
+
+
+def test_an_object_of_the_greatest_length_is_taken() -> None:
+    """What is counted before the text is made refuses nothing that may be kept."""
+    values = [1] * ((rules.MAX_JSON_CHARACTERS - len('{"a":[1]}')) // 2)
+    assert OBJECT({"a": values}) == {"a": values}
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ from tests.contract.samples import outcome_in_fork
 from tests.servers import Api, MakeRun
 
 SERVER_TIMES = {"created_at", "updated_at"}
+TIMES = ("start_time", "end_time", "commit_timestamp")
 BAD_FIELDS: list[dict[str, Any]] = [
     {"status": "lost"},
     {"duration_ms": "12", "items_failed": True, "items_skipped": -1},
@@ -60,6 +61,7 @@ def store(tmp_path: Path) -> Iterator[RunStore]:
 def on_the_wire(run: Run) -> dict[str, Any]:
     """A run as HTTP would answer with it, without the server's times."""
     values = attrs.asdict(run, filter=lambda field, _: field.name not in SERVER_TIMES)
+    values |= {name: values[name].replace(".000000Z", "Z") for name in TIMES if values[name] is not None}
     return {name: json.loads(value) if isinstance(value, JsonText) else value for name, value in values.items()}
 
 
@@ -165,15 +167,18 @@ def test_update_has_the_same_errors(
     assert str(refused.value) == "; ".join(fault["msg"] for fault in detail)
 
 
-@pytest.mark.parametrize("changes", [{1: 2}, {None: 1, "status": "failed"}, {("a",): 1}])
+@pytest.mark.parametrize(
+    ("changes", "described"),
+    [({1: 2}, "the integer 1"), ({None: 1, "status": "failed"}, "null"), ({("a",): 1}, "a Python tuple")],
+)
 def test_changes_whose_names_are_no_texts_are_refused(
-    store: RunStore, make_run: MakeRun, changes: dict[Any, Any]
+    store: RunStore, make_run: MakeRun, changes: dict[Any, Any], described: str
 ) -> None:
     """What no JSON can hold is an invalid change like any unknown field, and named; nothing is changed."""
     created = store.create(make_run(event_id="a"))
     with pytest.raises(InvalidChangesError) as refused:
         store.update("a", changes)
-    assert [fault.field for fault in refused.value.faults] == [str(next(iter(changes)))]
+    assert str(refused.value) == f"it has a key that is not text: {described}"
     assert store.get(created.run_id) == created
 
 

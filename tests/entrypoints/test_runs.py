@@ -9,7 +9,7 @@ from tests.servers import Api, MakeRun
 
 CHANGES: dict[str, Any] = {
     "status": "timeout",
-    "end_time": "2026-01-31T13:00:00.000000Z",
+    "end_time": "2026-01-31T13:00:00Z",
     "duration_ms": 3_600_000,
     "items_discovered": 4,
     "items_succeeded": 3,
@@ -94,7 +94,7 @@ def test_create_wants_an_object(shared_server: Api, body: object) -> None:
 def test_get_answers_with_the_newest_of_a_name(shared_server: Api, make_run: MakeRun) -> None:
     """Of several runs of one name the one that started last is answered, whenever it arrived."""
     name = "several starts"
-    starts = ["2026-01-02T00:00:00.000000Z", "2026-01-03T00:00:00.000000Z", "2026-01-01T00:00:00.000000Z"]
+    starts = ["2026-01-02T00:00:00Z", "2026-01-03T00:00:00Z", "2026-01-01T00:00:00Z"]
     shared_server.lenient([make_run(run_id=name, start_time=start) for start in starts])
     answer = shared_server.get(name)
     assert (answer.status, answer.body["start_time"]) == (200, starts[1])
@@ -247,7 +247,7 @@ def test_commit_takes_author_and_time(shared_server: Api, make_run: MakeRun) -> 
     commit = {"commit_hash": "abcdef0", "commit_source": "ci"}
     details = {"commit_author": "A. Uthor", "commit_timestamp": "2026-01-31T14:00:00+02:00"}
     tied = shared_server.commit(event_id, commit | details).body
-    assert (tied["commit_author"], tied["commit_timestamp"]) == ("A. Uthor", "2026-01-31T12:00:00.000000Z")
+    assert (tied["commit_author"], tied["commit_timestamp"]) == ("A. Uthor", "2026-01-31T12:00:00Z")
     assert shared_server.commit(event_id, commit).body["commit_author"] is None
 
 

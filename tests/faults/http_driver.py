@@ -111,10 +111,6 @@ class HttpDriver(Driver):
         return self._one(self._server.api.commit(event_id, commit))
 
     def newest(self, run_id: str) -> Kept | None:
-        if not run_id:
-            # The empty name has no address of its own; the list has it.
-            page = self.page({"run_id": ""}, limit=1)
-            return page.runs[0] if page.runs else None
         return self._one(self._server.api.get(run_id))
 
     def page(self, which: Mapping[str, str], *, limit: int, offset: int = 0, cursor: Any = None) -> Page:

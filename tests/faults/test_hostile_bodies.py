@@ -130,14 +130,33 @@ def test_digits_without_end(upload: Upload, prefix: str) -> None:
     [
         pytest.param(b"[" * 100_000, id="lists"),
         pytest.param(b'{"runs":' * 100_000, id="batches"),
-        pytest.param(batch('"x":' + "[" * 100_000 + "]" * 100_000), id="in a field"),
-        pytest.param(batch('"metrics_json":' + '{"a":' * 100_000 + "1" + "}" * 100_000), id="objects in an object"),
+        pytest.param(batch('"x":' + "[" * 100_000 + "]" * 99_999), id="in a field"),
     ],
 )
 def test_depth_without_end(upload: Upload, body: bytes) -> None:
-    """A hundred thousand levels are refused as too deep, closed or open."""
+    """A hundred thousand levels that are no JSON are refused whole."""
     answer = upload(body)
-    assert (answer.status, answer.body["detail"]) == (400, "the body is nested too deeply")
+    detail = "the body is not JSON, and nested too deeply to say where it is not"
+    assert (answer.status, answer.body["detail"]) == (400, detail)
+
+
+def test_depth_outside_a_run(upload: Upload) -> None:
+    """A hundred thousand levels that are no batch are refused as that."""
+    assert upload(b"[" * 100_000 + b"]" * 100_000).status == 422
+
+
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [
+        pytest.param('"x":' + "[" * 100_000 + "]" * 100_000, "extra", id="lists"),
+        pytest.param('"metrics_json":' + '{"a":' * 100_000 + "1" + "}" * 100_000, "metrics_json", id="objects"),
+        pytest.param('"product":' + '[{"\\"]":' * 50_000 + "1" + "}]" * 50_000, "product", id="both"),
+    ],
+)
+def test_depth_of_one_run(upload: Upload, field: str, name: str) -> None:
+    """A run that is nested a hundred thousand levels deep is one bad run, and is named."""
+    answer = upload(batch('"duration_ms":1', field))
+    assert (answer.status, answer.counts[2:], answer.bad_fields) == (207, (1, 1), {(1, name)})
 
 
 @pytest.mark.parametrize(

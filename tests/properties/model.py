@@ -13,6 +13,7 @@ from tests.properties.strategies import (
     OPTIONAL_TEXTS,
     REQUIRED_TEXTS,
     STATUSES,
+    TIMESTAMPS,
     canonical,
     expected_utc,
 )
@@ -46,6 +47,7 @@ NAMED: Final = frozenset(
 )
 FIXED: Final = NAMED - {*CHANGEABLE, *COMMIT, "created_at", "updated_at"}
 
+TIMES: Final = (*TIMESTAMPS, "created_at", "updated_at")
 ENDS: Final = ("start_time_from", "start_time_to")
 
 Kept = dict[str, Any]
@@ -80,8 +82,9 @@ def seen(run: Run) -> Kept:
 
 
 def shown(run: Mapping[str, Any]) -> Kept:
-    """A run as an answer shows it, in the model's terms."""
-    return {**run, **{name: canonical(run[name]) for name in OBJECTS if run[name] is not None}}
+    """A run as an answer shows it, in the model's terms: there a timestamp has six digits, also for a whole second."""
+    times = {name: f"{run[name][:-1]}.000000Z" for name in TIMES if run[name] is not None and len(run[name]) == 20}
+    return {**run, **times, **{name: canonical(run[name]) for name in OBJECTS if run[name] is not None}}
 
 
 @attrs.define

@@ -55,7 +55,7 @@ def raw_values() -> st.SearchStrategy[str]:
     """The text of any value, and some that are no JSON."""
     spelled = st.builds(json.dumps, json_values() | texts(max_size=8), ensure_ascii=st.booleans())
     in_object = st.sampled_from(NUMBERS + STRINGS).map('{{"a":{}}}'.format)
-    depths = st.sampled_from([2, 98, 99, 100, 101, 102, 500])
+    depths = st.sampled_from([2, 98, 99, 100, 101, 102, 500, 980, 1000, 20_000])
     return st.one_of(
         spelled,
         st.builds(json.dumps, json_objects()),
@@ -160,6 +160,7 @@ _ZONES: Final = (
     ("-0330", timedelta(hours=-3, minutes=-30)),
     ("+23:59", timedelta(hours=23, minutes=59)),
     ("-23:59", timedelta(hours=-23, minutes=-59)),
+    ("+01:60", timedelta(hours=2)),
     ("+01:02:03", timedelta(hours=1, minutes=2, seconds=3)),
     ("-01:02:03.000004", timedelta(hours=-1, minutes=-2, seconds=-3, microseconds=-4)),
     ("+00:00:00.000000", timedelta()),

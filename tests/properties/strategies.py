@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from core.run import CommitHash, CommitSource, Count, EventId, JsonText, Run, Status, Text, Timestamp
+from core.run import CommitHash, CommitSource, Count, EventId, JsonText, Name, Run, Status, Text, Timestamp
 
 REQUIRED_TEXTS: Final = ("run_id", "agent_name", "job_type")
 OPTIONAL_TEXTS: Final = (
@@ -103,7 +103,7 @@ def kept_runs() -> st.SearchStrategy[Run]:
     return st.builds(
         Run,
         event_id=texts(min_size=1, max_size=255).map(EventId),
-        **dict.fromkeys(REQUIRED_TEXTS, text),
+        **dict.fromkeys(REQUIRED_TEXTS, texts(min_size=1, max_size=20).map(Name)),
         **dict.fromkeys(("start_time", "created_at", "updated_at"), kept_timestamps()),
         **dict.fromkeys(OPTIONAL_TEXTS, maybe_text),
         **dict.fromkeys(COUNTS, maybe_count),
@@ -156,10 +156,10 @@ def expected_utc(text: str) -> str:
 
 def sent_runs(keys: st.SearchStrategy[str] | None = None) -> st.SearchStrategy[dict[str, Any]]:
     """A good run as a client sends it, with any of the optional fields."""
-    text, maybe_text = texts(max_size=12), st.none() | texts(max_size=12)
+    maybe_text = st.none() | texts(max_size=12)
     required = {
         "event_id": texts(min_size=1, max_size=255) if keys is None else keys,
-        **dict.fromkeys(REQUIRED_TEXTS, text),
+        **dict.fromkeys(REQUIRED_TEXTS, texts(min_size=1, max_size=12)),
         "start_time": sent_timestamps(),
     }
     optional = {

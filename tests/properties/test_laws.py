@@ -1,6 +1,7 @@
 """Laws that hold for any input, whatever was sent before."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,25 +12,30 @@ from hypothesis import strategies as st
 
 from adapters.memory import MemoryStore
 from adapters.wire.canonical import canonical_json
-from adapters.wire.decode import Decoder, NotJsonError, decode_json
-from adapters.wire.encode import encode, run_as_dict
+from adapters.wire.decode import Decoder
+from adapters.wire.encode import batch_answer, encode, page_answer
+from adapters.wire.json_text import NotJsonError, decode_json
+from adapters.wire.query import format_cursor, parse_list_query
 from adapters.wire.structure import Structurer
-from core.batch import Candidate, Limits
-from core.errors import BatchTooLargeError, EveryRunRefusedError, NotABatchError, RunRefusedError
-from core.listing import PageRequest
+from core.batch import BatchResult, Candidate, Limits
+from core.errors import BatchTooLargeError, EveryRunRefusedError, InvalidQueryError, NotABatchError, RunRefusedError
+from core.listing import Cursor, PageRequest, RunFilter, RunPage
 from core.ports.clock import Clock
-from core.rules import FieldError, check_json_object, format_timestamp, parse_timestamp
+from core.query import page_request
+from core.rules import FieldError, format_timestamp, parse_json_object, parse_timestamp
 from core.run import Run, Timestamp
 from entrypoints.application import Application
 from entrypoints.embedded import RunStore
-from tests.properties.model import kept_run, seen
+from tests.properties.model import TIMES, kept_run, seen, shown
 from tests.properties.raw import REQUIRED, damaged, iso_forms, raw_runs, raw_values
 from tests.properties.strategies import (
     canonical,
     expected_utc,
     json_objects,
     json_values,
+    kept_runs,
     kept_timestamp,
+    kept_timestamps,
     sent_runs,
     sent_timestamps,
 )
@@ -102,7 +108,7 @@ def test_an_answer_sent_again_is_the_same_run(sent: dict[str, Any]) -> None:
     run = STRUCTURER.run(sent, 0, NOW)
     assert isinstance(run, Run)
     assert DECODER.run(encode(run), NOW) == run
-    assert STRUCTURER.run(run_as_dict(run), 0, NOW) == run
+    assert STRUCTURER.run(run, 0, NOW) == run
 
 
 def _fast(raw: bytes) -> Run | None:
@@ -141,7 +147,10 @@ def test_the_fast_pass_takes_no_damaged_run(raw: bytes) -> None:
 
 @EXAMPLES
 @given(
-    name=st.sampled_from(["metrics_json", "product", "duration_ms", "start_time", "event_id", "x"]), value=raw_values()
+    name=st.sampled_from(
+        ["metrics_json", "product", "duration_ms", "start_time", "event_id", "run_id", "job_type", "x"]
+    ),
+    value=raw_values(),
 )
 def test_one_field_replaced_is_judged_alike(name: str, value: str) -> None:
     """One nearly good value in an otherwise good run: both passes agree."""
@@ -209,12 +218,102 @@ def test_any_bytes_give_candidates_or_a_refusal(body: bytes) -> None:
     assert candidates is None or 1 <= len(candidates) <= 5
 
 
-@pytest.mark.parametrize("depth", range(300, 1000, 50))
+@pytest.mark.parametrize("depth", [*range(300, 1100, 50), 10_000])
 def test_deep_nesting_in_both_places_is_refused_and_no_failure(depth: int) -> None:
     """A field sent at the top and in ``extra``, both nested deeply: the run is refused, nothing breaks."""
     deep = b"[" * depth + b"]" * depth
     candidates = _decode(b'{"runs":[{"x":' + deep + b',"extra":{"x":' + deep + b"}}]}")
-    assert candidates is None or not isinstance(candidates[0], Run)
+    assert candidates is not None
+    assert not isinstance(candidates[0], Run)
+
+
+@SOME
+@given(raws=st.lists(raw_runs(), min_size=1, max_size=4), at=st.integers(0, 4), depth=st.integers(900, 30_000))
+def test_a_deep_run_changes_nothing_for_those_beside_it(raws: list[bytes], at: int, depth: int) -> None:
+    """Whatever the other runs are, they are the same candidates with a run beside them that no decoder takes."""
+    deep = b'{"x":' + b"[" * depth + b"]" * depth + b"}"
+    without = _decode(b'{"runs":[' + b",".join(raws) + b"]}")
+    beside = _decode(b'{"runs":[' + b",".join([*raws[:at], deep, *raws[at:]]) + b"]}")
+    if without is None:
+        assert beside is None
+        return
+    assert beside is not None
+    refused = beside.pop(min(at, len(raws)))
+    assert not isinstance(refused, Run)
+    assert list(map(_content, beside)) == list(map(_content, without))
+
+
+def _content(candidate: Candidate) -> object:
+    """A candidate, wherever it stood."""
+    return candidate if isinstance(candidate, Run) else attrs.evolve(candidate, index=0)
+
+
+_ODD_TEXTS = st.sampled_from(
+    [
+        *("", "running", "failed", "lost", "2026-01-31T13:00:00+01:00", "2026-01-31", "2026-01-31T12:00:00+01:60"),
+        "x" * 256,
+    ]
+)
+_FILTERS = st.dictionaries(
+    st.sampled_from(list(attrs.fields_dict(RunFilter))), _ODD_TEXTS | st.text(max_size=4), max_size=3
+)
+_NUMBERS = st.sampled_from([0, 1, 100, 1000, 1001, 2**63 - 1, 2**63, 10**5000])
+
+
+def _asked(ask: Callable[[], Any]) -> Any:
+    """What is asked in the end, or the faults of it."""
+    try:
+        return ask()
+    except InvalidQueryError as error:
+        return error.faults
+
+
+@EXAMPLES
+@given(which=_FILTERS)
+def test_a_query_and_a_filter_are_judged_alike(which: dict[str, str]) -> None:
+    """A filter in a query string and the same in process are one filter, or are refused in the same words."""
+    over_http = _asked(lambda: parse_list_query(which.items(), STRUCTURER, Limits())[0])
+    assert over_http == _asked(lambda: STRUCTURER.run_filter(RunFilter(**which)))  # type: ignore[arg-type]
+
+
+@SOME
+@given(parts=st.dictionaries(st.sampled_from(["limit", "offset"]), _NUMBERS))
+def test_a_query_and_a_request_are_judged_alike(parts: dict[str, int]) -> None:
+    """The part of the list that is asked for by a query string is the one that is asked for in process."""
+    spelled = {name: f"{number:d}" if number < 10**20 else "9" * 5001 for name, number in parts.items()}
+    over_http = _asked(lambda: parse_list_query(spelled.items(), STRUCTURER, Limits())[1])
+    inside = _asked(lambda: page_request(parts, Limits()))
+    named = [
+        sorted(str(fault.field) for fault in asked) if isinstance(asked, tuple) else asked
+        for asked in (over_http, inside)
+    ]
+    assert named[0] == named[1]
+
+
+@EXAMPLES
+@given(start=kept_timestamps(), arrival=st.integers(0, 2**63 - 1))
+def test_a_cursor_reads_back_as_it_was_given(start: Timestamp, arrival: int) -> None:
+    """The text of a cursor stands for that cursor."""
+    cursor = Cursor(start, arrival)
+    _, request = parse_list_query([("cursor", format_cursor(cursor))], STRUCTURER, Limits())
+    assert (request.cursor, request.counted) == (cursor, False)
+
+
+@EXAMPLES
+@given(run=kept_runs())
+def test_an_answer_shows_times_as_short_as_they_are_exact(run: Run) -> None:
+    """Only a fraction of zero is left out of a time, and nothing else of a run differs from what is kept."""
+    answers = (
+        json.loads(encode(run)),
+        *json.loads(encode(page_answer(RunPage((run,), None), PageRequest())))["runs"],
+        *json.loads(encode(batch_answer(BatchResult((run,), 1, 1, 0, 0), minimal=False)))["runs"],
+    )
+    for answer in answers:
+        for name in TIMES:
+            if answer[name] is not None:
+                assert answer[name].endswith(".000000Z") is False
+                assert parse_timestamp(answer[name]) == getattr(run, name)
+        assert shown(answer) == seen(run)
 
 
 @EXAMPLES
@@ -222,7 +321,7 @@ def test_deep_nesting_in_both_places_is_refused_and_no_failure(depth: int) -> No
 def test_canonical_text_is_one_text_for_one_object(value: dict[str, Any], data: st.DataObject) -> None:
     """The order in which keys were sent does not show, and the text says exactly what was sent."""
     shuffled = dict(data.draw(st.permutations(list(value.items()))))
-    text = canonical_json(check_json_object(value))
+    text = canonical_json(parse_json_object(value))
     assert canonical_json(shuffled) == text
     assert canonical(json.loads(text)) == canonical(value)
 
@@ -256,7 +355,7 @@ def test_the_longest_integers_are_kept(sign: int) -> None:
     raw = json.dumps({**{name: json.loads(text) for name, text in REQUIRED}, "metrics_json": value}).encode()
     run = DECODER.run(raw, NOW)
     assert isinstance(run, Run), run
-    assert run.metrics_json == canonical(check_json_object(value))
+    assert run.metrics_json == canonical(parse_json_object(value))
 
 
 @pytest.mark.parametrize(("top", "inside"), [(1, True), (1, 1.0), (0, False), (0.0, -0.0), ([1], [True])])

@@ -1,0 +1,46 @@
+"""Any JSON text as plain values, however deeply it is nested."""
+
+import json
+
+from adapters.wire.nesting import cut_nesting
+from core.errors import RunsinkError
+from core.rules import JSON_INTEGER_BOUND, MAX_JSON_INTEGER_DIGITS
+
+
+class NotJsonError(RunsinkError):
+    """A body is not JSON (RFC 8259); the message says where."""
+
+
+def decode_json(body: bytes) -> object:
+    """Any JSON document, as plain values.
+
+    NaN, Infinity, lone surrogates and numbers out of range are let through, for the rules to say where they stand. A
+    document that is nested too deeply for the decoder is read without its deepest levels, as ``cut_nesting`` leaves it.
+
+    Raises:
+        NotJsonError: the body is not JSON, or not UTF-8.
+    """
+    try:
+        return _loads(body)
+    except UnicodeDecodeError as error:
+        raise NotJsonError(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
+    except json.JSONDecodeError as error:
+        raise NotJsonError(f"the body is not JSON: {error}") from None
+    except RecursionError:
+        return _decode_cut(cut_nesting(body))
+
+
+def _decode_cut(body: bytes) -> object:
+    try:
+        return _loads(body)
+    except json.JSONDecodeError:
+        raise NotJsonError("the body is not JSON, and nested too deeply to say where it is not") from None
+
+
+def _loads(body: bytes) -> object:
+    return json.loads(body.decode("utf-8"), parse_int=_parse_int)
+
+
+def _parse_int(digits: str) -> int:
+    """The integer, or another one that is refused as well when it is too long to convert in reasonable time."""
+    return int(digits) if len(digits.removeprefix("-")) <= MAX_JSON_INTEGER_DIGITS else JSON_INTEGER_BOUND

@@ -1,0 +1,146 @@
+"""What is asked in process of every store: the same rules as over HTTP, the same answers and errors of each."""
+
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Any
+
+import attrs
+import pytest
+
+from adapters.system_clock import SystemClock
+from core.batch import Limits
+from core.errors import InvalidQueryError, RunNotFoundError
+from core.listing import Cursor, PageRequest, RunFilter
+from core.ports.store import Store
+from entrypoints.application import Application
+from entrypoints.embedded import RunStore
+from tests.contract.samples import at, keep, sample_run
+
+
+class Word(StrEnum):
+    """Texts of a class of their own."""
+
+    FAILED = "failed"
+    KEY = "event-1"
+    NAME = "launch-1"
+
+
+class Liar:
+    """Says that it is a text."""
+
+    @property
+    def __class__(self) -> type:
+        return str
+
+
+@pytest.fixture
+def runs(store: Store) -> Iterator[RunStore]:
+    """The in-process door over each kind of store, with three runs."""
+    keep(store, *(sample_run(f"event-{number}", start_time=at(number), product="p") for number in range(1, 4)))
+    application = Application.over(store, SystemClock(), Limits())
+    yield RunStore(application)
+    application.writer.close()
+
+
+def found(runs: RunStore, request: PageRequest | None = None, **which: Any) -> list[str]:
+    """The keys of a page."""
+    return [run.event_id for run in runs.page(RunFilter(**which), request).runs]
+
+
+def bad_fields(runs: RunStore, which: Any = None, request: Any = None) -> list[str | None]:
+    """The fields that a refused query names."""
+    with pytest.raises(InvalidQueryError) as refused:
+        runs.page(which, request)
+    return [fault.field for fault in refused.value.faults]
+
+
+def test_times_and_words_of_a_filter_are_made_what_is_kept(runs: RunStore) -> None:
+    """A time in any form and offset, an alias of a status and a text of another class find what they mean."""
+    assert found(runs, start_time_from="2026-01-31T13:00:02+01:00") == ["event-3", "event-2"]
+    assert found(runs, start_time_to="2026-01-31 12:00:02Z") == ["event-2", "event-1"]
+    assert found(runs, event_id=Word.KEY, run_id=Word.NAME, status="running") == ["event-1"]
+    runs.update("event-2", {"status": "failed"})
+    assert found(runs, status=Word.FAILED) == found(runs, status="failed") == ["event-2"]
+
+
+@pytest.mark.parametrize("field", attrs.fields_dict(RunFilter))
+@pytest.mark.parametrize("value", [1, True, b"a", (), "a\0", "\ud800", "x" * (2**19 + 1), 2**70])
+def test_filter_that_breaks_a_rule_is_named(runs: RunStore, field: str, value: Any) -> None:
+    """What no field of a run can be is no filter for it either."""
+    assert bad_fields(runs, RunFilter(**{field: value})) == [field]
+
+
+def test_value_that_says_it_is_another_is_named(runs: RunStore) -> None:
+    """What counts is the class that a value has."""
+    for name in attrs.fields_dict(RunFilter):
+        assert bad_fields(runs, RunFilter(**{name: Liar()})) == [name]  # type: ignore[arg-type]
+    for name in attrs.fields_dict(PageRequest):
+        assert bad_fields(runs, request=PageRequest(**{name: Liar()})) == [name]  # type: ignore[arg-type]
+
+
+def test_every_part_of_a_filter_is_named(runs: RunStore) -> None:
+    """One error names all that is wrong."""
+    assert bad_fields(runs, RunFilter(status="lost", start_time_from="now", product="\0")) == [  # type: ignore[arg-type]
+        *("status", "product", "start_time_from"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("limit", value) for value in (0, -1, 1001, True, 1.0, "1", None, 2**70)),
+        *(("offset", value) for value in (-1, 2**63, True, 0.0, "0", None)),
+        *(("counted", value) for value in (1, None, "yes")),
+        *(("oldest_first", value) for value in (0, None, "no")),
+        *(("cursor", value) for value in ("abc", 1, (at(0), 1))),
+        *(
+            ("cursor", Cursor(*place))  # type: ignore[arg-type]
+            for place in (("now", 1), (at(0), -1), (at(0), 2**63), (at(0), "1"), (1, 1), (at(0), True), ("\ud800", 1))
+        ),
+    ],
+)
+def test_request_that_breaks_a_rule_is_named(runs: RunStore, field: str, value: Any) -> None:
+    """A part of a request that is out of range or of another type is named, and nothing is read."""
+    assert bad_fields(runs, request=PageRequest(**{field: value})) == [field]
+
+
+def test_every_part_of_a_request_is_named(runs: RunStore) -> None:
+    """One error names all that is wrong, and a cursor beside an offset is wrong."""
+    assert bad_fields(runs, request=PageRequest(limit=0, offset=-1)) == ["limit", "offset"]
+    assert bad_fields(runs, request=PageRequest(offset=1, cursor=Cursor(at(2), 1))) == ["offset"]  # type: ignore[arg-type]
+
+
+def test_cursor_may_be_written_in_any_form(runs: RunStore) -> None:
+    """A place in the list is an instant, however it is written, and pages go on from it."""
+    cursor = Cursor("2026-01-31T13:00:03+01:00", 0)  # type: ignore[arg-type]
+    assert found(runs, PageRequest(cursor=cursor, counted=False)) == ["event-2", "event-1"]
+    page = runs.page(request=PageRequest(limit=1000, oldest_first=True))
+    assert ([run.event_id for run in page.runs], page.total) == (["event-1", "event-2", "event-3"], 3)
+
+
+NOBODY: list[tuple[Any, str]] = [
+    *((text, text) for text in ("nobody", "", "a\0b", "\ud800", "x" * 256, "x" * 2**20)),
+    *((1, "the integer 1"), (None, "null"), (True, "true"), (b"event-1", "a Python bytes"), ([], "a list")),
+    *(({}, "an object"), (("event-1",), "a Python tuple"), (Liar(), "a Python Liar"), (float("nan"), "the number nan")),
+]
+
+
+@pytest.mark.parametrize("number", range(len(NOBODY)))
+def test_id_that_no_run_has_is_not_found(runs: RunStore, number: int) -> None:
+    """Whatever is asked for, a run that is not there is missed in the same words."""
+    asked, shown = NOBODY[number]
+    commit = {"commit_hash": "abcdef0", "commit_source": "ci"}
+    for ask in (
+        runs.get,
+        lambda key: runs.update(key, {"status": "failed"}),
+        lambda key: runs.associate_commit(key, commit),
+    ):
+        with pytest.raises(RunNotFoundError) as missed:
+            ask(asked)
+        assert (str(missed.value), missed.value.key) == (f"Run not found: {shown}", shown)
+
+
+def test_id_of_another_class_of_text_is_found(runs: RunStore) -> None:
+    """A text is asked for by its value."""
+    assert runs.get(Word.NAME).event_id == "event-3"
+    assert runs.update(Word.KEY, {"duration_ms": 5}).duration_ms == 5
