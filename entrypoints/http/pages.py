@@ -106,12 +106,8 @@ class PageSender:
 
     def _encode_first(self, asked: PageRequest, page: RunPage) -> bytes:
         if rest_of(asked, page) is None:
-            body = (
-                b'{"runs":'
-                + encode_runs(page.runs)
-                + b","
-                + encode(page_ending(asked, page.next_cursor, page.total))[1:]
-            )
+            ending = encode(page_ending(asked, page.next_cursor, page.total))
+            body = b'{"runs":' + encode_runs(page.runs) + b"," + ending[1:]
             self._lease.grow(len(body))
         else:
             body = b'{"runs":' + encode_runs(page.runs)[:-1]

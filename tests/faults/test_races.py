@@ -1,5 +1,6 @@
 """Writers that race for the same keys, through two servers and in-process: every key is created once."""
 
+import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -11,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from adapters.wire.encode import run_as_dict
+from adapters.wire.encode import encode_runs
 from entrypoints.embedded import RunStore, open_store
 from tests.faults.audit import disagreements, integrity_errors, looked_into
 from tests.figures import Figures, Scale
@@ -69,7 +70,7 @@ def in_process(store: RunStore) -> Ingest:
 
     def ingest(runs: list[Sent], atomic: bool) -> Told:  # noqa: FBT001 - both ways in take it so
         result = (store.ingest_atomic if atomic else store.ingest_lenient)(runs)
-        shown = [run_as_dict(run) for run in result.runs]
+        shown = json.loads(encode_runs(result.runs))
         conflicts = [(one.index, one.event_id, frozenset(one.fields)) for one in result.conflicts]
         return Told(runs, shown, result.created, result.existing, result.failed, conflicts)
 

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from adapters.memory import MemoryStore
 from adapters.wire.canonical import canonical_json
 from adapters.wire.decode import Decoder
-from adapters.wire.encode import batch_answer, encode, page_answer
+from adapters.wire.encode import batch_answer, encode, encode_runs
 from adapters.wire.json_text import NotJsonError, decode_json
 from adapters.wire.query import format_cursor, parse_list_query
 from adapters.wire.structure import Structurer
 from core.batch import BatchResult, Candidate, Limits
 from core.errors import BatchTooLargeError, EveryRunRefusedError, InvalidQueryError, NotABatchError, RunRefusedError
-from core.listing import Cursor, PageRequest, RunFilter, RunPage
+from core.listing import Cursor, PageRequest, RunFilter
 from core.ports.clock import Clock
 from core.query import page_request
 from core.rules import FieldError, format_timestamp, parse_json_object, parse_timestamp
@@ -305,8 +305,8 @@ def test_an_answer_shows_times_as_short_as_they_are_exact(run: Run) -> None:
     """Only a fraction of zero is left out of a time, and nothing else of a run differs from what is kept."""
     answers = (
         json.loads(encode(run)),
-        *json.loads(encode(page_answer(RunPage((run,), None), PageRequest())))["runs"],
-        *json.loads(encode(batch_answer(BatchResult((run,), 1, 1, 0, 0), minimal=False)))["runs"],
+        *json.loads(encode_runs([run])),
+        *json.loads(encode(batch_answer(BatchResult((run,), 1, 1, 0, 0))))["runs"],
     )
     for answer in answers:
         for name in TIMES:
