@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.sqlite import SqliteStore, keys, repository
+from adapters.sqlite import SqliteStore, keys, listing, repository
 from adapters.sqlite.keys import HASH_SPAN, event_hash, run_hash
 from adapters.sqlite.repository import SqliteRunRepository
 from adapters.sqlite.schema import migrate
@@ -86,8 +86,9 @@ def test_hashes_lie_in_their_span(id_hash: Callable[[str], int], text: str) -> N
 
 def collide(patch: pytest.MonkeyPatch, event: Callable[[str], int], run: Callable[[str], int]) -> None:
     """Give ids other hashes."""
-    patch.setattr(repository, "event_hash", event)
-    patch.setattr(repository, "run_hash", run)
+    for module in (repository, listing):
+        patch.setattr(module, "event_hash", event)
+        patch.setattr(module, "run_hash", run)
 
 
 def test_ids_that_share_a_hash_stay_apart(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,160 @@
+"""Reading the list of runs: every page is walked by key, so it costs the same wherever it is and however many match."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, Final, cast
+
+import apsw
+import attrs
+
+from adapters.rows import COLUMNS
+from adapters.sqlite.errors import translated_errors
+from adapters.sqlite.keys import AMONG_ARRIVALS, ENTRIES, event_hash, find_arrivals, integers, run_hash
+from adapters.sqlite.schema import start_of
+from core.listing import PageRequest, RunFilter
+from core.run import Timestamp
+
+SLICE_ENTRIES: Final = 1000
+"""So many entries of a name are read at a time at most; a page begins with as many as it needs if all of them match."""
+
+Row = tuple[Any, ...]
+"""The place of a run in the list, which are its start and its arrival, and its fields."""
+
+_Place = tuple[int, int]
+
+_FIRST_TIME, _LAST_TIME = Timestamp("0001-01-01T00:00:00.000000Z"), Timestamp("9999-12-31T23:59:59.999999Z")
+_BEFORE_ALL, _AFTER_ALL = -1, (1 << 63) - 1  # arrivals that no run has
+
+_SELECT = f"SELECT start, arrival, {COLUMNS} FROM runs WHERE"
+_STARTS = f"SELECT {start_of('?1')}, {start_of('?2')}"
+
+
+@attrs.frozen
+class _Walk:
+    """A way along the list: after a place, up to a start, which is included."""
+
+    oldest_first: bool
+    start: int
+    arrival: int
+    until: int
+
+    @property
+    def bindings(self) -> dict[str, Any]:
+        """The values for ``:start``, ``:arrival`` and ``:until``."""
+        return {"start": self.start, "arrival": self.arrival, "until": self.until}
+
+    def sql(self, template: str) -> str:
+        """Return SQL in which ``{beyond}``, ``{within}`` and ``{order}`` say the direction."""
+        beyond, within, order = (">", "<=", "ASC") if self.oldest_first else ("<", ">=", "DESC")
+        return template.format(beyond=beyond, within=within, order=order)
+
+
+class RunList:
+    """The list of runs as one connection sees it."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def rows(self, which: RunFilter, request: PageRequest) -> Sequence[Row]:
+        """Return the rows of a page, each the arrival of a run and its fields."""
+        if which.event_id is not None:
+            return self._rows_of_key(which, request)
+        if which.run_id is not None:
+            return self._rows_of_name(which, request)
+        return self._rows_of_list(which, request)
+
+    def count(self, which: RunFilter) -> int:
+        """Count the runs that match, one by one."""
+        if which.event_id is None and which.run_id is not None:
+            return sum(1 for _ in self._places(which, PageRequest(limit=SLICE_ENTRIES)))
+        conditions, bindings = self._conditions(which)
+        walk = self._walk(which, PageRequest(oldest_first=True))
+        sql = f"SELECT count(*) FROM runs WHERE {conditions} start BETWEEN :start AND :until"
+        return int(self._query(sql, bindings | {"start": walk.start, "until": walk.until})[0][0])
+
+    def _rows_of_key(self, which: RunFilter, request: PageRequest) -> Sequence[Row]:
+        """At most one run has the key, so there is nothing to order."""
+        conditions, bindings = self._conditions(which)
+        walk = self._walk(which, request)
+        sql = walk.sql(
+            f"{_SELECT} {conditions} (start, arrival) {{beyond}} (:start, :arrival) "
+            "AND start {within} :until LIMIT :limit OFFSET :offset"
+        )
+        return self._query(sql, bindings | walk.bindings | _limits(request))
+
+    def _rows_of_list(self, which: RunFilter, request: PageRequest) -> Sequence[Row]:
+        """The rows in the order of an index, those with the start at which the walk begins before the others.
+
+        In two parts, because SQLite has no index range over a column and ``arrival``, which is the number of the row:
+        it would walk through all runs of that start for each page.
+        """
+        conditions, bindings = self._conditions(which)
+        walk = self._walk(which, request)
+        sql = walk.sql(
+            f"{_SELECT} {conditions} start = :start AND arrival {{beyond}} :arrival AND :start {{within}} :until "
+            f"UNION ALL {_SELECT} {conditions} start {{beyond}} :start AND start {{within}} :until "
+            "ORDER BY start {order}, arrival {order} LIMIT :limit OFFSET :offset"
+        )
+        return self._query(sql, bindings | walk.bindings | _limits(request))
+
+    def _rows_of_name(self, which: RunFilter, request: PageRequest) -> Sequence[Row]:
+        """The rows in the order of their entries."""
+        places = list(islice(self._places(which, request), request.offset, request.offset + request.limit))
+        arrivals = integers(arrival for _, arrival in places)
+        rows = {row[:2]: row for row in self._query(f"{_SELECT} {AMONG_ARRIVALS}", {"arrivals": arrivals})}
+        return [rows[place] for place in places]
+
+    def _places(self, which: RunFilter, request: PageRequest) -> Iterator[_Place]:
+        """The places of all runs of a name that match, in their order."""
+        conditions, bindings = self._conditions(which)
+        sql = f"SELECT start, arrival FROM runs WHERE {conditions} {AMONG_ARRIVALS}"
+        for entries in self._entries(which, request):
+            # Names that share the hash have entries as well, and so have runs that were deleted by hand.
+            arrivals = integers(arrival for _, arrival in entries)
+            found = set(self._query(sql, bindings | {"arrivals": arrivals}))
+            yield from (place for place in entries if place in found)
+
+    def _entries(self, which: RunFilter, request: PageRequest) -> Iterator[Sequence[_Place]]:
+        """The entries of a name, slice by slice."""
+        walk = self._walk(which, request)
+        after = (walk.start, walk.arrival)
+        size = request.offset + request.limit
+        while True:
+            size = min(size, SLICE_ENTRIES)
+            entries = self._query(walk.sql(ENTRIES), (run_hash(which.run_id or ""), *after, walk.until, size))
+            if entries:
+                yield entries
+            if len(entries) < size:
+                return
+            after = entries[-1]
+            size *= 2
+
+    def _walk(self, which: RunFilter, request: PageRequest) -> _Walk:
+        """The way from one end of the time range, or from the cursor if that is further on, to the other end."""
+        first, last = which.start_time_from or _FIRST_TIME, which.start_time_to or _LAST_TIME
+        cursor = [attrs.astuple(request.cursor)] if request.cursor is not None else []
+        if request.oldest_first:
+            (start, arrival), until = max([(first, _BEFORE_ALL), *cursor]), last
+        else:
+            (start, arrival), until = min([(last, _AFTER_ALL), *cursor]), first
+        ((start, until),) = self._query(_STARTS, (start, until))
+        return _Walk(request.oldest_first, start, arrival, until)
+
+    def _conditions(self, which: RunFilter) -> tuple[str, dict[str, Any]]:
+        """All of the filter but the time range as SQL that another condition is to follow, and its bindings."""
+        times = ("start_time_from", "start_time_to")
+        bindings = attrs.asdict(which, filter=lambda part, value: value is not None and part.name not in times)
+        conditions = "".join(f"{name} = :{name} AND " for name in bindings)
+        if which.event_id is None:
+            return conditions, bindings
+        with translated_errors(self._connection):
+            arrivals = find_arrivals(self._connection, [event_hash(which.event_id)])
+        return f"{conditions}{AMONG_ARRIVALS} AND ", bindings | {"arrivals": integers(arrivals)}
+
+    def _query(self, sql: str, bindings: Mapping[str, Any] | Sequence[Any]) -> list[Row]:
+        with translated_errors(self._connection):
+            return cast(list[Row], self._connection.execute(sql, bindings).fetchall())
+
+
+def _limits(request: PageRequest) -> dict[str, int]:
+    return {"limit": request.limit, "offset": request.offset}
