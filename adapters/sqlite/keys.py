@@ -6,7 +6,7 @@ in key order, a slice at a time: from ``keys_recent`` to ``keys_middle`` to ``ke
 it arrives, so few pages change. This is the rolling merge of O'Neil et al., "The Log-Structured Merge-Tree" (1996),
 in SQL and inside the transaction that adds the runs, so that it is as safe as they are.
 
-An entry holds 47 bits of a hash, which are fewer bytes than the id. Different ids can share a hash: whoever looks an
+An entry holds 32 bits of a hash, which are fewer bytes than the id. Different ids can share a hash: whoever looks an
 id up compares the text as well. An entry of a ``run_id`` also holds the start of the run, so that the entries of one
 name stand in the order of the list, and a page of them costs the same however many there are.
 
@@ -22,8 +22,11 @@ from typing import Any, Final, cast
 
 import apsw
 
-HASH_BYTES: Final = 6  # SQLite stores integers of 6 bytes, sign included; the next size is 8
-HASH_SPAN: Final = 1 << (8 * HASH_BYTES - 1)
+HASH_BYTES: Final = 4
+"""With ten million runs an id shares its hash with another one once in 400 times, which costs reading a row in vain."""
+
+HASH_SPAN: Final = 1 << (8 * HASH_BYTES)
+LOWEST_HASH: Final = -HASH_SPAN // 2  # SQLite's integers have a sign
 
 TABLES: Final = ("keys_recent", "keys_middle", "keys_settled")
 TURNS: Final = (16_384, 524_288)
@@ -80,19 +83,19 @@ _RUN_HASH = blake2b(digest_size=HASH_BYTES, person=b"run_id")
 
 
 def event_hash(event_id: str) -> int:
-    """The hash of an ``event_id``, from 0 to ``HASH_SPAN`` - 1."""
+    """The hash of an ``event_id``, one of ``HASH_SPAN`` numbers from ``LOWEST_HASH`` on."""
     return _hash(_EVENT_HASH.copy(), event_id)
 
 
 def run_hash(run_id: str) -> int:
-    """The hash of a ``run_id``, from 0 to ``HASH_SPAN`` - 1."""
+    """The hash of a ``run_id``, one of ``HASH_SPAN`` numbers from ``LOWEST_HASH`` on."""
     return _hash(_RUN_HASH.copy(), run_id)
 
 
 def _hash(digest: blake2b, text: str) -> int:
     # Nobody has an id with a lone surrogate, but anybody may ask for one.
     digest.update(text.encode(errors="surrogatepass"))
-    return int.from_bytes(digest.digest(), "big") >> 1
+    return int.from_bytes(digest.digest(), "big", signed=True)
 
 
 def integers(values: Iterable[int]) -> Any:
@@ -140,4 +143,4 @@ def _slices(first: int, count: int, turn: int) -> Iterator[tuple[int, int]]:
     end = start + min((first + count) // STRIDE - first // STRIDE, parts)
     for low, high in ((start, min(end, parts)), (0, end - parts)):
         if low < high:
-            yield low * HASH_SPAN // parts, high * HASH_SPAN // parts - 1
+            yield LOWEST_HASH + low * HASH_SPAN // parts, LOWEST_HASH + high * HASH_SPAN // parts - 1

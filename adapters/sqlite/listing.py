@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 import apsw
 import attrs
 
-from adapters.rows import COLUMNS
+from adapters.rows import COLUMNS, LAST_ARRIVAL, TIMES, Walk, walk_of
 from adapters.sqlite.errors import translated_errors
 from adapters.sqlite.keys import AMONG_ARRIVALS, ENTRIES, event_hash, find_arrivals, integers, run_hash
 from adapters.sqlite.schema import start_of
@@ -22,31 +22,11 @@ Row = tuple[Any, ...]
 
 _Place = tuple[int, int]
 
-_FIRST_TIME, _LAST_TIME = Timestamp("0001-01-01T00:00:00.000000Z"), Timestamp("9999-12-31T23:59:59.999999Z")
-_BEFORE_ALL, _AFTER_ALL = -1, (1 << 63) - 1  # arrivals that no run has
+_FIRST: Final = (Timestamp("0001-01-01T00:00:00.000000Z"), -1)
+_LAST: Final = (Timestamp("9999-12-31T23:59:59.999999Z"), LAST_ARRIVAL)
 
 _SELECT = f"SELECT start, arrival, {COLUMNS} FROM runs WHERE"
 _STARTS = f"SELECT {start_of('?1')}, {start_of('?2')}"
-
-
-@attrs.frozen
-class _Walk:
-    """A way along the list: after a place, up to a start, which is included."""
-
-    oldest_first: bool
-    start: int
-    arrival: int
-    until: int
-
-    @property
-    def bindings(self) -> dict[str, Any]:
-        """The values for ``:start``, ``:arrival`` and ``:until``."""
-        return {"start": self.start, "arrival": self.arrival, "until": self.until}
-
-    def sql(self, template: str) -> str:
-        """Return SQL in which ``{beyond}``, ``{within}`` and ``{order}`` say the direction."""
-        beyond, within, order = (">", "<=", "ASC") if self.oldest_first else ("<", ">=", "DESC")
-        return template.format(beyond=beyond, within=within, order=order)
 
 
 class RunList:
@@ -68,19 +48,19 @@ class RunList:
         if which.event_id is None and which.run_id is not None:
             return sum(1 for _ in self._places(which, PageRequest(limit=SLICE_ENTRIES)))
         conditions, bindings = self._conditions(which)
-        walk = self._walk(which, PageRequest(oldest_first=True))
-        sql = f"SELECT count(*) FROM runs WHERE {conditions} start BETWEEN :start AND :until"
-        return int(self._query(sql, bindings | {"start": walk.start, "until": walk.until})[0][0])
+        _, ends = self._walk(which, PageRequest(oldest_first=True))
+        sql = f"SELECT count(*) FROM runs WHERE {conditions} (start, arrival) > (:start, :arrival) AND start <= :until"
+        return int(self._query(sql, bindings | ends)[0][0])
 
     def _rows_of_key(self, which: RunFilter, request: PageRequest) -> Sequence[Row]:
         """At most one run has the key, so there is nothing to order."""
         conditions, bindings = self._conditions(which)
-        walk = self._walk(which, request)
+        walk, ends = self._walk(which, request)
         sql = walk.sql(
             f"{_SELECT} {conditions} (start, arrival) {{beyond}} (:start, :arrival) "
             "AND start {within} :until LIMIT :limit OFFSET :offset"
         )
-        return self._query(sql, bindings | walk.bindings | _limits(request))
+        return self._query(sql, bindings | ends | _limits(request))
 
     def _rows_of_list(self, which: RunFilter, request: PageRequest) -> Sequence[Row]:
         """The rows in the order of an index, those with the start at which the walk begins before the others.
@@ -89,13 +69,13 @@ class RunList:
         it would walk through all runs of that start for each page.
         """
         conditions, bindings = self._conditions(which)
-        walk = self._walk(which, request)
+        walk, ends = self._walk(which, request)
         sql = walk.sql(
             f"{_SELECT} {conditions} start = :start AND arrival {{beyond}} :arrival AND :start {{within}} :until "
             f"UNION ALL {_SELECT} {conditions} start {{beyond}} :start AND start {{within}} :until "
             "ORDER BY start {order}, arrival {order} LIMIT :limit OFFSET :offset"
         )
-        return self._query(sql, bindings | walk.bindings | _limits(request))
+        return self._query(sql, bindings | ends | _limits(request))
 
     def _rows_of_name(self, which: RunFilter, request: PageRequest) -> Sequence[Row]:
         """The rows in the order of their entries."""
@@ -116,12 +96,12 @@ class RunList:
 
     def _entries(self, which: RunFilter, request: PageRequest) -> Iterator[Sequence[_Place]]:
         """The entries of a name, slice by slice."""
-        walk = self._walk(which, request)
-        after = (walk.start, walk.arrival)
+        walk, ends = self._walk(which, request)
+        after = (ends["start"], ends["arrival"])
         size = request.offset + request.limit
         while True:
             size = min(size, SLICE_ENTRIES)
-            entries = self._query(walk.sql(ENTRIES), (run_hash(which.run_id or ""), *after, walk.until, size))
+            entries = self._query(walk.sql(ENTRIES), (run_hash(which.run_id or ""), *after, ends["until"], size))
             if entries:
                 yield entries
             if len(entries) < size:
@@ -129,21 +109,17 @@ class RunList:
             after = entries[-1]
             size *= 2
 
-    def _walk(self, which: RunFilter, request: PageRequest) -> _Walk:
-        """The way from one end of the time range, or from the cursor if that is further on, to the other end."""
-        first, last = which.start_time_from or _FIRST_TIME, which.start_time_to or _LAST_TIME
-        cursor = [attrs.astuple(request.cursor)] if request.cursor is not None else []
-        if request.oldest_first:
-            (start, arrival), until = max([(first, _BEFORE_ALL), *cursor]), last
-        else:
-            (start, arrival), until = min([(last, _AFTER_ALL), *cursor]), first
-        ((start, until),) = self._query(_STARTS, (start, until))
-        return _Walk(request.oldest_first, start, arrival, until)
+    def _walk(self, which: RunFilter, request: PageRequest) -> tuple[Walk, dict[str, Any]]:
+        """The way that the page is part of, and its ends as ``:start``, ``:arrival`` and ``:until``."""
+        walk = walk_of(which, request)
+        first, last = (_FIRST, _LAST) if request.oldest_first else (_LAST, _FIRST)
+        (after, arrival), until = walk.after or first, walk.until or last[0]
+        ((start, end),) = self._query(_STARTS, (after, until))
+        return walk, {"start": start, "arrival": arrival, "until": end}
 
     def _conditions(self, which: RunFilter) -> tuple[str, dict[str, Any]]:
         """All of the filter but the time range as SQL that another condition is to follow, and its bindings."""
-        times = ("start_time_from", "start_time_to")
-        bindings = attrs.asdict(which, filter=lambda part, value: value is not None and part.name not in times)
+        bindings = attrs.asdict(which, filter=lambda part, value: value is not None and part.name not in TIMES)
         conditions = "".join(f"{name} = :{name} AND " for name in bindings)
         if which.event_id is None:
             return conditions, bindings

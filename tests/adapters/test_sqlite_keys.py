@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.sqlite import SqliteStore, keys, listing, repository
-from adapters.sqlite.keys import HASH_SPAN, event_hash, run_hash
+from adapters.sqlite.keys import HASH_SPAN, LOWEST_HASH, event_hash, run_hash
 from adapters.sqlite.repository import SqliteRunRepository
 from adapters.sqlite.schema import migrate
 from core.listing import PageRequest, RunFilter
@@ -80,7 +80,7 @@ def test_entries_do_move_on(store: SqliteStore, path: Path, monkeypatch: pytest.
 @pytest.mark.parametrize("text", ["", "a", "\U0001f600" * 255])
 def test_hashes_lie_in_their_span(id_hash: Callable[[str], int], text: str) -> None:
     """Every text has a hash, the same each time, within the bounds that the merge walks through."""
-    assert 0 <= id_hash(text) < HASH_SPAN
+    assert LOWEST_HASH <= id_hash(text) < LOWEST_HASH + HASH_SPAN
     assert id_hash(text) == id_hash(text)
 
 
