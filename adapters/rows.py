@@ -5,7 +5,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final
 
-from core.run import FIELDS, FIXED_FIELDS, CommitSource, JsonText, Run, Status
+import attrs
+
+from core.listing import PageRequest, RunFilter
+from core.run import FIELDS, FIXED_FIELDS, CommitSource, JsonText, Run, Status, Timestamp
+
+TIMES: Final = ("start_time_from", "start_time_to")
+
+LAST_ARRIVAL: Final = (1 << 63) - 1
 
 COLUMNS: Final = ", ".join(FIELDS)
 
@@ -46,3 +53,34 @@ def run_of(row: Sequence[Any]) -> Run:
 def count_names(runs: Iterable[Run]) -> Mapping[tuple[str, str], int]:
     """How many of the runs have each name, by column and name."""
     return Counter((field, name) for field in TALLIED for name in map(attrgetter(field), runs))
+
+
+@attrs.frozen
+class Walk:
+    """The way along the list that a page is part of.
+
+    It begins behind the start and the arrival of ``after`` and ends with the last run that starts at ``until``. Where
+    they are ``None`` it begins or ends with the list.
+    """
+
+    oldest_first: bool
+    after: tuple[Timestamp, int] | None
+    until: Timestamp | None
+
+    def sql(self, template: str, *parts: str) -> str:
+        """Return SQL in which ``{beyond}``, ``{within}`` and ``{order}`` say the direction; ``{}`` are the parts."""
+        beyond, within, order = (">", "<=", "ASC") if self.oldest_first else ("<", ">=", "DESC")
+        return template.format(*parts, beyond=beyond, within=within, order=order)
+
+
+def walk_of(which: RunFilter, request: PageRequest) -> Walk:
+    """The way from one end of the time range, or from the cursor if that is further on, to the other end."""
+    near, until = which.start_time_to, which.start_time_from
+    if request.oldest_first:
+        near, until = until, near
+    # One bound and not two: databases may begin at the wrong one of them and pass by all that lies between.
+    begins = [] if near is None else [(near, -1 if request.oldest_first else LAST_ARRIVAL)]
+    if request.cursor is not None:
+        begins.append((request.cursor.start_time, request.cursor.arrival))
+    further = max if request.oldest_first else min
+    return Walk(request.oldest_first, further(begins, default=None), until)

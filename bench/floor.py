@@ -60,11 +60,10 @@ class FloorLoop:
         runs = [{**_ABSENT, **run, "created_at": now, "updated_at": now} for run in orjson.loads(body)["runs"]]
         decoded = perf_counter()
         self._connection.execute("BEGIN IMMEDIATE")
-        # No look at the texts: of some thousand random hashes no two are equal.
-        arrivals = keys.find_arrivals(self._connection, [keys.event_hash(run["event_id"]) for run in runs])
-        created = len(runs) - len(arrivals)
-        if arrivals:
-            runs = self._stored(arrivals)
+        stored = self._stored([run["event_id"] for run in runs])
+        created = len(runs) - len(stored)
+        if stored:
+            runs = stored
         else:
             insert_rows(self._connection, list(map(_row, runs)))
         inserted = perf_counter()
@@ -79,10 +78,16 @@ class FloorLoop:
             self.spent[stage] += seconds
         return answer
 
-    def _stored(self, arrivals: Sequence[int]) -> list[dict[str, Any]]:
-        runs = []
+    def _stored(self, event_ids: Sequence[str]) -> list[dict[str, Any]]:
+        arrivals = keys.find_arrivals(self._connection, map(keys.event_hash, event_ids))
+        if not arrivals:
+            return []
+        wanted, runs = set(event_ids), []
         for row in self._connection.execute(_STORED, (keys.integers(arrivals),)):
             run = dict(zip(FIELDS, row, strict=True))
+            # Another run may share a hash.
+            if run["event_id"] not in wanted:
+                continue
             for name, _ in _JSON_POSITIONS:
                 if run[name] is not None:
                     run[name] = orjson.Fragment(run[name])

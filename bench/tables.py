@@ -11,7 +11,7 @@ from core.run import FIELDS
 COLUMNS = ", ".join(FIELDS)
 INSERT = f"INSERT INTO runs (arrival, {COLUMNS}) VALUES (?, {', '.join('?' * len(FIELDS))})"
 
-_KNOWN_TABLES = {"runs", "tallies", *keys.TABLES}
+_KNOWN_TABLES = {"runs", "tallies", "arrivals", *keys.TABLES}
 _EVENT_ID = FIELDS.index("event_id")
 _RUN_ID = FIELDS.index("run_id")
 
@@ -36,7 +36,7 @@ def require_known_schema(connection: apsw.Connection) -> None:
 
 def insert_rows(connection: apsw.Connection, rows: Sequence[Sequence[Any]]) -> None:
     """Insert new rows, their values in the order of the fields, and their keys."""
-    ((first,),) = connection.execute("SELECT coalesce(max(arrival), 0) + 1 FROM runs")
+    first = keys.take_arrivals(connection, len(rows))
     connection.executemany(INSERT, ((arrival, *row) for arrival, row in enumerate(rows, first)))
     hashes = [(keys.event_hash(row[_EVENT_ID]), keys.run_hash(row[_RUN_ID])) for row in rows]
     keys.add_keys(connection, hashes, first)

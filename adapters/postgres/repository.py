@@ -9,7 +9,18 @@ import psycopg
 
 from adapters.postgres.errors import translated_errors
 from adapters.postgres.schema import FILTER_PREFIX, NAME_PREFIX
-from adapters.rows import CHANGING, COLUMNS, TALLIED, changing_values_of, count_names, run_of, values_of
+from adapters.rows import (
+    CHANGING,
+    COLUMNS,
+    TALLIED,
+    TIMES,
+    Walk,
+    changing_values_of,
+    count_names,
+    run_of,
+    values_of,
+    walk_of,
+)
 from core.errors import TransactionConflictError
 from core.listing import (
     MAX_PART_BYTES,
@@ -53,16 +64,11 @@ _TALLY = (
     "ON CONFLICT (field, digest, slot) DO UPDATE SET runs = tallies.runs + excluded.runs"
 )
 
-_CONDITIONS: Mapping[str, str] = {
-    "start_time_from": "start_time >= %s",
-    "start_time_to": "start_time <= %s",
-    **{
-        name: f"{name} = %s AND left({name}, {length}) = left(%s, {length})"
-        for names, length in ((("run_id", "parent_run_id"), NAME_PREFIX), ((*TALLIED, "product"), FILTER_PREFIX))
-        for name in names
-    },
+_PREFIXES: Mapping[str, int] = {
+    **dict.fromkeys(("run_id", "parent_run_id"), NAME_PREFIX),
+    **dict.fromkeys((*TALLIED, "product"), FILTER_PREFIX),
 }
-"""How a filter is written where it is not plain equality: indexes hold only the beginning of a text."""
+"""How many characters of a column are in an index."""
 
 
 class PostgresRunReader(RunReader):
@@ -73,22 +79,23 @@ class PostgresRunReader(RunReader):
         self._cancellation = cancellation
 
     def get(self, event_id: EventId) -> Run | None:
-        return self._one(RunFilter(event_id=event_id), "")
+        return self._one(event_id, "")
 
     def newest(self, run_id: str) -> Run | None:
-        return self._one(RunFilter(run_id=Text(run_id)), " ORDER BY start_time DESC, arrival DESC LIMIT 1")
+        runs = self.page(RunFilter(run_id=Text(run_id)), PageRequest(limit=1)).runs
+        return runs[0] if runs else None
 
     def page(self, which: RunFilter, request: PageRequest) -> RunPage:
-        where, bindings = _where(which, request)
-        order = "ASC" if request.oldest_first else "DESC"
-        sql = f"SELECT {{}} FROM runs{where} ORDER BY start_time {order}, arrival {order} LIMIT %s OFFSET %s"
+        walk = walk_of(which, request)
+        where, bindings = _where(which, walk)
+        sql = f"SELECT {{}} FROM runs{where} ORDER BY start_time {{order}}, arrival {{order}} LIMIT %s OFFSET %s"
         # The sizes come first, for psycopg fetches all rows of a result before it hands out one. One row more than
         # asked for tells whether there is a next page.
-        sizes = self._rows(sql.format(TEXT_BYTES), (*bindings, request.limit + 1, request.offset))
+        sizes = self._rows(walk.sql(sql, TEXT_BYTES), (*bindings, request.limit + 1, request.offset))
         fitting, more = take_what_fits(sizes, lambda row: row[0], request.limit, request.max_text_bytes)
         if not fitting:
             return RunPage((), None)
-        rows = self._rows(sql.format(f"arrival, {COLUMNS}"), (*bindings, len(fitting), request.offset))
+        rows = self._rows(walk.sql(sql, f"arrival, {COLUMNS}"), (*bindings, len(fitting), request.offset))
         runs = tuple(run_of(row[1:]) for row in rows)
         return RunPage(runs, Cursor(runs[-1].start_time, rows[-1][0]) if more else None)
 
@@ -99,8 +106,8 @@ class PostgresRunReader(RunReader):
             return self._number(tallied, (TALLIED[0],))
         if len(given) == 1 and (field := next(iter(given))) in TALLIED:
             return self._number(f"{tallied} AND digest = %s", (field, _digest(given[field])))
-        where, bindings = _where(which)
-        return self._number(f"SELECT count(*) FROM runs{where}", bindings)
+        where, bindings = _where(which, walk := walk_of(which, PageRequest()))
+        return self._number(walk.sql(f"SELECT count(*) FROM runs{where}"), bindings)
 
     def names(self, field: NameField, request: NamesRequest) -> Names:
         total = self._number("SELECT count(DISTINCT name) FROM tallies WHERE field = %s", (field,))
@@ -112,9 +119,9 @@ class PostgresRunReader(RunReader):
         rows = self._rows(f"{sql.format('name')} LIMIT %s OFFSET %s", (field, len(fitting), request.offset))
         return Names(tuple(name for (name,) in rows), total)
 
-    def _one(self, which: RunFilter, ending: str) -> Run | None:
-        where, bindings = _where(which)
-        rows = self._rows(f"{_SELECT}{where}{ending}", bindings)
+    def _one(self, event_id: EventId, ending: str) -> Run | None:
+        sql = f"{_SELECT} WHERE event_id = %s{ending}"
+        rows = self._rows(sql, (event_id,)) if _can_be_kept(event_id) else []
         return run_of(rows[0]) if rows else None
 
     def _number(self, sql: str, bindings: Sequence[Any]) -> int:
@@ -134,7 +141,7 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
         self._slot = slot
 
     def get(self, event_id: EventId) -> Run | None:
-        return self._one(RunFilter(event_id=event_id), " FOR UPDATE")
+        return self._one(event_id, " FOR UPDATE")
 
     def add(self, runs: Sequence[Run], found: Callable[[Run], object] = ignore) -> None:
         if not runs:
@@ -177,16 +184,21 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
                 self._connection.execute(_TALLY.encode(), [list(column) for column in zip(*added, strict=True)])
 
 
-def _where(which: RunFilter, request: PageRequest | None = None) -> tuple[str, list[Any]]:
-    """The filter, and the end of the page before, as SQL and its bindings."""
-    given = attrs.asdict(which, filter=lambda _, value: value is not None)
+def _where(which: RunFilter, walk: Walk) -> tuple[str, list[Any]]:
+    """The filter and the ends of the walk as SQL, which says the direction as the walk does, and its bindings."""
+    given = attrs.asdict(which, filter=lambda part, value: value is not None and part.name not in TIMES)
     if not all(map(_can_be_kept, given.values())):
         return " WHERE FALSE", []
-    conditions = [_CONDITIONS.get(name, f"{name} = %s") for name in given]
-    bindings = [value for name, value in given.items() for _ in range(_CONDITIONS.get(name, "%s").count("%s"))]
-    if request is not None and request.cursor is not None:
-        conditions.append(f"(start_time, arrival) {'>' if request.oldest_first else '<'} (%s, %s)")
-        bindings += [request.cursor.start_time, request.cursor.arrival]
+    conditions = [_equals(name, value) for name, value in given.items()]
+    bindings = [
+        value for condition, value in zip(conditions, given.values(), strict=True) for _ in range(condition.count("%s"))
+    ]
+    if walk.after is not None:
+        conditions.append("(start_time, arrival) {beyond} (%s, %s)")
+        bindings += walk.after
+    if walk.until is not None:
+        conditions.append("start_time {within} %s")
+        bindings.append(walk.until)
     return (f" WHERE {' AND '.join(conditions)}" if conditions else ""), bindings
 
 
@@ -196,6 +208,19 @@ def _part(sizes: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
     while total < MAX_PART_BYTES and (row := next(sizes, None)) is not None:
         total += row[1]
         yield row
+
+
+def _equals(name: str, value: str) -> str:
+    """That a column has the value, said so that an index is of use.
+
+    A text that fits in the index is compared there alone. With a second condition the planner would expect so few rows
+    that it had better sort them.
+    """
+    length = _PREFIXES.get(name)
+    if length is None:
+        return f"{name} = %s"
+    prefix = f"left({name}, {length}) = left(%s, {length})"
+    return prefix if len(value) < length else f"{prefix} AND {name} = %s"
 
 
 def _can_be_kept(text: str) -> bool:

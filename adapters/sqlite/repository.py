@@ -1,7 +1,7 @@
 """The run repository over SQLite: what is said to the tables, and how rows become runs."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from typing import Any, cast
 
 import apsw
@@ -9,7 +9,8 @@ import attrs
 
 from adapters.rows import CHANGING, COLUMNS, TALLIED, changing_values_of, count_names, run_of, values_of
 from adapters.sqlite.errors import damaged, translated_errors
-from adapters.sqlite.keys import add_keys, event_hash, find_arrivals, integers, run_hash
+from adapters.sqlite.keys import AMONG_ARRIVALS, add_keys, event_hash, find_arrivals, integers, run_hash, take_arrivals
+from adapters.sqlite.listing import RunList, stream
 from core.listing import (
     Cursor,
     NameField,
@@ -21,12 +22,11 @@ from core.listing import (
     take_what_fits,
 )
 from core.ports.repository import RunRepository, ignore
-from core.run import FIELDS, EventId, Run, count_bytes, count_text_bytes
+from core.run import FIELDS, EventId, Run, Text, count_bytes, count_text_bytes
 
 _SELECT = f"SELECT {COLUMNS} FROM runs"
 _INSERT = f"INSERT INTO runs (arrival, {COLUMNS}) VALUES (?, {', '.join('?' * len(FIELDS))})"
-_AMONG = "arrival IN (SELECT value FROM carray(?))"
-_REPLACE = f"UPDATE runs SET {', '.join(f'{name} = ?' for name in CHANGING)} WHERE event_id = ? AND {_AMONG}"
+_REPLACE = f"UPDATE runs SET {', '.join(f'{name} = ?' for name in CHANGING)} WHERE event_id = ? AND {AMONG_ARRIVALS}"
 _TALLY = (
     "INSERT INTO tallies (field, name, runs) VALUES (?, ?, ?) "
     "ON CONFLICT (field, name) DO UPDATE SET runs = runs + excluded.runs"
@@ -38,31 +38,24 @@ class SqliteRunRepository(RunRepository):
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
+        self._list = RunList(connection)
 
     def get(self, event_id: EventId) -> Run | None:
         arrivals = self._arrivals([event_hash(event_id)])
-        return self._one(f"{_SELECT} WHERE event_id = ? AND {_AMONG}", event_id, arrivals)
+        sql = f"{_SELECT} WHERE event_id = ? AND {AMONG_ARRIVALS}"
+        rows = self._rows(sql, (event_id, integers(arrivals))) if arrivals else []
+        return _to_run(rows[0]) if rows else None
 
     def newest(self, run_id: str) -> Run | None:
-        arrivals = self._arrivals([run_hash(run_id)])
-        sql = f"{_SELECT} WHERE run_id = ? AND {_AMONG} ORDER BY start_time DESC, arrival DESC LIMIT 1"
-        return self._one(sql, run_id, arrivals)
+        runs = self.page(RunFilter(run_id=Text(run_id)), PageRequest(limit=1)).runs
+        return runs[0] if runs else None
 
     def page(self, which: RunFilter, request: PageRequest) -> RunPage:
-        conditions, bindings = self._conditions(which)
-        if request.cursor is not None:
-            conditions.append(f"(start_time, arrival) {'>' if request.oldest_first else '<'} (?, ?)")
-            bindings += [request.cursor.start_time, request.cursor.arrival]
-        order = "ASC" if request.oldest_first else "DESC"
-        sql = (
-            f"SELECT arrival, {COLUMNS} FROM runs{_where(conditions)} "
-            f"ORDER BY start_time {order}, arrival {order} LIMIT ? OFFSET ?"
-        )
         # One row more than asked for tells whether there is a next page.
-        with self._walk(sql, (*bindings, request.limit + 1, request.offset)) as rows:
-            found = ((row[0], _to_run(row[1:])) for row in rows)
+        with closing(self._list.rows(which, attrs.evolve(request, limit=request.limit + 1))) as rows:
+            placed = ((row[1], _to_run(row[2:])) for row in rows)
             taken, more = take_what_fits(
-                found, lambda placed: count_text_bytes(placed[1]), request.limit, request.max_text_bytes
+                placed, lambda found: count_text_bytes(found[1]), request.limit, request.max_text_bytes
             )
         return RunPage(tuple(run for _, run in taken), Cursor(taken[-1][1].start_time, taken[-1][0]) if more else None)
 
@@ -72,13 +65,12 @@ class SqliteRunRepository(RunRepository):
             return self._number("SELECT total(runs) FROM tallies WHERE field = 'agent_name'", ())
         if len(given) == 1 and (field := next(iter(given))) in TALLIED:
             return self._number("SELECT total(runs) FROM tallies WHERE field = ? AND name = ?", (field, given[field]))
-        conditions, bindings = self._conditions(which)
-        return self._number(f"SELECT count(*) FROM runs{_where(conditions)}", tuple(bindings))
+        return self._list.count(which)
 
     def names(self, field: NameField, request: NamesRequest) -> Names:
         total = self._number("SELECT count(*) FROM tallies WHERE field = ?", (field,))
         sql = "SELECT name FROM tallies WHERE field = ? ORDER BY name LIMIT ? OFFSET ?"
-        with self._walk(sql, (field, request.limit, request.offset)) as rows:
+        with closing(stream(self._connection, sql, (field, request.limit, request.offset))) as rows:
             names, _ = take_what_fits((name for (name,) in rows), count_bytes, request.limit, request.max_text_bytes)
         return Names(tuple(names), total)
 
@@ -87,20 +79,19 @@ class SqliteRunRepository(RunRepository):
             hashes = {run.event_id: event_hash(run.event_id) for run in runs}
             before = self._find(hashes, found)
             new = [run for run in runs if run.event_id not in before] if before else runs
-            first = self._next_arrival()
-            self._connection.executemany(
-                _INSERT, ((arrival, *values_of(run)) for arrival, run in enumerate(new, first))
-            )
-            add_keys(self._connection, [(hashes[run.event_id], run_hash(run.run_id)) for run in new], first)
-            self._tally(new)
+            if new:
+                self._insert(new, hashes)
 
     def replace(self, run: Run) -> None:
         with translated_errors(self._connection):
             arrivals = self._arrivals([event_hash(run.event_id)])
             self._connection.execute(_REPLACE, (*changing_values_of(run), run.event_id, integers(arrivals)))
 
-    def _next_arrival(self) -> int:
-        return self._number("SELECT coalesce(max(arrival), 0) + 1 FROM runs", ())
+    def _insert(self, runs: Sequence[Run], hashes: Mapping[EventId, int]) -> None:
+        first = take_arrivals(self._connection, len(runs))
+        self._connection.executemany(_INSERT, ((arrival, *values_of(run)) for arrival, run in enumerate(runs, first)))
+        add_keys(self._connection, [(hashes[run.event_id], run_hash(run.run_id)) for run in runs], first)
+        self._tally(runs)
 
     def _find(self, hashes: Mapping[EventId, int], found: Callable[[Run], object]) -> set[EventId]:
         """Hand over the runs that are kept under these keys, given with their hashes; return their keys."""
@@ -108,7 +99,8 @@ class SqliteRunRepository(RunRepository):
         keys: set[EventId] = set()
         if not arrivals:
             return keys
-        with self._walk(f"{_SELECT} WHERE {_AMONG}", (integers(arrivals),)) as rows:
+        sql = f"{_SELECT} WHERE {AMONG_ARRIVALS}"
+        with closing(stream(self._connection, sql, {"arrivals": integers(arrivals)})) as rows:
             for run in map(_to_run, rows):
                 if run.event_id in hashes:
                     keys.add(run.event_id)
@@ -116,39 +108,16 @@ class SqliteRunRepository(RunRepository):
         return keys
 
     def _arrivals(self, hashes: Iterable[int]) -> list[int]:
-        """The arrivals of the runs that have one of the hashes; bound as ``integers`` to ``_AMONG``."""
+        """The arrivals of the runs that have one of the hashes; bound as ``integers`` to ``AMONG_ARRIVALS``."""
         with translated_errors(self._connection):
             return find_arrivals(self._connection, hashes)
-
-    def _conditions(self, which: RunFilter) -> tuple[list[str], list[Any]]:
-        """The filter as SQL conditions and their bindings."""
-        operators = {"start_time_from": "start_time >= ?", "start_time_to": "start_time <= ?"}
-        given = attrs.asdict(which, filter=lambda _, value: value is not None)
-        conditions = [operators.get(name, f"{name} = ?") for name in given]
-        bindings = list(given.values())
-        for given_id, id_hash in ((which.event_id, event_hash), (which.run_id, run_hash)):
-            if given_id is not None:
-                conditions.append(_AMONG)
-                bindings.append(integers(self._arrivals([id_hash(given_id)])))
-        return conditions, bindings
 
     def _tally(self, runs: Iterable[Run]) -> None:
         names = count_names(runs)
         self._connection.executemany(_TALLY, [(*named, count) for named, count in names.items()])
 
-    def _one(self, sql: str, key: str, arrivals: Sequence[int]) -> Run | None:
-        """The run that has the key and one of the arrivals."""
-        rows = self._rows(sql, (key, integers(arrivals))) if arrivals else []
-        return _to_run(rows[0]) if rows else None
-
     def _number(self, sql: str, bindings: tuple[Any, ...]) -> int:
         return int(self._rows(sql, bindings)[0][0])
-
-    @contextmanager
-    def _walk(self, sql: str, bindings: tuple[Any, ...]) -> Iterator[Iterable[tuple[Any, ...]]]:
-        """Read rows one by one; none is read that is not drawn within the block."""
-        with translated_errors(self._connection), closing(self._connection.execute(sql, bindings)) as rows:
-            yield rows
 
     def _rows(self, sql: str, bindings: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         with translated_errors(self._connection):
@@ -160,7 +129,3 @@ def _to_run(row: tuple[Any, ...]) -> Run:
         return run_of(row)
     except KeyError as error:
         raise damaged(error) from error
-
-
-def _where(conditions: Sequence[str]) -> str:
-    return f" WHERE {' AND '.join(conditions)}" if conditions else ""

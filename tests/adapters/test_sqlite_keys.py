@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.sqlite import SqliteStore, keys, repository
-from adapters.sqlite.keys import HASH_SPAN, event_hash, run_hash
+from adapters.sqlite import SqliteStore, keys, listing, repository
+from adapters.sqlite.keys import HASH_SPAN, LOWEST_HASH, event_hash, run_hash
 from adapters.sqlite.repository import SqliteRunRepository
 from adapters.sqlite.schema import migrate
 from core.listing import PageRequest, RunFilter
@@ -80,14 +80,15 @@ def test_entries_do_move_on(store: SqliteStore, path: Path, monkeypatch: pytest.
 @pytest.mark.parametrize("text", ["", "a", "\U0001f600" * 255])
 def test_hashes_lie_in_their_span(id_hash: Callable[[str], int], text: str) -> None:
     """Every text has a hash, the same each time, within the bounds that the merge walks through."""
-    assert 0 <= id_hash(text) < HASH_SPAN
+    assert LOWEST_HASH <= id_hash(text) < LOWEST_HASH + HASH_SPAN
     assert id_hash(text) == id_hash(text)
 
 
 def collide(patch: pytest.MonkeyPatch, event: Callable[[str], int], run: Callable[[str], int]) -> None:
     """Give ids other hashes."""
-    patch.setattr(repository, "event_hash", event)
-    patch.setattr(repository, "run_hash", run)
+    for module in (repository, listing):
+        patch.setattr(module, "event_hash", event)
+        patch.setattr(module, "run_hash", run)
 
 
 def test_ids_that_share_a_hash_stay_apart(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,15 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import apsw
 
 from adapters.sqlite.keys import TABLES, event_hash, run_hash
+
+EPOCH = datetime(2028, 1, 1, tzinfo=UTC)
 
 
 @contextmanager
@@ -30,7 +33,9 @@ def integrity_errors(connection: apsw.Connection, *, thorough: bool) -> list[str
 def disagreements(connection: apsw.Connection) -> list[str]:
     """Which derived tables do not follow from the rows, and whether a key was kept twice."""
     with connection:
-        rows = connection.execute("SELECT arrival, event_id, run_id, agent_name, job_type FROM runs").fetchall()
+        rows = connection.execute(
+            "SELECT arrival, event_id, run_id, agent_name, job_type, start_time FROM runs"
+        ).fetchall()
         found = {
             "keys": Counter(_stored_keys(connection)),
             "tallies": Counter(connection.execute("SELECT field, name, runs FROM tallies")),
@@ -41,14 +46,14 @@ def disagreements(connection: apsw.Connection) -> list[str]:
 
 
 def _stored_keys(connection: apsw.Connection) -> Iterator[tuple[Any, ...]]:
-    yield from connection.execute(" UNION ALL ".join(f"SELECT hash, arrival FROM {table}" for table in TABLES))
+    yield from connection.execute(" UNION ALL ".join(f"SELECT hash, start, arrival FROM {table}" for table in TABLES))
 
 
-def _expected_keys(rows: list[tuple[Any, ...]]) -> Iterator[tuple[int, int]]:
-    """One entry for each different hash of a run's two ids."""
-    for arrival, event_id, run_id, *_ in rows:
-        for key in {event_hash(event_id), run_hash(run_id)}:
-            yield key, arrival
+def _expected_keys(rows: list[tuple[Any, ...]]) -> Iterator[tuple[int, int, int]]:
+    """An entry for each of a run's two ids, that of the name with its start."""
+    for arrival, event_id, run_id, *_, start_time in rows:
+        yield event_hash(event_id), 0, arrival
+        yield run_hash(run_id), (datetime.fromisoformat(start_time) - EPOCH) // timedelta(microseconds=1), arrival
 
 
 def _expected_tallies(rows: list[tuple[Any, ...]]) -> Iterator[tuple[str, str, int]]:

@@ -84,7 +84,7 @@ def contents(name: str, number: int) -> tuple[Sent, Sent]:
         "run_id": name,
         "agent_name": "one",
         "job_type": "race",
-        "start_time": "2026-01-31T12:00:00.000000Z",
+        "start_time": "2026-01-31T12:00:00Z",
         "status": "running",
         "parent_run_id": None,
         "product": None,

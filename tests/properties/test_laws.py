@@ -20,8 +20,8 @@ from adapters.wire.structure import Structurer
 from core.batch import BatchResult, Candidate, Limits
 from core.errors import BatchTooLargeError, EveryRunRefusedError, InvalidQueryError, NotABatchError, RunRefusedError
 from core.listing import Cursor, PageRequest, RunFilter
+from core.paging import page_request
 from core.ports.clock import Clock
-from core.query import page_request
 from core.rules import FieldError, format_timestamp, parse_json_object, parse_timestamp
 from core.run import Run, Timestamp
 from entrypoints.application import Application
