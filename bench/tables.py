@@ -6,6 +6,7 @@ from typing import Any
 import apsw
 
 from adapters.sqlite import keys
+from adapters.sqlite.arrivals import Arrivals
 from core.run import FIELDS
 
 COLUMNS = ", ".join(FIELDS)
@@ -36,7 +37,9 @@ def require_known_schema(connection: apsw.Connection) -> None:
 
 def insert_rows(connection: apsw.Connection, rows: Sequence[Sequence[Any]]) -> None:
     """Insert new rows, their values in the order of the fields, and their keys."""
-    first = keys.take_arrivals(connection, len(rows))
+    arrivals = Arrivals(connection)
+    first = arrivals.take(len(rows))
+    arrivals.keep()
     connection.executemany(INSERT, ((arrival, *row) for arrival, row in enumerate(rows, first)))
     hashes = [(keys.event_hash(row[_EVENT_ID]), keys.run_hash(row[_RUN_ID])) for row in rows]
     keys.add_keys(connection, hashes, first)

@@ -18,7 +18,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import pairwise
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import apsw
 
@@ -74,10 +74,6 @@ The bindings: a hash; the start and the arrival after which the entries stand, a
 SQLite merges the three tables as far as it has to, since each of them has the entries in their order.
 """
 
-# No RETURNING: it costs more than a second statement.
-_LAST_ARRIVAL = "SELECT max(coalesce((SELECT last FROM arrivals), 0), coalesce((SELECT max(arrival) FROM runs), 0))"
-_KEEP_LAST_ARRIVAL = "INSERT OR REPLACE INTO arrivals (id, last) VALUES (1, ?)"
-
 _EVENT_HASH = blake2b(digest_size=HASH_BYTES, person=b"event_id")
 _RUN_HASH = blake2b(digest_size=HASH_BYTES, person=b"run_id")
 
@@ -107,13 +103,6 @@ def integers(values: Iterable[int]) -> Any:
 def find_arrivals(connection: apsw.Connection, hashes: Iterable[int]) -> list[int]:
     """The arrivals of all runs that have one of the hashes."""
     return [arrival for (arrival,) in connection.execute(_FIND, (integers(hashes),))]
-
-
-def take_arrivals(connection: apsw.Connection, count: int) -> int:
-    """Return the first of so many arrival numbers that no run has had yet, and that are never given again."""
-    ((last,),) = cast(list[tuple[int]], connection.execute(_LAST_ARRIVAL).fetchall())
-    connection.execute(_KEEP_LAST_ARRIVAL, (last + count,))
-    return last + 1
 
 
 def add_keys(connection: apsw.Connection, hashes: Sequence[tuple[int, int]], first_arrival: int) -> None:

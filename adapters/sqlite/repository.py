@@ -8,8 +8,9 @@ import apsw
 import attrs
 
 from adapters.rows import CHANGING, COLUMNS, TALLIED, changing_values_of, count_names, run_of, values_of
+from adapters.sqlite.arrivals import Arrivals
 from adapters.sqlite.errors import damaged, translated_errors
-from adapters.sqlite.keys import AMONG_ARRIVALS, add_keys, event_hash, find_arrivals, integers, run_hash, take_arrivals
+from adapters.sqlite.keys import AMONG_ARRIVALS, add_keys, event_hash, find_arrivals, integers, run_hash
 from adapters.sqlite.listing import RunList, stream
 from core.listing import (
     Cursor,
@@ -39,6 +40,7 @@ class SqliteRunRepository(RunRepository):
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
         self._list = RunList(connection)
+        self.arrivals = Arrivals(connection)
 
     def get(self, event_id: EventId) -> Run | None:
         arrivals = self._arrivals([event_hash(event_id)])
@@ -88,7 +90,7 @@ class SqliteRunRepository(RunRepository):
             self._connection.execute(_REPLACE, (*changing_values_of(run), run.event_id, integers(arrivals)))
 
     def _insert(self, runs: Sequence[Run], hashes: Mapping[EventId, int]) -> None:
-        first = take_arrivals(self._connection, len(runs))
+        first = self.arrivals.take(len(runs))
         self._connection.executemany(_INSERT, ((arrival, *values_of(run)) for arrival, run in enumerate(runs, first)))
         add_keys(self._connection, [(hashes[run.event_id], run_hash(run.run_id)) for run in runs], first)
         self._tally(runs)

@@ -54,6 +54,7 @@ class SqliteUnitOfWork(UnitOfWork):
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         self._execute("SAVEPOINT nested")
+        last_arrival = self._runs.arrivals.last
         try:
             yield
         except BaseException:
@@ -61,6 +62,7 @@ class SqliteUnitOfWork(UnitOfWork):
             if self._in_transaction():
                 self._execute("ROLLBACK TO nested")
                 self._execute("RELEASE nested")
+            self._runs.arrivals.last = last_arrival
             raise
         self._execute("RELEASE nested")
 
@@ -68,6 +70,8 @@ class SqliteUnitOfWork(UnitOfWork):
         """Nothing: entering took the lock to write, which a file that is read-only does not give."""
 
     def commit(self) -> None:
+        with translated_errors(self._connection):
+            self._runs.arrivals.keep()
         self._execute("COMMIT")
 
     def _in_transaction(self) -> bool:

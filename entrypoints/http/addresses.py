@@ -1,6 +1,7 @@
 """Internet addresses: which are this machine alone, and which belong to one client."""
 
 import socket
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 CLIENT_PREFIX_LENGTH = 64
@@ -17,6 +18,7 @@ def is_loopback(host: str) -> bool:
     return all(_unmapped(str(address[0])).is_loopback for *_, address in found)
 
 
+@lru_cache(maxsize=64)  # Clients send few different ones, the same with every request.
 def names_loopback(name: str) -> bool:
     """Return whether a host of a URL is this machine whatever a name server says (RFC 6761, section 6.3).
 

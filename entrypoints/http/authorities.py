@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 from typing import Final, TypeVar
 
@@ -44,6 +45,7 @@ class Origin:
         return self.scheme in _DEFAULT_PORTS and self.name == host.name and self.port in host.ports
 
 
+@lru_cache(maxsize=64)  # Clients send few different ones, the same with every request.
 def read_host(text: str) -> Host | None:
     """Return the host of a ``Host`` header, or ``None`` when it is not one."""
     match = _HOST.fullmatch(text)

@@ -74,7 +74,9 @@ class Origins:
         if self._is_allowed(request):
             asks_first = request.method == "OPTIONS" and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
             return web.Response(status=HTTPStatus.NO_CONTENT, headers=_PREFLIGHT) if asks_first else None
-        evidence = None if request.method in _SAFE_METHODS else _find_other_origin(request, hosts)
+        if request.method in _SAFE_METHODS or not (_SITE in request.headers or hdrs.ORIGIN in request.headers):
+            return None
+        evidence = _find_other_origin(request, hosts)
         if evidence is None:
             return None
         detail = f"a page of another origin may change nothing here unless allowed-origins lists it ({evidence})"

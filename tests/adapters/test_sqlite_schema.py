@@ -223,11 +223,10 @@ def test_existing_runs_are_searched_by_key(path: Path) -> None:
 def test_a_batch_costs_a_constant_number_of_statements(writer: apsw.Connection) -> None:
     """Adding many runs, or the same again, takes as many different statements as adding few."""
     said: list[set[str]] = []
-    repository = SqliteRunRepository(writer)
     for size in (64, 64, 512, 512):
         now: list[tuple[str, Any]] = []
         writer.exec_trace = _noting(now)
-        repository.add([sample_run(f"{size}-{number}") for number in range(size)])
+        SqliteRunRepository(writer).add([sample_run(f"{size}-{number}") for number in range(size)])
         said.append({sql for sql, _ in now})
     writer.exec_trace = None
     assert said[0] == said[2]
