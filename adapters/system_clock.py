@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
+from core.model.run import Timestamp
 from core.ports.clock import Clock
-from core.rules import format_timestamp
-from core.run import Timestamp
+from core.validation.fields import format_timestamp
 
 
 class SystemClock(Clock):

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import attrs
 import orjson
 
-from core.run import FIELDS
+from core.model.run import FIELDS
 
 POOL_SIZE: Final = 1009
 """A prime, so that the pool and the batches do not fall into step."""
@@ -67,7 +67,7 @@ def batch_body(runs: Sequence[bytes]) -> bytes:
 
 
 def make_rows(pool: Sequence[Content], first: int, count: int, start: datetime, step_ms: int) -> Iterator[list[Any]]:
-    """Runs ``first`` and following as rows in the order of ``core.run.FIELDS``; ``start`` is in UTC, without offset."""
+    """Runs ``first`` and following as rows in the order of the fields; ``start`` is in UTC, without offset."""
     places = [_POSITION[name] for name in _NAMED]
     for content, names in zip(
         islice(cycle(pool), first % POOL_SIZE, None), _name(pool, make_ids(count), start, first, step_ms), strict=False

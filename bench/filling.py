@@ -20,7 +20,7 @@ from tables import insert_rows, require_known_schema, schema_of
 
 from adapters.sqlite import SqliteStore
 from adapters.sqlite.connection import open_writer
-from core.listing import PageRequest, RunFilter
+from core.model.listing import PageRequest, RunFilter
 
 START: Final = datetime(2025, 1, 1)  # noqa: DTZ001 - written with Z, see make_rows
 STEP_MS: Final = 3000

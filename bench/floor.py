@@ -20,7 +20,7 @@ from tables import COLUMNS, insert_rows, require_known_schema
 from adapters.sqlite import keys
 from adapters.sqlite.connection import open_writer
 from adapters.sqlite.store import CHECKPOINT_PAGES
-from core.run import FIELDS
+from core.model.run import FIELDS
 
 _JSON_POSITIONS = [(name, FIELDS.index(name)) for name in ("metrics_json", "context_json", "extra")]
 _ABSENT: dict[str, Any] = dict.fromkeys(FIELDS)

@@ -15,11 +15,11 @@ from adapters.system_clock import SystemClock
 from adapters.wire.decode import Decoder
 from adapters.wire.encode import batch_answer, encode
 from adapters.wire.structure import Structurer
-from core.batch import Limits
-from core.ingest import ingest_lenient
-from core.ports.repository import RunRepository, ignore
+from core.model.batch import Limits
+from core.model.run import Run
+from core.ports.run_repository import RunRepository, ignore
 from core.ports.unit_of_work import UnitOfWork
-from core.run import Run
+from core.use_cases.ingest import ingest_lenient
 
 STAGES = ("decode and check", "ingest, without the store", "insert", "begin and commit", "encode")
 

@@ -7,7 +7,7 @@ import apsw
 
 from adapters.sqlite import keys
 from adapters.sqlite.arrivals import Arrivals
-from core.run import FIELDS
+from core.model.run import FIELDS
 
 COLUMNS = ", ".join(FIELDS)
 INSERT = f"INSERT INTO runs (arrival, {COLUMNS}) VALUES (?, {', '.join('?' * len(FIELDS))})"

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from core.batch import BatchResult, Fault, RefusedRun
+    from core.model.batch import BatchResult, Fault, RefusedRun
 
 
 class RunsinkError(Exception):

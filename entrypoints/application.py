@@ -10,10 +10,10 @@ from adapters.group_commit import GroupCommitWriter
 from adapters.system_clock import SystemClock
 from adapters.wire.decode import Decoder
 from adapters.wire.structure import Structurer
-from core.batch import Limits
+from core.model.batch import Limits
 from core.ports.cancellation import Cancellation
 from core.ports.clock import Clock
-from core.ports.repository import RunReader
+from core.ports.run_repository import RunReader
 from core.ports.store import Store
 from core.ports.unit_of_work import UnitOfWork
 from entrypoints.databases import open_database

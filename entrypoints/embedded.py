@@ -15,15 +15,15 @@ from typing import Any, Self, TypeVar
 
 import attrs
 
-from core.amend import associate_commit, update_run
-from core.batch import BatchResult, Candidate
-from core.ingest import create_run, ingest_atomic, ingest_lenient
-from core.listing import Metadata, MetadataRequest, PageRequest, RunFilter, RunPage
-from core.paging import metadata_request, page_request
-from core.ports.repository import RunReader
+from core.model.batch import BatchResult, Candidate
+from core.model.listing import Metadata, MetadataRequest, PageRequest, RunFilter, RunPage
+from core.model.run import Run
+from core.ports.run_repository import RunReader
 from core.ports.unit_of_work import UnitOfWork
-from core.query import get_run, list_runs, read_metadata
-from core.run import Run
+from core.use_cases.ingest import create_run, ingest_atomic, ingest_lenient
+from core.use_cases.query import get_run, list_runs, read_metadata
+from core.use_cases.update import associate_commit, update_run
+from core.validation.queries import metadata_request, page_request
 from entrypoints.application import Application, build_application
 from entrypoints.settings import Settings
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 import attrs
 
 from entrypoints.databases import shown_database
-from entrypoints.http.authorities import parse_hosts, parse_origins
-from entrypoints.http.rate_limits import parse_rate
+from entrypoints.http.guard.authorities import parse_hosts, parse_origins
+from entrypoints.http.guard.rate_limits import parse_rate
 
 DEFAULT_DB: Final = "./runsink.db"
 

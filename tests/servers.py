@@ -20,9 +20,9 @@ import attrs
 import pytest
 
 from entrypoints.application import build_application
-from entrypoints.http.access import build_access
-from entrypoints.http.listening import listen, url_of
+from entrypoints.http.guard.access import build_access
 from entrypoints.http.server import start_server
+from entrypoints.http.transport.listening import listen, url_of
 from entrypoints.settings import Settings
 
 MakeRun = Callable[..., dict[str, Any]]

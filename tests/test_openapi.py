@@ -19,11 +19,11 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from openapi_spec_validator.readers import read_from_filename
 
 from adapters.sqlite import connection as sqlite_connection
-from core.batch import Limits
-from core.listing import RunFilter
-from core.rules import STATUSES
-from core.run import FIELDS, FIXED_FIELDS, Commit, RunChanges, Status
-from entrypoints.http.routes import Routes
+from core.model.batch import Limits
+from core.model.listing import RunFilter
+from core.model.run import FIELDS, FIXED_FIELDS, Commit, RunChanges, Status
+from core.validation.fields import STATUSES
+from entrypoints.http.api.routes import Routes
 from tests.properties.machine import COMMITS, changes
 from tests.properties.strategies import sent_runs, texts
 from tests.servers import Answer, Api, MakeRun, Start

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from adapters.lifetime import Lifetime
-from adapters.memory.repository import MemoryRunRepository
+from adapters.memory.run_repository import MemoryRunRepository
 from adapters.memory.unit_of_work import MemoryUnitOfWork, State
 from core.ports.cancellation import Cancellation
-from core.ports.repository import RunReader
+from core.ports.run_repository import RunReader
 from core.ports.store import Store
 
 

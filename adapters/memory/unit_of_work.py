@@ -6,9 +6,9 @@ from types import TracebackType
 from typing import Self
 
 from adapters.lifetime import Lifetime
-from adapters.memory.repository import Kept, MemoryRunRepository
+from adapters.memory.run_repository import Kept, MemoryRunRepository
+from core.model.run import EventId
 from core.ports.unit_of_work import UnitOfWork
-from core.run import EventId
 
 State = dict[EventId, Kept]
 

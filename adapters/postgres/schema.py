@@ -24,7 +24,7 @@ _BY_CODE_POINT = ' COLLATE "C"'  # as SQLite does, whatever the database's local
 _TEXT = f"TEXT{_BY_CODE_POINT}"
 
 _VERSION_1: Final = (
-    # Columns stand in the order of core.run.Run, after the order of arrival.
+    # Columns stand in the order of core.model.run.Run, after the order of arrival.
     f"""
     CREATE TABLE IF NOT EXISTS runs (
         arrival BIGINT NOT NULL,  -- the order of arrival; settles the order among equal starts

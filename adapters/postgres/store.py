@@ -13,12 +13,12 @@ from psycopg.sql import SQL
 from adapters.lifetime import Lifetime
 from adapters.postgres.connection import open_pool
 from adapters.postgres.errors import translated_errors
-from adapters.postgres.repository import TALLY_SLOTS, PostgresRunReader
+from adapters.postgres.run_repository import TALLY_SLOTS, PostgresRunReader
 from adapters.postgres.unit_of_work import PostgresUnitOfWork
-from core.batch import Limits
 from core.errors import ReadCancelledError, StoreBusyError, StoreTimeoutError
+from core.model.batch import Limits
 from core.ports.cancellation import Cancellation
-from core.ports.repository import RunReader
+from core.ports.run_repository import RunReader
 from core.ports.store import Store
 
 CANCEL_SECONDS: Final = 5.0

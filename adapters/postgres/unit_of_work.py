@@ -12,7 +12,7 @@ from psycopg_pool import ConnectionPool
 from adapters.lifetime import Lifetime
 from adapters.postgres.errors import translated_errors
 from adapters.postgres.privileges import check_privileges
-from adapters.postgres.repository import PostgresRunRepository
+from adapters.postgres.run_repository import PostgresRunRepository
 from core.errors import StoreBusyError, StoreError
 from core.ports.unit_of_work import UnitOfWork
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import apsw
 
+from adapters.sqlite.disk_space import MIB, free_bytes
 from adapters.sqlite.file import check_file, create_file, wal_of
-from adapters.sqlite.room import MIB, free_bytes
 from adapters.sqlite.schema import migrate
 from core.errors import StoreUnusableError
 

@@ -8,12 +8,12 @@ from typing import Any, Final, cast
 import apsw
 import attrs
 
-from adapters.rows import COLUMNS, LAST_ARRIVAL, TIMES, Walk, walk_of
+from adapters.sql_rows import COLUMNS, LAST_ARRIVAL, TIMES, Walk, walk_of
 from adapters.sqlite.errors import translated_errors
 from adapters.sqlite.keys import AMONG_ARRIVALS, ENTRIES, event_hash, find_arrivals, integers, run_hash
 from adapters.sqlite.schema import start_of
-from core.listing import PageRequest, RunFilter
-from core.run import Timestamp
+from core.model.listing import PageRequest, RunFilter
+from core.model.run import Timestamp
 
 SLICE_ENTRIES: Final = 1000
 """So many entries of a name are read at a time at most; a page begins with as many as it needs if all of them match."""

@@ -21,7 +21,7 @@ def start_of(time: str) -> str:
 
 
 def _version_1(connection: apsw.Connection) -> None:
-    """The first version. Columns stand in the order of ``core.run.Run``."""
+    """The first version. Columns stand in the order of ``core.model.run.Run``."""
     connection.execute(
         f"""
         CREATE TABLE runs (

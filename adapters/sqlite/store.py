@@ -11,15 +11,15 @@ import apsw
 
 from adapters.lifetime import Lifetime
 from adapters.sqlite.connection import BUSY_TIMEOUT_MS, WAL_CAP_BYTES, open_reader, open_writer, wait_for_locks
+from adapters.sqlite.disk_space import MIB, free_bytes
 from adapters.sqlite.errors import translated_errors
 from adapters.sqlite.file import resolve
-from adapters.sqlite.repository import SqliteRunRepository
-from adapters.sqlite.room import MIB, free_bytes
+from adapters.sqlite.run_repository import SqliteRunRepository
 from adapters.sqlite.unit_of_work import SqliteUnitOfWork
-from core.batch import Limits
 from core.errors import ReadCancelledError, StoreFullError, StoreTimeoutError
+from core.model.batch import Limits
 from core.ports.cancellation import Cancellation
-from core.ports.repository import RunReader
+from core.ports.run_repository import RunReader
 from core.ports.store import Store
 
 CHECKPOINT_PAGES: Final = 4_096

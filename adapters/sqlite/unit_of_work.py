@@ -9,7 +9,7 @@ import apsw
 
 from adapters.lifetime import Lifetime
 from adapters.sqlite.errors import translated_errors
-from adapters.sqlite.repository import SqliteRunRepository
+from adapters.sqlite.run_repository import SqliteRunRepository
 from core.ports.unit_of_work import UnitOfWork
 
 

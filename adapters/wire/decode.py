@@ -13,9 +13,10 @@ import msgspec
 from adapters.wire.canonical import canonical_json
 from adapters.wire.json_text import decode_json
 from adapters.wire.structure import RULES, Structurer
-from core.batch import Candidate, Fault, Limits, RefusedRun
 from core.errors import NotABatchError
-from core.rules import (
+from core.model.batch import Candidate, Fault, Limits, RefusedRun
+from core.model.run import FIELDS, SERVER_FIELDS, Count, EventId, JsonText, Name, Run, Text, Timestamp
+from core.validation.fields import (
     MAX_COUNT,
     MAX_EVENT_ID_LENGTH,
     MAX_JSON_DEPTH,
@@ -23,7 +24,6 @@ from core.rules import (
     FieldError,
     parse_json_object,
 )
-from core.run import FIELDS, SERVER_FIELDS, Count, EventId, JsonText, Name, Run, Text, Timestamp
 
 
 class _Batch(msgspec.Struct):

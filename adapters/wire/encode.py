@@ -7,9 +7,9 @@ import attrs
 import msgspec
 
 from adapters.wire.query import format_cursor
-from core.batch import BatchResult, RefusedRun
-from core.listing import Cursor, Metadata, PageRequest
-from core.run import FIELDS, JsonText, Run, Timestamp
+from core.model.batch import BatchResult, RefusedRun
+from core.model.listing import Cursor, Metadata, PageRequest
+from core.model.run import FIELDS, JsonText, Run, Timestamp
 
 
 def _embed(value: object) -> msgspec.Raw:

@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Iterable
 
 from adapters.wire.structure import Structurer
-from core.batch import Fault, Limits
 from core.errors import InvalidQueryError
-from core.listing import Cursor, MetadataRequest, PageRequest, RunFilter
-from core.paging import INVALID_CURSOR, OFFSET_BESIDE_CURSOR, metadata_request, page_request
-from core.run import Timestamp
+from core.model.batch import Fault, Limits
+from core.model.listing import Cursor, MetadataRequest, PageRequest, RunFilter
+from core.model.run import Timestamp
+from core.validation.queries import INVALID_CURSOR, OFFSET_BESIDE_CURSOR, metadata_request, page_request
 
 _PAGING = ("limit", "offset", "cursor")
 _METADATA_PAGING = ("limit", "cursor")

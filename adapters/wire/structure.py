@@ -13,12 +13,10 @@ from cattrs.errors import AttributeValidationNote, ForbiddenExtraKeysError
 
 from adapters.wire.canonical import canonical_json
 from adapters.wire.json_text import NotJsonError, decode_json
-from core import rules
-from core.batch import Candidate, Fault, FaultKind, RefusedRun
 from core.errors import InvalidChangesError, InvalidCommitError, InvalidFieldsError, InvalidQueryError
-from core.listing import RunFilter
-from core.rules import FieldError
-from core.run import (
+from core.model.batch import Candidate, Fault, FaultKind, RefusedRun
+from core.model.listing import RunFilter
+from core.model.run import (
     FIELDS,
     SERVER_FIELDS,
     Commit,
@@ -34,6 +32,8 @@ from core.run import (
     Text,
     Timestamp,
 )
+from core.validation import fields as rules
+from core.validation.fields import FieldError
 
 _T = TypeVar("_T")
 

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from core.run import Timestamp
+from core.model.run import Timestamp
 
 
 class Clock(Protocol):

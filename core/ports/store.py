@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from core.ports.cancellation import Cancellation
-from core.ports.repository import RunReader
+from core.ports.run_repository import RunReader
 from core.ports.unit_of_work import UnitOfWork
 
 

@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Protocol, Self
 
-from core.ports.repository import RunRepository
+from core.ports.run_repository import RunRepository
 
 
 class UnitOfWork(Protocol):

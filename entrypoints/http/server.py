@@ -15,25 +15,25 @@ from aiohttp.typedefs import Middleware
 
 from core.errors import RunsinkError
 from entrypoints.application import Application
-from entrypoints.http.access import Access
-from entrypoints.http.admission import AdmissionControl, OverloadedError
-from entrypoints.http.answers import detail_response, error_response
-from entrypoints.http.bodies import UnacceptableBodyError
-from entrypoints.http.compression import compress_with
-from entrypoints.http.connections import (
+from entrypoints.http.api.routes import Routes
+from entrypoints.http.guard.access import Access
+from entrypoints.http.guard.origins import Origins
+from entrypoints.http.messages.compression import compress_with
+from entrypoints.http.messages.request_body import UnacceptableBodyError
+from entrypoints.http.messages.responses import detail_response, error_response
+from entrypoints.http.pressure.admission import AdmissionControl, OverloadedError
+from entrypoints.http.pressure.completions import Outcomes
+from entrypoints.http.pressure.readiness import Readiness
+from entrypoints.http.pressure.worker_pool import Pools
+from entrypoints.http.transport.connections import (
     CUT_SECONDS,
     ConnectionLimits,
     Connections,
     SlowBodyError,
     connection_of,
 )
-from entrypoints.http.framing import find_ambiguity
-from entrypoints.http.listening import BACKLOG
-from entrypoints.http.origins import Origins
-from entrypoints.http.outcomes import Outcomes
-from entrypoints.http.readiness import Readiness
-from entrypoints.http.routes import Routes
-from entrypoints.http.worker_pool import Pools
+from entrypoints.http.transport.framing import find_ambiguity
+from entrypoints.http.transport.listening import BACKLOG
 from entrypoints.settings import Settings
 
 _log = logging.getLogger("runsink")

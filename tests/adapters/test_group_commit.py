@@ -16,7 +16,7 @@ from adapters import group_commit
 from adapters.group_commit import MAX_ATTEMPTS, MAX_COMMANDS_PER_COMMIT, GroupCommitWriter
 from adapters.memory import MemoryStore
 from core.errors import StoreBusyError, StoreClosedError, StoreError, StoreFullError, TransactionConflictError
-from core.ports.repository import RunReader, RunRepository
+from core.ports.run_repository import RunReader, RunRepository
 from core.ports.store import Store
 from core.ports.unit_of_work import UnitOfWork
 from tests.contract.samples import HANG_GUARD_SECONDS, all_keys, outcome_in_fork, sample_run

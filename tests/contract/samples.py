@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from threading import Thread
 from typing import Any, Protocol, TypeVar
 
-from core.listing import NameField, NamesRequest, PageRequest, RunFilter
-from core.ports.repository import RunReader, RunRepository
+from core.model.listing import NameField, NamesRequest, PageRequest, RunFilter
+from core.model.run import Run
+from core.ports.run_repository import RunReader, RunRepository
 from core.ports.store import Store
-from core.run import Run
 
 T = TypeVar("T")
 

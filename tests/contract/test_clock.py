@@ -8,7 +8,7 @@ import pytest
 
 from adapters import system_clock
 from adapters.system_clock import SystemClock
-from core.rules import parse_timestamp
+from core.validation.fields import parse_timestamp
 
 
 def test_now_is_in_its_kept_form() -> None:

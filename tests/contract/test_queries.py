@@ -8,9 +8,9 @@ import attrs
 import pytest
 
 from adapters.system_clock import SystemClock
-from core.batch import Limits
 from core.errors import InvalidQueryError, RunNotFoundError
-from core.listing import Cursor, PageRequest, RunFilter
+from core.model.batch import Limits
+from core.model.listing import Cursor, PageRequest, RunFilter
 from core.ports.store import Store
 from entrypoints.application import Application
 from entrypoints.embedded import RunStore

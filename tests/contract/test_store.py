@@ -11,11 +11,11 @@ from time import sleep
 import pytest
 
 from core.errors import ReadCancelledError, StoreClosedError
-from core.listing import RunFilter
+from core.model.listing import RunFilter
+from core.model.run import EventId, Text
 from core.ports.cancellation import Cancellation
-from core.ports.repository import RunReader
+from core.ports.run_repository import RunReader
 from core.ports.store import Store
-from core.run import EventId, Text
 from tests.contract.samples import (
     HANG_GUARD_SECONDS,
     add,

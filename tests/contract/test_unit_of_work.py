@@ -7,10 +7,10 @@ from threading import Barrier
 import attrs
 import pytest
 
-from core.listing import RunFilter
+from core.model.listing import RunFilter
+from core.model.run import Count, EventId, Run, Status
 from core.ports.store import Store
 from core.ports.unit_of_work import UnitOfWork
-from core.run import Count, EventId, Run, Status
 from tests.contract.samples import add, agent_names, all_keys, at, everything, keep, read, sample_run
 
 THREADS = 4

@@ -5,7 +5,6 @@ import inspect
 import pytest
 
 from core import errors
-from core.batch import Fault, Limits
 from core.errors import (
     BatchTooLargeError,
     InvalidFieldsError,
@@ -21,6 +20,7 @@ from core.errors import (
     StoreTimeoutError,
     StoreUnusableError,
 )
+from core.model.batch import Fault, Limits
 
 FAMILY = [error for _, error in inspect.getmembers(errors, inspect.isclass) if issubclass(error, Exception)]
 

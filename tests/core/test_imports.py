@@ -64,7 +64,7 @@ def test_core_does_no_input_and_asks_no_clock(path: Path) -> None:
 
 def test_there_are_modules_to_check() -> None:
     """The check looks at the core's modules, ports included, and sees their imports."""
-    assert {"run.py", "rules.py", "ingest.py", "repository.py"} <= {path.name for path in MODULES}
-    assert "core.run" in set(_imports(ast.parse((FOLDER / "ingest.py").read_text("utf-8"))))
+    assert {"run.py", "fields.py", "ingest.py", "run_repository.py"} <= {path.name for path in MODULES}
+    assert "core.model.run" in set(_imports(ast.parse((FOLDER / "use_cases" / "ingest.py").read_text("utf-8"))))
     assert not _allowed("apsw")
     assert not _allowed("corepy")

@@ -13,7 +13,6 @@ from typing import Any
 import attrs
 import pytest
 
-from core.batch import BatchResult
 from core.errors import (
     BatchRolledBackError,
     BatchTooLargeError,
@@ -26,8 +25,9 @@ from core.errors import (
     StoreClosedError,
     StoreUnusableError,
 )
-from core.listing import PageRequest, RunFilter
-from core.run import JsonText, Run, Status
+from core.model.batch import BatchResult
+from core.model.listing import PageRequest, RunFilter
+from core.model.run import JsonText, Run, Status
 from entrypoints.embedded import RunStore, open_store
 from tests.contract.samples import outcome_in_fork
 from tests.servers import Api, MakeRun

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from core.errors import InvalidChangesError, InvalidCommitError, RunRefusedError
-from core.run import Run
+from core.model.run import Run
 from entrypoints.embedded import RunStore, open_store
 from tests.servers import MakeRun
 

@@ -26,10 +26,10 @@ with atheris.instrument_imports(include=["adapters", "core", "json", "cattrs", "
     from adapters.wire.decode import Decoder
     from adapters.wire.encode import encode as encode_answer
     from adapters.wire.structure import Structurer
-    from adapters.wire.volume import holds_more_values
-    from core.batch import Limits
+    from adapters.wire.value_count import holds_more_values
     from core.errors import RunsinkError
-    from core.run import Run, Timestamp
+    from core.model.batch import Limits
+    from core.model.run import Run, Timestamp
 
 NOW = Timestamp("2026-06-01T00:00:00.000000Z")
 LIMITS = Limits(max_body_bytes=1024 * 1024, max_body_members=100, max_body_values=10_000)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import attrs
 
-from core.run import FIELDS
+from core.model.run import FIELDS
 from tests.properties.model import kept_run, kept_value
 
 Sent = dict[str, Any]

@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from entrypoints.cli import serve
+from entrypoints.cli.serve import serve
 from entrypoints.settings import Settings
 
 

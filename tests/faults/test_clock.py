@@ -11,14 +11,14 @@ import pytest
 
 from adapters.sqlite import SqliteStore
 from adapters.sqlite import store as store_module
-from core.amend import associate_commit, update_run
-from core.batch import BatchResult, Limits
-from core.ingest import ingest_atomic, ingest_lenient
-from core.listing import PageRequest, RunFilter
+from core.model.batch import BatchResult, Limits
+from core.model.listing import PageRequest, RunFilter
+from core.model.run import EventId, Run, Timestamp
 from core.ports.clock import Clock
-from core.query import list_runs
-from core.rules import format_timestamp
-from core.run import EventId, Run, Timestamp
+from core.use_cases.ingest import ingest_atomic, ingest_lenient
+from core.use_cases.query import list_runs
+from core.use_cases.update import associate_commit, update_run
+from core.validation.fields import format_timestamp
 from entrypoints.application import Application
 from tests.contract.samples import HANG_GUARD_SECONDS, at
 from tests.figures import Figures

@@ -11,9 +11,9 @@ import pytest
 
 from adapters.sqlite import SqliteStore
 from core.errors import StoreDamagedError, StoreError, StoreUnusableError
-from core.listing import PageRequest, RunFilter
-from core.ports.repository import RunReader
-from core.run import EventId, Run
+from core.model.listing import PageRequest, RunFilter
+from core.model.run import EventId, Run
+from core.ports.run_repository import RunReader
 from tests.contract.samples import agent_names, all_keys, at, everything, keep, read, sample_run
 from tests.figures import Figures, Scale
 from tests.servers import Start

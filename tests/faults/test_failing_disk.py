@@ -18,9 +18,9 @@ from adapters.group_commit import GroupCommitWriter
 from adapters.sqlite import SqliteStore, schema
 from adapters.sqlite import connection as connection_module
 from adapters.sqlite import store as store_module
-from core.batch import Candidate, Fault, RefusedRun
 from core.errors import StoreError, StoreUnusableError
-from core.ingest import ingest_atomic, ingest_lenient
+from core.model.batch import Candidate, Fault, RefusedRun
+from core.use_cases.ingest import ingest_atomic, ingest_lenient
 from tests.contract.samples import HANG_GUARD_SECONDS, all_keys, keep, sample_run
 from tests.faults.failing_vfs import Kind, failing_disk
 from tests.figures import Figures, Scale

@@ -12,10 +12,10 @@ import pytest
 from adapters.sqlite import SqliteStore
 from adapters.sqlite import connection as connection_module
 from adapters.sqlite import store as store_module
-from core.batch import Limits
 from core.errors import StoreTimeoutError
-from core.listing import PageRequest, RunFilter
-from core.run import Text
+from core.model.batch import Limits
+from core.model.listing import PageRequest, RunFilter
+from core.model.run import Text
 from entrypoints import application
 from entrypoints.embedded import RunStore, open_store
 from tests.contract.samples import all_keys, everything, keep, read, sample_run, without_waiting

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from entrypoints.http.tokens import Keyring, read_tokens
+from entrypoints.http.guard.tokens import Keyring, read_tokens
 from tests.figures import Figures, Scale
 from tests.servers import DEADLINE_SECONDS, Api, Serve, Start
 

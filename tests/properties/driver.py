@@ -7,12 +7,12 @@ from typing import Any, Final, Protocol
 import attrs
 
 from adapters.wire.structure import Structurer
-from core.batch import BatchResult, Limits
 from core.errors import BatchRolledBackError, EveryRunRefusedError, RunNotFoundError, RunRefusedError
-from core.listing import PageRequest
+from core.model.batch import BatchResult, Limits
+from core.model.listing import PageRequest
+from core.model.run import Timestamp
 from core.ports.clock import Clock
 from core.ports.store import Store
-from core.run import Timestamp
 from entrypoints.application import Application
 from entrypoints.embedded import RunStore
 from tests.properties.model import Kept, seen

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import attrs
 
-from core.run import Run
+from core.model.run import Run
 from tests.properties.strategies import (
     COUNTS,
     OBJECTS,

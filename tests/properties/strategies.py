@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from core.run import CommitHash, CommitSource, Count, EventId, JsonText, Name, Run, Status, Text, Timestamp
+from core.model.run import CommitHash, CommitSource, Count, EventId, JsonText, Name, Run, Status, Text, Timestamp
 
 REQUIRED_TEXTS: Final = ("run_id", "agent_name", "job_type")
 OPTIONAL_TEXTS: Final = (

@@ -17,13 +17,13 @@ from adapters.wire.encode import batch_answer, encode, encode_runs
 from adapters.wire.json_text import NotJsonError, decode_json
 from adapters.wire.query import format_cursor, parse_list_query
 from adapters.wire.structure import Structurer
-from core.batch import BatchResult, Candidate, Limits
 from core.errors import BatchTooLargeError, EveryRunRefusedError, InvalidQueryError, NotABatchError, RunRefusedError
-from core.listing import Cursor, PageRequest, RunFilter
-from core.paging import page_request
+from core.model.batch import BatchResult, Candidate, Limits
+from core.model.listing import Cursor, PageRequest, RunFilter
+from core.model.run import Run, Timestamp
 from core.ports.clock import Clock
-from core.rules import FieldError, format_timestamp, parse_json_object, parse_timestamp
-from core.run import Run, Timestamp
+from core.validation.fields import FieldError, format_timestamp, parse_json_object, parse_timestamp
+from core.validation.queries import page_request
 from entrypoints.application import Application
 from entrypoints.embedded import RunStore
 from tests.properties.model import TIMES, kept_run, seen, shown

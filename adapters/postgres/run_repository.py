@@ -1,0 +1,240 @@
+"""The run repository over PostgreSQL: what is said to the tables, and how rows become runs."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from hashlib import blake2b
+from typing import Any, Final
+
+import attrs
+import psycopg
+
+from adapters.postgres.errors import translated_errors
+from adapters.postgres.schema import FILTER_PREFIX, NAME_PREFIX
+from adapters.sql_rows import (
+    CHANGING,
+    COLUMNS,
+    TALLIED,
+    TIMES,
+    Walk,
+    changing_values_of,
+    count_names,
+    run_of,
+    values_of,
+    walk_of,
+)
+from core.errors import TransactionConflictError
+from core.model.listing import (
+    MAX_PART_BYTES,
+    Cursor,
+    NameField,
+    Names,
+    NamesRequest,
+    PageRequest,
+    RunFilter,
+    RunPage,
+    take_what_fits,
+)
+from core.model.run import FIELDS, LONG_TEXTS, Count, EventId, Run, Text
+from core.ports.cancellation import Cancellation
+from core.ports.run_repository import RunReader, RunRepository, ignore
+
+ARRIVALS_PER_CALL: Final = 1 << 16
+"""One number of the sequence stands for so many arrivals, which the places in the batch tell apart."""
+
+TALLY_SLOTS: Final = 64
+"""Servers that chose different slots never wait for each other's tallies, and those with the same one only wait."""
+
+_NUMBERS = frozenset(field.name for field in attrs.fields(Run) if field.type == Count | None)
+_ARRAYS = ", ".join(f"%s::{'bigint' if name in _NUMBERS else 'text'}[]" for name in FIELDS)
+TEXT_BYTES: Final = " + ".join(f"coalesce(octet_length({name}), 0)" for name in LONG_TEXTS)
+"""How many bytes ``count_text_bytes`` counts, told by PostgreSQL without reading texts that it keeps apart."""
+
+_SELECT = f"SELECT {COLUMNS} FROM runs"
+_INSERT = (
+    f"INSERT INTO runs (arrival, {COLUMNS}) "
+    f"SELECT (SELECT nextval('arrivals')) * {ARRIVALS_PER_CALL} + place, {COLUMNS} "
+    f"FROM unnest(%s::bigint[], {_ARRAYS}) AS sent (place, {COLUMNS}) "
+    "ON CONFLICT (event_id) DO NOTHING RETURNING event_id"
+)
+_REPLACE = f"UPDATE runs SET {', '.join(f'{name} = %s' for name in CHANGING)} WHERE event_id = %s"
+_TALLY = (
+    "INSERT INTO tallies (field, digest, slot, name, runs) "
+    "SELECT field, digest, slot, name, runs "
+    "FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::text[], %s::bigint[]) "
+    "AS added (field, digest, slot, name, runs) "
+    "ON CONFLICT (field, digest, slot) DO UPDATE SET runs = tallies.runs + excluded.runs"
+)
+
+_PREFIXES: Mapping[str, int] = {
+    **dict.fromkeys(("run_id", "parent_run_id"), NAME_PREFIX),
+    **dict.fromkeys((*TALLIED, "product"), FILTER_PREFIX),
+}
+"""How many characters of a column are in an index."""
+
+
+class PostgresRunReader(RunReader):
+    """The runs as one transaction sees them, until the cancellation is requested."""
+
+    def __init__(self, connection: psycopg.Connection, cancellation: Cancellation) -> None:
+        self._connection = connection
+        self._cancellation = cancellation
+
+    def get(self, event_id: EventId) -> Run | None:
+        return self._one(event_id, "")
+
+    def newest(self, run_id: str) -> Run | None:
+        runs = self.page(RunFilter(run_id=Text(run_id)), PageRequest(limit=1)).runs
+        return runs[0] if runs else None
+
+    def page(self, which: RunFilter, request: PageRequest) -> RunPage:
+        walk = walk_of(which, request)
+        where, bindings = _where(which, walk)
+        sql = f"SELECT {{}} FROM runs{where} ORDER BY start_time {{order}}, arrival {{order}} LIMIT %s OFFSET %s"
+        # The sizes come first, for psycopg fetches all rows of a result before it hands out one. One row more than
+        # asked for tells whether there is a next page.
+        sizes = self._rows(walk.sql(sql, TEXT_BYTES), (*bindings, request.limit + 1, request.offset))
+        fitting, more = take_what_fits(sizes, lambda row: row[0], request.limit, request.max_text_bytes)
+        if not fitting:
+            return RunPage((), None)
+        rows = self._rows(walk.sql(sql, f"arrival, {COLUMNS}"), (*bindings, len(fitting), request.offset))
+        runs = tuple(run_of(row[1:]) for row in rows)
+        return RunPage(runs, Cursor(runs[-1].start_time, rows[-1][0]) if more else None)
+
+    def count(self, which: RunFilter) -> int:
+        given = attrs.asdict(which, filter=lambda _, value: value is not None)
+        tallied = "SELECT coalesce(sum(runs), 0)::bigint FROM tallies WHERE field = %s"
+        if not given:
+            return self._number(tallied, (TALLIED[0],))
+        if len(given) == 1 and (field := next(iter(given))) in TALLIED:
+            return self._number(f"{tallied} AND digest = %s", (field, _digest(given[field])))
+        where, bindings = _where(which, walk := walk_of(which, PageRequest()))
+        return self._number(walk.sql(f"SELECT count(*) FROM runs{where}"), bindings)
+
+    def names(self, field: NameField, request: NamesRequest) -> Names:
+        total = self._number("SELECT count(DISTINCT name) FROM tallies WHERE field = %s", (field,))
+        sql = "SELECT {} FROM (SELECT DISTINCT name FROM tallies WHERE field = %s) AS distinct_names ORDER BY name"
+        sizes = self._rows(
+            f"{sql.format('octet_length(name)')} LIMIT %s OFFSET %s", (field, request.limit, request.offset)
+        )
+        fitting, _ = take_what_fits(sizes, lambda row: row[0], request.limit, request.max_text_bytes)
+        rows = self._rows(f"{sql.format('name')} LIMIT %s OFFSET %s", (field, len(fitting), request.offset))
+        return Names(tuple(name for (name,) in rows), total)
+
+    def _one(self, event_id: EventId, ending: str) -> Run | None:
+        sql = f"{_SELECT} WHERE event_id = %s{ending}"
+        rows = self._rows(sql, (event_id,)) if _can_be_kept(event_id) else []
+        return run_of(rows[0]) if rows else None
+
+    def _number(self, sql: str, bindings: Sequence[Any]) -> int:
+        return int(self._rows(sql, bindings)[0][0])
+
+    def _rows(self, sql: str, bindings: Sequence[Any]) -> list[tuple[Any, ...]]:
+        self._cancellation.check()
+        with translated_errors():
+            return self._connection.execute(sql.encode(), bindings).fetchall()
+
+
+class PostgresRunRepository(PostgresRunReader, RunRepository):
+    """The same for a transaction that writes, as the server of this slot."""
+
+    def __init__(self, connection: psycopg.Connection, slot: int) -> None:
+        super().__init__(connection, Cancellation())
+        self._slot = slot
+
+    def get(self, event_id: EventId) -> Run | None:
+        return self._one(event_id, " FOR UPDATE")
+
+    def add(self, runs: Sequence[Run], found: Callable[[Run], object] = ignore) -> None:
+        if not runs:
+            return
+        new = self._insert(runs)
+        kept_before = self._find([run.event_id for run in runs if run.event_id not in new], found)
+        if len(new) + kept_before != len(runs):
+            # Neither new nor there: another transaction took it away between the two statements.
+            raise TransactionConflictError("a run was deleted while it was sent; send it again")
+        self._tally([run for run in runs if run.event_id in new])
+
+    def replace(self, run: Run) -> None:
+        with translated_errors():
+            self._connection.execute(_REPLACE.encode(), (*changing_values_of(run), run.event_id))
+
+    def _insert(self, runs: Sequence[Run]) -> set[EventId]:
+        """Keep the new ones of the runs; return their keys."""
+        # In the order of their keys, so that two batches that share some wait for each other and do not deadlock.
+        ordered = sorted(enumerate(runs), key=lambda numbered: numbered[1].event_id)
+        columns = zip(*(values_of(run) for _, run in ordered), strict=True)
+        return {key for (key,) in self._rows(_INSERT, ([place for place, _ in ordered], *map(_column, columns)))}
+
+    def _find(self, keys: Sequence[EventId], found: Callable[[Run], object]) -> int:
+        """Hand over the runs that are kept under these keys, a part at a time; return how many there are."""
+        if not keys:
+            return 0
+        among = "FROM runs WHERE event_id = ANY(%s::text[])"
+        sizes = self._rows(f"SELECT event_id, {TEXT_BYTES} {among}", (keys,))
+        rest = iter(sizes)
+        while part := list(_part(rest)):
+            for row in self._rows(f"SELECT {COLUMNS} {among}", ([key for key, _ in part],)):
+                found(run_of(row))
+        return len(sizes)
+
+    def _tally(self, runs: Iterable[Run]) -> None:
+        names = count_names(runs)
+        added = sorted((field, _digest(name), self._slot, name, count) for (field, name), count in names.items())
+        if added:
+            with translated_errors():
+                self._connection.execute(_TALLY.encode(), [list(column) for column in zip(*added, strict=True)])
+
+
+def _where(which: RunFilter, walk: Walk) -> tuple[str, list[Any]]:
+    """The filter and the ends of the walk as SQL, which says the direction as the walk does, and its bindings."""
+    given = attrs.asdict(which, filter=lambda part, value: value is not None and part.name not in TIMES)
+    if not all(map(_can_be_kept, given.values())):
+        return " WHERE FALSE", []
+    conditions = [_equals(name, value) for name, value in given.items()]
+    bindings = [
+        value for condition, value in zip(conditions, given.values(), strict=True) for _ in range(condition.count("%s"))
+    ]
+    if walk.after is not None:
+        conditions.append("(start_time, arrival) {beyond} (%s, %s)")
+        bindings += walk.after
+    if walk.until is not None:
+        conditions.append("start_time {within} %s")
+        bindings.append(walk.until)
+    return (f" WHERE {' AND '.join(conditions)}" if conditions else ""), bindings
+
+
+def _part(sizes: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Draw keys with their sizes until these come to a part."""
+    total = 0
+    while total < MAX_PART_BYTES and (row := next(sizes, None)) is not None:
+        total += row[1]
+        yield row
+
+
+def _equals(name: str, value: str) -> str:
+    """That a column has the value, said so that an index is of use.
+
+    A text that fits in the index is compared there alone. With a second condition the planner would expect so few rows
+    that it had better sort them.
+    """
+    length = _PREFIXES.get(name)
+    if length is None:
+        return f"{name} = %s"
+    prefix = f"left({name}, {length}) = left(%s, {length})"
+    return prefix if len(value) < length else f"{prefix} AND {name} = %s"
+
+
+def _can_be_kept(text: str) -> bool:
+    """Whether any run can have this text; PostgreSQL may not even be asked for one that none can have."""
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False
+
+
+def _column(values: tuple[Any, ...]) -> list[Any] | None:
+    """The values as an array; where none is given, no array at all, which ``unnest`` fills up with NULL."""
+    return list(values) if values.count(None) < len(values) else None
+
+
+def _digest(name: str) -> str:
+    return blake2b(name.encode(errors="surrogatepass"), digest_size=16).hexdigest()

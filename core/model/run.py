@@ -1,0 +1,177 @@
+"""A run: one launch, worker, gate or model call, as it was sent and as it is kept.
+
+The names are those of the wire (the contract, "A run"), so that one word means one thing everywhere.
+"""
+
+from enum import StrEnum
+from operator import attrgetter
+from typing import NewType, TypedDict
+
+import attrs
+
+EventId = NewType("EventId", str)
+"""The idempotency key: 1 to 255 characters."""
+
+Text = NewType("Text", str)
+"""Any Unicode text without NUL and without lone surrogates."""
+
+Name = NewType("Name", str)
+"""A ``Text`` that is not empty."""
+
+Count = NewType("Count", int)
+"""An integer from 0 to 2^63 - 1. Durations are counts of milliseconds."""
+
+Timestamp = NewType("Timestamp", str)
+"""An instant, always written ``YYYY-MM-DDTHH:MM:SS.ffffffZ``: 27 characters in UTC, so text order is time order."""
+
+CommitHash = NewType("CommitHash", str)
+"""7 to 40 hexadecimal digits, in the letter case they were sent in."""
+
+
+class JsonText(str):
+    """A JSON object as canonical text: keys sorted, no blanks. Equal objects are equal texts.
+
+    A class of its own, so that a writer of JSON can tell the text of an object from a text.
+    """
+
+    __slots__ = ()
+
+
+class Status(StrEnum):
+    """How a run stands."""
+
+    RUNNING = "running"
+    SUCCESS = "success"
+    FAILURE = "failure"
+    PARTIAL = "partial"
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
+
+
+class CommitSource(StrEnum):
+    """Who tied the commit to the run."""
+
+    MANUAL = "manual"
+    LLM = "llm"
+    CI = "ci"
+
+
+@attrs.define(unsafe_hash=True)
+class Run:
+    """One run with every field of the contract; an optional field that was not given is ``None``.
+
+    A value: nobody changes one, a changed run is a new one. It is not frozen because that takes four times as long
+    to make, and making runs is much of the work of taking a batch.
+
+    The values have passed ``core.validation.fields``; ``created_at`` and ``updated_at`` are the store's own.
+    The order of the fields is the order of the stored columns.
+    """
+
+    event_id: EventId
+    run_id: Name
+    agent_name: Name
+    job_type: Name
+    start_time: Timestamp
+    created_at: Timestamp
+    updated_at: Timestamp
+    status: Status = Status.RUNNING
+    parent_run_id: Text | None = None
+    product: Text | None = None
+    product_family: Text | None = None
+    platform: Text | None = None
+    subdomain: Text | None = None
+    website: Text | None = None
+    website_section: Text | None = None
+    item_name: Text | None = None
+    git_repo: Text | None = None
+    git_branch: Text | None = None
+    end_time: Timestamp | None = None
+    duration_ms: Count | None = None
+    items_discovered: Count | None = None
+    items_succeeded: Count | None = None
+    items_failed: Count | None = None
+    items_skipped: Count | None = None
+    input_summary: Text | None = None
+    output_summary: Text | None = None
+    error_summary: Text | None = None
+    error_details: Text | None = None
+    metrics_json: JsonText | None = None
+    context_json: JsonText | None = None
+    commit_hash: CommitHash | None = None
+    commit_source: CommitSource | None = None
+    commit_author: Text | None = None
+    commit_timestamp: Timestamp | None = None
+    extra: JsonText | None = None
+
+
+LONG_TEXTS: tuple[str, ...] = tuple(
+    field.name for field in attrs.fields(Run) if field.type in (Name, Text | None, JsonText | None)
+)
+"""The fields whose length only ``max_text_characters`` and ``max_json_characters`` bound."""
+
+_long_texts = attrgetter(*LONG_TEXTS)
+
+
+def count_text_bytes(run: Run) -> int:
+    """Return the UTF-8 bytes of all texts of a run that may be long; its other fields come to a few hundred."""
+    return count_bytes("".join([text for text in _long_texts(run) if text]))
+
+
+def count_bytes(text: str) -> int:
+    """Return how many bytes the text has in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
+class RunChanges(TypedDict, total=False):
+    """What may change after creation. A key that is absent leaves its field alone; ``None`` clears it."""
+
+    status: Status
+    end_time: Timestamp | None
+    duration_ms: Count | None
+    items_discovered: Count | None
+    items_succeeded: Count | None
+    items_failed: Count | None
+    items_skipped: Count | None
+    input_summary: Text | None
+    output_summary: Text | None
+    error_summary: Text | None
+    error_details: Text | None
+    metrics_json: JsonText | None
+    context_json: JsonText | None
+
+
+@attrs.frozen
+class Commit:
+    """The commit a run led to; the fields are those of the run."""
+
+    commit_hash: CommitHash
+    commit_source: CommitSource
+    commit_author: Text | None = None
+    commit_timestamp: Timestamp | None = None
+
+
+FIELDS: tuple[str, ...] = tuple(field.name for field in attrs.fields(Run))
+
+SERVER_FIELDS = frozenset({"created_at", "updated_at"})
+"""Set by the store alone; what a client sends for them is ignored."""
+
+FIXED_FIELDS: tuple[str, ...] = tuple(
+    name
+    for name in FIELDS
+    if name not in SERVER_FIELDS
+    and name not in RunChanges.__optional_keys__
+    and name not in {field.name for field in attrs.fields(Commit)}
+)
+"""What never changes after creation: all that neither an update nor a commit association can touch."""
+
+_fixed_values = attrgetter(*FIXED_FIELDS)
+
+
+def differing_fixed_fields(sent: Run, stored: Run) -> tuple[str, ...]:
+    """The fixed fields in which two runs of one ``event_id`` differ; empty when it is the same run."""
+    sent_values, stored_values = _fixed_values(sent), _fixed_values(stored)
+    if sent_values == stored_values:
+        return ()
+    return tuple(
+        name for name, ours, theirs in zip(FIXED_FIELDS, sent_values, stored_values, strict=True) if ours != theirs
+    )

@@ -1,0 +1,134 @@
+"""The batch-ingest use cases: lenient, atomic, and a single run.
+
+Each works inside a unit of work that its caller has entered and will commit, so that several batches can share one
+commit. Nothing is acknowledged before that commit.
+"""
+
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Final
+
+from core.errors import BatchRolledBackError, EveryRunRefusedError, RunRefusedError
+from core.model.batch import BatchResult, Candidate, Conflict, RefusedRun
+from core.model.run import EventId, Run, count_text_bytes, differing_fixed_fields
+from core.ports.unit_of_work import UnitOfWork
+
+Admit = Callable[[int], object]
+"""Called with the bytes of text of stored runs in a result, as they grow; raises if they are too many."""
+
+_UNADMITTED_BYTES: Final = 256 * 1024
+"""How many bytes of stored runs may be read between two calls of ``Admit``."""
+
+
+def ingest_lenient(batch: Sequence[Candidate], work: UnitOfWork, admit: Admit | None) -> BatchResult:
+    """Store every good run and name every bad one. Without ``admit``, the result holds no runs.
+
+    Raises:
+        EveryRunRefusedError: no run is good.
+    """
+    refused = _refused(batch)
+    if len(refused) == len(batch):
+        raise EveryRunRefusedError(_nothing_stored(batch, refused))
+    return _store(batch, refused, work, admit)
+
+
+def ingest_atomic(batch: Sequence[Candidate], work: UnitOfWork, admit: Admit | None) -> BatchResult:
+    """Store all runs or none. Without ``admit``, the result holds no runs.
+
+    Raises:
+        BatchRolledBackError: at least one run is bad; the error names every bad one.
+    """
+    refused = _refused(batch)
+    if refused:
+        raise BatchRolledBackError(_nothing_stored(batch, refused))
+    return _store(batch, refused, work, admit)
+
+
+def create_run(candidate: Candidate, work: UnitOfWork) -> Run:
+    """Store one run and return it as stored, be it new or there before.
+
+    Raises:
+        RunRefusedError: the run is bad.
+    """
+    if isinstance(candidate, RefusedRun):
+        raise RunRefusedError(candidate)
+    return _store([candidate], (), work, lambda _: None).runs[0]
+
+
+def _refused(batch: Sequence[Candidate]) -> tuple[RefusedRun, ...]:
+    return tuple(candidate for candidate in batch if isinstance(candidate, RefusedRun))
+
+
+def _nothing_stored(batch: Sequence[Candidate], refused: tuple[RefusedRun, ...]) -> BatchResult:
+    return BatchResult(runs=(), total=len(batch), created=0, existing=0, failed=len(batch), refused=refused)
+
+
+def _store(
+    batch: Sequence[Candidate], refused: tuple[RefusedRun, ...], work: UnitOfWork, admit: Admit | None
+) -> BatchResult:
+    """The one path of both modes: of the good runs, the first of each ``event_id`` is new unless it is stored."""
+    sent = _Sent(batch, admit)
+    work.runs.add(sent.firsts(), sent.note_existing)
+    created = sent.count_created()
+    return BatchResult(
+        runs=sent.stored() if admit else (),
+        total=len(batch),
+        created=created,
+        existing=len(batch) - len(refused) - created,
+        failed=len(refused),
+        refused=refused,
+        conflicts=sent.conflicts(),
+    )
+
+
+class _Sent:
+    """The good runs of a batch, and what is found out about those that are stored already."""
+
+    def __init__(self, batch: Sequence[Candidate], admit: Admit | None) -> None:
+        self._places = [(index, run) for index, run in enumerate(batch) if isinstance(run, Run)]
+        self._groups: dict[EventId, list[tuple[int, Run]]] = {}
+        for place in self._places:
+            self._groups.setdefault(place[1].event_id, []).append(place)
+        self._admit = admit
+        self._existing: dict[EventId, Run | None] = {}
+        self._conflicts: list[Conflict] = []
+        self._bytes = self._admitted_bytes = 0
+
+    def firsts(self) -> list[Run]:
+        """Return the first run of each ``event_id``."""
+        return [group[0][1] for group in self._groups.values()]
+
+    def note_existing(self, stored: Run) -> None:
+        """Note a run that was stored before; it is kept only if the result is to hold it."""
+        group = self._groups[stored.event_id]
+        self._compare(group, stored)
+        if self._admit is None:
+            self._existing[stored.event_id] = None
+            return
+        self._existing[stored.event_id] = stored
+        self._bytes += count_text_bytes(stored) * len(group)
+        if self._bytes - self._admitted_bytes > _UNADMITTED_BYTES:
+            self._admit(self._bytes)
+            self._admitted_bytes = self._bytes
+
+    def count_created(self) -> int:
+        """Return how many runs are new, once all that exist are noted."""
+        return len(self._groups) - len(self._existing)
+
+    def stored(self) -> tuple[Run, ...]:
+        """Return the stored runs in the order in which they were sent."""
+        existing, groups = self._existing, self._groups
+        return tuple(existing.get(run.event_id) or groups[run.event_id][0][1] for _, run in self._places)
+
+    def conflicts(self) -> tuple[Conflict, ...]:
+        """Return the conflicts in the order in which their runs were sent."""
+        if len(self._groups) < len(self._places):
+            for event_id, group in self._groups.items():
+                if event_id not in self._existing:
+                    self._compare(group[1:], group[0][1])
+        return tuple(sorted(self._conflicts, key=attrgetter("index")))
+
+    def _compare(self, group: Sequence[tuple[int, Run]], stored: Run) -> None:
+        for index, run in group:
+            if fields := differing_fixed_fields(run, stored):
+                self._conflicts.append(Conflict(index, run.event_id, fields))

@@ -1,0 +1,81 @@
+"""The use cases that read: one run, a page of runs, the names in use."""
+
+import attrs
+
+from core.errors import InvalidQueryError, RunNotFoundError
+from core.model.batch import Fault, Limits
+from core.model.listing import (
+    Metadata,
+    MetadataRequest,
+    NameField,
+    NamesRequest,
+    PageRequest,
+    RunFilter,
+    RunPage,
+)
+from core.model.run import Run, count_text_bytes
+from core.ports.run_repository import RunReader
+from core.validation.keys import require_key
+
+
+def get_run(run_id: str, runs: RunReader) -> Run:
+    """The newest run of this name.
+
+    Raises:
+        RunNotFoundError: no run has this ``run_id``.
+    """
+    run = runs.newest(require_key(run_id))
+    if run is None:
+        raise RunNotFoundError(run_id)
+    return run
+
+
+def list_runs(which: RunFilter, request: PageRequest, limits: Limits, runs: RunReader) -> RunPage:
+    """One page of the matching runs, with their number when it was asked for.
+
+    Raises:
+        InvalidQueryError: the runs of the page are too large together.
+    """
+    found: list[Run] = []
+    room, total = limits.max_response_bytes, None
+    rest: PageRequest | None = request
+    while rest is not None:
+        part = list_part(which, rest, runs)
+        total = part.total if rest.counted else total
+        found += part.runs
+        room -= sum(map(count_text_bytes, part.runs))
+        if room < 0:
+            raise InvalidQueryError((Fault("limit", _too_high(limits)),))
+        rest = rest_of(rest, part)
+    return RunPage(tuple(found), part.next_cursor, total)
+
+
+def list_part(which: RunFilter, request: PageRequest, runs: RunReader) -> RunPage:
+    """The first part of a page, which may be all of it, with the number of matching runs when it was asked for."""
+    part = runs.page(which, request)
+    return attrs.evolve(part, total=runs.count(which)) if request.counted else part
+
+
+def rest_of(request: PageRequest, part: RunPage) -> PageRequest | None:
+    """What to ask for the rest of a page after a part of it; ``None`` when the page is complete."""
+    left = request.limit - len(part.runs)
+    if part.next_cursor is None or not left:
+        return None
+    return attrs.evolve(request, limit=left, offset=0, cursor=part.next_cursor, counted=False)
+
+
+def read_metadata(request: MetadataRequest, runs: RunReader) -> Metadata:
+    """A part of the distinct agent names and job types."""
+    agent_names = runs.names(NameField.AGENT_NAME, NamesRequest(limit=request.limit, offset=request.agent_names_offset))
+    job_types = runs.names(NameField.JOB_TYPE, NamesRequest(limit=request.limit, offset=request.job_types_offset))
+    rest = attrs.evolve(
+        request,
+        agent_names_offset=request.agent_names_offset + len(agent_names.names),
+        job_types_offset=request.job_types_offset + len(job_types.names),
+    )
+    more = rest.agent_names_offset < agent_names.total or rest.job_types_offset < job_types.total
+    return Metadata(agent_names, job_types, rest if more else None)
+
+
+def _too_high(limits: Limits) -> str:
+    return f"is too high: so many of these runs have over {limits.max_response_bytes} bytes (max_response_bytes)"

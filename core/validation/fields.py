@@ -1,0 +1,370 @@
+"""The rules for single fields: each function takes any plain value and returns it in its kept form, or refuses it.
+
+A refusal is a ``FieldError`` whose text completes the sentence that starts with the field's name
+("start_time" + "has no UTC offset; …"). Nothing is coerced: ``1`` is never ``"1"``, ``True`` is never 1.
+The source of every rule is the contract, "A run".
+
+Plain values are what ``json.loads`` returns. Whatever else a caller in the same process may have is made plain, or a
+``Foreign``, by ``plain``.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, cast
+
+import attrs
+
+from core.model.run import CommitHash, CommitSource, Count, EventId, JsonText, Name, Status, Text, Timestamp
+
+MAX_EVENT_ID_LENGTH: Final = 255
+MAX_TEXT_CHARACTERS: Final = 2**19
+MAX_JSON_CHARACTERS: Final = 2**20
+MAX_COUNT: Final = 2**63 - 1
+MAX_JSON_DEPTH: Final = 100
+MAX_JSON_INTEGER_DIGITS: Final = 4300
+"""What CPython converts by default; see "Integer string conversion length limitation" in its documentation."""
+JSON_INTEGER_BOUND: Final = 10**MAX_JSON_INTEGER_DIGITS
+"""The first integer that has too many digits."""
+
+STATUSES: Final[Mapping[str, Status]] = {
+    **{status.value: status for status in Status},
+    "failed": Status.FAILURE,
+    "completed": Status.SUCCESS,
+    "succeeded": Status.SUCCESS,
+}
+"""Every word that is taken for a status, aliases included."""
+
+COMMIT_SOURCES: Final[Mapping[str, CommitSource]] = {source.value: source for source in CommitSource}
+
+_COMMIT_HASH = re.compile(r"[0-9A-Fa-f]{7,40}", re.ASCII)
+# CPython's parser takes any separator, stops at a NUL, and takes 24:00 in some versions only, so the form is checked
+# before the calendar.
+_ISO_8601 = re.compile(
+    r"\d{4}(-\d\d-\d\d|\d{4}|-W\d\d(-\d)?|W\d\d\d?)"
+    r"[Tt ](?!24)\d\d(:?\d\d(:?\d\d([.,]\d+)?)?)?"
+    # It takes minutes of an offset beyond 59, and seconds.
+    r"(Z|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)?",
+    re.ASCII,
+)
+_ODD_OFFSET = re.compile(r".+[Tt ][\d:.,]+([+-][\d:.]+)", re.ASCII)
+
+
+class FieldError(ValueError):
+    """The value of one field breaks its rule; the message completes the sentence begun by the field's name."""
+
+
+@attrs.frozen
+class Foreign:
+    """Stands for a value that JSON does not have; ``type_name`` is the name of its class."""
+
+    type_name: str
+
+
+_type_name = vars(type)["__name__"].__get__
+_PLAIN: Final[tuple[tuple[type, Callable[[Any], object]], ...]] = (
+    (str, str.__str__),
+    (int, int.__int__),
+    (float, float.__float__),
+    (dict, lambda value: value),
+    (list, lambda value: value),
+)
+
+
+def plain(value: object) -> object:
+    """Return a text or a number as exactly that, a list or an object as it is, and a ``Foreign`` for anything else.
+
+    What counts is the class that a value really has. No method of a class of the caller's is called, for it may say
+    anything, or raise. For the same reason the parts of lists and objects are only read with ``list.copy`` and
+    ``members``.
+    """
+    kind = type(value)
+    if kind is str or kind is int or kind is dict or kind is list or kind is bool or value is None or kind is Foreign:
+        return value
+    for base, convert in _PLAIN:
+        if issubclass(kind, base):
+            return convert(value)
+    return Foreign(_type_name(kind)[:60])
+
+
+def members(value: object) -> dict[str, object]:
+    """Return the members of an object under their names as plain texts.
+
+    Raises:
+        FieldError: it is no object, or a name is not text, or two names are the same text.
+    """
+    return _named(_require_object(value))
+
+
+def _named(value: dict[Any, object]) -> dict[str, object]:
+    pairs = list(dict.items(value))
+    named = {}
+    for key, item in pairs:
+        name = key if type(key) is str else plain(key)
+        if not isinstance(name, str):
+            raise FieldError(f"has a key that is not text: {describe(name)}")
+        named[name] = item
+    if len(named) < len(pairs):
+        raise FieldError("has two keys that are the same text")
+    return named
+
+
+def parse_text(value: object) -> Text:
+    """Any text that can be kept exactly."""
+    if not isinstance(value, str):
+        raise FieldError(f"must be text, not {describe(value)}")
+    _require_length(value, MAX_TEXT_CHARACTERS, "max_text_characters")
+    _require_storable(value)
+    if "\0" in value:
+        raise FieldError("contains a NUL character (U+0000), which text fields cannot hold; remove it")
+    return Text(value)
+
+
+def parse_name(value: object) -> Name:
+    """Any text that can be kept exactly, but the empty one."""
+    text = parse_text(value)
+    if not text:
+        raise FieldError("must not be empty")
+    return Name(text)
+
+
+def parse_event_id(value: object) -> EventId:
+    """The idempotency key."""
+    text = parse_text(value)
+    if not 1 <= len(text) <= MAX_EVENT_ID_LENGTH:
+        raise FieldError(f"must have 1 to {MAX_EVENT_ID_LENGTH} characters (max_event_id_length), not {len(text)}")
+    return EventId(text)
+
+
+def parse_count(value: object) -> Count:
+    """A whole number that a signed 64-bit column holds."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise FieldError(f"must be an integer, not {describe(value)}")
+    if not 0 <= value <= MAX_COUNT:
+        raise FieldError("must be from 0 to 9223372036854775807 (2^63 - 1)")
+    return Count(value)
+
+
+def parse_status(value: object) -> Status:
+    """One of the statuses or of their aliases."""
+    status = STATUSES.get(value) if isinstance(value, str) else None
+    if status is None:
+        raise FieldError(f"must be one of {', '.join(STATUSES)}; not {describe(value)}")
+    return status
+
+
+def parse_commit_source(value: object) -> CommitSource:
+    """Who tied the commit to the run."""
+    source = COMMIT_SOURCES.get(value) if isinstance(value, str) else None
+    if source is None:
+        raise FieldError(f"must be one of {', '.join(COMMIT_SOURCES)}; not {describe(value)}")
+    return source
+
+
+def parse_commit_hash(value: object) -> CommitHash:
+    """An abbreviated or whole SHA-1."""
+    if not isinstance(value, str) or not _COMMIT_HASH.fullmatch(value):
+        raise FieldError(f"must be 7 to 40 hexadecimal digits, not {describe(value)}")
+    return CommitHash(value)
+
+
+def parse_timestamp(value: object) -> Timestamp:
+    """ISO 8601 with an offset, to the microsecond (further digits are cut off); kept in UTC."""
+    if not isinstance(value, str):
+        raise FieldError(f"must be an ISO 8601 text, not {describe(value)}")
+    if _is_exact_utc(value) and _is_calendar_instant(value):
+        # What most clients send needs no arithmetic.
+        return Timestamp(f"{value[:26]}Z")
+    if _ISO_8601.fullmatch(value):
+        if _is_calendar_instant(value):
+            return _canonical_timestamp(value)
+    elif odd := _ODD_OFFSET.fullmatch(value):
+        shown = describe(odd[1])
+        raise FieldError(f"has {shown} for its UTC offset; write Z or ±HH:MM, with at most 23 hours and 59 minutes")
+    raise FieldError(f"is not an ISO 8601 date and time, such as 2026-01-31T12:00:00Z: {describe(value)}")
+
+
+def format_timestamp(instant: datetime) -> Timestamp:
+    """The kept form of an instant that knows its offset."""
+    return Timestamp(instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z")
+
+
+def parse_json_object(value: object) -> dict[str, object]:
+    """The object in plain values, when every part of it is JSON that can be given back exactly.
+
+    Shape: ``dict`` with text keys, ``list``, ``str``, ``int``, finite ``float``, ``bool``, ``None``.
+    """
+    _require_object(value)
+    try:
+        parts: dict[str, object] = _plain_json(value, 1, _Room())
+    except _NoRoomError:
+        raise FieldError(f"has more than {MAX_JSON_CHARACTERS} characters (max_json_characters)") from None
+    except FieldError as error:
+        place = error.path() if isinstance(error, _MisplacedError) else "the top"
+        raise FieldError(f"{error} (at {place})") from None
+    return parts
+
+
+def check_json_text(text: JsonText) -> JsonText:
+    """The same text, when it is not too long to be kept."""
+    _require_length(text, MAX_JSON_CHARACTERS, "max_json_characters")
+    return text
+
+
+def describe(value: object) -> str:  # noqa: PLR0911 - one line a JSON type
+    """A value in JSON's words, cut to a readable length and fit for an error message."""
+    match plain(value):
+        case None:
+            return "null"
+        case bool(truth):
+            return "true" if truth else "false"
+        case int(number):
+            return f"the integer {number}" if abs(number) < 10**20 else "a very long integer"
+        case float(number):
+            return f"the number {number!r}"
+        case str(text):
+            shown = ascii(text[:60])
+            return f"{shown} and {len(text) - 60} characters more" if len(text) > 60 else shown
+        case list():
+            return "a list"
+        case dict():
+            return "an object"
+        case other:
+            return f"a Python {cast(Foreign, other).type_name}"
+
+
+def _is_exact_utc(value: str) -> bool:
+    """Whether a text has the form of a ``Timestamp``, or that with the offset written as ``+00:00``."""
+    return (
+        value.isascii()
+        and value[4:20:3] == "--T::."
+        and value[20:26].isdigit()
+        and value[26:] in ("Z", "+00:00")
+        and value[11:13] != "24"
+    )
+
+
+def _is_calendar_instant(value: str) -> bool:
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _canonical_timestamp(value: str) -> Timestamp:
+    instant = datetime.fromisoformat(value)
+    if instant.tzinfo is None:
+        raise FieldError("has no UTC offset; write it out, as in 2026-01-31T12:00:00Z or …+02:00")
+    try:
+        return format_timestamp(instant)
+    except OverflowError:
+        raise FieldError("lies outside the years 1 to 9999 once it is in UTC") from None
+
+
+def _require_length(text: str, limit: int, name: str) -> None:
+    if len(text) > limit:
+        raise FieldError(f"has {len(text)} characters, and {limit} are the most that is taken ({name})")
+
+
+def _require_storable(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise FieldError(f"contains a lone surrogate at character {error.start}, which is not Unicode text") from None
+
+
+class _MisplacedError(FieldError):
+    """Something inside a JSON object that cannot stand there; the keys that lead to it, the innermost first."""
+
+    def __init__(self, reason: str, keys: tuple[object, ...]) -> None:
+        super().__init__(reason)
+        self.keys = keys
+
+    def path(self) -> str:
+        return "[" + "][".join(_shown_key(key) for key in reversed(self.keys)) + "]"
+
+
+def _shown_key(key: object) -> str:
+    return ascii(key[:60] if isinstance(key, str) else key)[:60]
+
+
+class _NoRoomError(Exception):
+    """The text of a JSON object would be too long, whichever of its values was looked at last."""
+
+
+@attrs.define
+class _Room:
+    """How many more characters the text of an object may have.
+
+    Less is counted than the text will have, so that no object is refused that is not too long. But every value counts
+    wherever it stands: a few lists, each several times in the next, are a text without end.
+    """
+
+    left: int = MAX_JSON_CHARACTERS
+
+    def take(self, characters: int) -> None:
+        self.left -= characters
+        if self.left < 0:
+            raise _NoRoomError
+
+
+def _require_object(value: object) -> dict[Any, object]:
+    if not issubclass(type(value), dict):
+        raise FieldError(f"must be a JSON object, not {describe(value)}")
+    return cast(dict[Any, object], value)
+
+
+def _plain_json(value: object, depth: int, room: _Room) -> Any:
+    """The value in plain values; ``depth`` is its own if it holds others."""
+    value = plain(value)
+    pairs: Iterable[tuple[object, object]]
+    if isinstance(value, dict):
+        pairs = _json_members(value, room).items()
+    elif isinstance(value, list):
+        pairs = enumerate(list.copy(value))
+    else:
+        return _json_leaf(value, room)
+    if depth > MAX_JSON_DEPTH:
+        raise FieldError(f"is nested deeper than {MAX_JSON_DEPTH} levels (max_json_depth)")
+    parts: dict[object, object] = {}
+    for key, item in pairs:
+        try:
+            parts[key] = _plain_json(item, depth + 1, room)
+        except FieldError as error:
+            inner = error.keys if isinstance(error, _MisplacedError) else ()
+            raise _MisplacedError(str(error), (*inner, key)) from None
+    room.take(1 + len(parts))
+    return parts if isinstance(value, dict) else list(parts.values())
+
+
+def _json_members(value: dict[Any, object], room: _Room) -> dict[str, object]:
+    named = _named(value)
+    names = "".join(named)
+    room.take(len(names))
+    if not names.isascii():
+        for name in named:
+            _require_storable(name)
+    return named
+
+
+def _json_leaf(leaf: object, room: _Room) -> object:
+    match leaf:
+        case str():
+            room.take(len(leaf))
+            if not leaf.isascii():
+                _require_storable(leaf)
+        case None | bool():
+            pass
+        case int():
+            if abs(leaf) >= JSON_INTEGER_BOUND:
+                raise FieldError(
+                    f"holds an integer of more than {MAX_JSON_INTEGER_DIGITS} digits (max_json_integer_digits)"
+                )
+        case float():
+            if not math.isfinite(leaf):
+                raise FieldError("holds NaN, Infinity or a number beyond a double's range")
+        case _:
+            raise FieldError(f"holds {describe(leaf)}, which is not JSON")
+    return leaf

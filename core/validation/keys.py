@@ -1,0 +1,18 @@
+"""Ids that are asked for."""
+
+from core.errors import RunNotFoundError
+from core.model.run import Text
+from core.validation.fields import FieldError, describe, parse_text, plain
+
+
+def require_key(key: object) -> Text:
+    """Return an ``event_id`` or ``run_id`` as plain text.
+
+    Raises:
+        RunNotFoundError: it is nothing that a run can have for its id; no store need be asked.
+    """
+    asked = plain(key)
+    try:
+        return parse_text(asked)
+    except FieldError:
+        raise RunNotFoundError(asked if isinstance(asked, str) else describe(asked)) from None

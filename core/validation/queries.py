@@ -1,0 +1,89 @@
+"""The rules for what may be asked of lists, the same for every way in."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from core.errors import InvalidQueryError
+from core.model.batch import Fault, Limits
+from core.model.listing import MAX_PART_BYTES, Cursor, MetadataRequest, PageRequest
+from core.validation.fields import MAX_COUNT, FieldError, describe, parse_timestamp, plain
+
+_Rule = Callable[[object], object]
+
+OFFSET_BESIDE_CURSOR: Final = Fault("offset", "cannot be combined with a cursor; leave one of them out")
+
+INVALID_CURSOR: Final = Fault("cursor", "is not a next_cursor that this API gave")
+
+
+def page_request(parts: Mapping[str, object], limits: Limits) -> PageRequest:
+    """Return the request that has these parts; the others are as they are by default.
+
+    Raises:
+        InvalidQueryError: some of them break their rules; each is named.
+    """
+    rules: Mapping[str, _Rule] = {
+        "limit": _within(1, limits.max_page_runs),
+        "offset": _within(0, MAX_COUNT),
+        "cursor": _cursor,
+        "counted": _choice,
+        "oldest_first": _choice,
+        "max_text_bytes": _within(1, MAX_PART_BYTES),
+    }
+    kept, faults = _judge(parts, rules)
+    if kept.get("cursor") is not None and kept.get("offset"):
+        faults.append(OFFSET_BESIDE_CURSOR)
+    if faults:
+        raise InvalidQueryError(tuple(faults))
+    return PageRequest(**kept)
+
+
+def metadata_request(parts: Mapping[str, object], limits: Limits) -> MetadataRequest:
+    """Return the request that has these parts; raises as ``page_request`` does."""
+    rules: Mapping[str, _Rule] = {
+        "limit": _within(1, limits.max_metadata_names),
+        "agent_names_offset": _within(0, MAX_COUNT),
+        "job_types_offset": _within(0, MAX_COUNT),
+    }
+    kept, faults = _judge(parts, rules)
+    if faults:
+        raise InvalidQueryError(tuple(faults))
+    return MetadataRequest(**kept)
+
+
+def _judge(parts: Mapping[str, object], rules: Mapping[str, _Rule]) -> tuple[dict[str, Any], list[Fault]]:
+    kept: dict[str, Any] = {}
+    faults: list[Fault] = []
+    for name, value in parts.items():
+        try:
+            kept[name] = rules[name](value)
+        except FieldError as error:
+            faults.append(Fault(name, str(error)))
+    return kept, faults
+
+
+def _within(low: int, high: int) -> _Rule:
+    return lambda value: _number(value, low, high)
+
+
+def _number(value: object, low: int, high: int) -> int:
+    number = plain(value)
+    if not isinstance(number, int) or isinstance(number, bool) or not low <= number <= high:
+        raise FieldError(f"must be an integer from {low} to {high}, not {describe(number)}")
+    return number
+
+
+def _choice(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise FieldError(f"must be True or False, not {describe(value)}")
+    return value
+
+
+def _cursor(value: object) -> Cursor | None:
+    if value is None:
+        return None
+    try:
+        if isinstance(value, Cursor):
+            return Cursor(parse_timestamp(plain(value.start_time)), _number(value.arrival, 0, MAX_COUNT))
+    except FieldError:
+        pass
+    raise FieldError(INVALID_CURSOR.reason)

@@ -1,0 +1,116 @@
+"""What a page in a browser may do: one of another site neither writes nor reads, unless the settings allow its origin.
+
+The Fetch standard says what a browser sends with which request, and what it keeps from a page.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
+from typing import Final
+
+import attrs
+from aiohttp import hdrs, web
+
+from core.validation.fields import describe
+from entrypoints.http.guard.addresses import names_loopback
+from entrypoints.http.guard.authorities import Host, Origin, parse_hosts, parse_origins, read_host, read_origin
+from entrypoints.http.guard.tokens import Keyring
+from entrypoints.http.messages.responses import detail_response
+from entrypoints.settings import Settings
+
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+"""Those that change nothing (RFC 9110, section 9.2.1)."""
+
+_SITE: Final = "Sec-Fetch-Site"
+_OTHER_SITES: Final = frozenset({"cross-site", "same-site"})
+_ABSOLUTE: Final = re.compile("[a-z][a-z0-9+.-]*://([^/?#]*)", re.ASCII | re.IGNORECASE)
+
+_EVERY_RESPONSE: Final = {"Cross-Origin-Resource-Policy": "same-origin", "X-Content-Type-Options": "nosniff"}
+_EXPOSED: Final = "ETag, Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, X-Request-ID"
+_PREFLIGHT: Final = {
+    hdrs.ACCESS_CONTROL_ALLOW_METHODS: "GET, HEAD, POST, PATCH, DELETE",
+    hdrs.ACCESS_CONTROL_ALLOW_HEADERS: "Authorization, Content-Encoding, Content-Type, If-None-Match, Prefer",
+}
+
+
+@attrs.frozen
+class Origins:
+    """The origins and hosts that one server trusts, as aiohttp asks for them."""
+
+    allowed: frozenset[Origin]
+    hosts: frozenset[Host]
+    any_host: bool
+    keyring: Keyring
+
+    @classmethod
+    def of(cls, settings: Settings, keyring: Keyring) -> "Origins":
+        """Return what is set; the keyring is asked with every request, since its tokens may be read again."""
+        hosts = parse_hosts(settings.allowed_hosts)
+        any_host = settings.allow_anonymous and not hosts
+        return cls(parse_origins(settings.allowed_origins), hosts, any_host, keyring)
+
+    @web.middleware
+    async def guard(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """The middleware: refuses what a page of another site may not do, and answers preflights."""
+        response = self._intercept(request)
+        return await handler(request) if response is None else response
+
+    async def tell_browser(self, request: web.Request, response: web.StreamResponse) -> None:
+        """The signal before an answer is sent: every answer, also an error, says which pages may read it."""
+        response.headers.update(_EVERY_RESPONSE)
+        if self.allowed:
+            response.headers.add(hdrs.VARY, hdrs.ORIGIN)
+        if self._is_allowed(request):
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = request.headers[hdrs.ORIGIN]
+            response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = _EXPOSED
+
+    def _intercept(self, request: web.Request) -> web.Response | None:
+        hosts = _hosts(request)
+        if not (self.any_host or self.keyring or all(map(self._is_trusted, hosts))):
+            detail = "Host names another server: use localhost or a loopback address, or list the host in allowed-hosts"
+            return detail_response(HTTPStatus.MISDIRECTED_REQUEST, detail)
+        if self._is_allowed(request):
+            asks_first = request.method == "OPTIONS" and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
+            return web.Response(status=HTTPStatus.NO_CONTENT, headers=_PREFLIGHT) if asks_first else None
+        if request.method in _SAFE_METHODS or not (_SITE in request.headers or hdrs.ORIGIN in request.headers):
+            return None
+        evidence = _find_other_origin(request, hosts)
+        if evidence is None:
+            return None
+        detail = f"a page of another origin may change nothing here unless allowed-origins lists it ({evidence})"
+        return detail_response(HTTPStatus.FORBIDDEN, detail)
+
+    def _is_trusted(self, host: Host | None) -> bool:
+        return host is not None and (names_loopback(host.name) or any(listed.covers(host) for listed in self.hosts))
+
+    def _is_allowed(self, request: web.Request) -> bool:
+        """Return whether the request comes from a page that the settings allow: it is of another site by nature."""
+        return bool(self.allowed) and _origin(request) in self.allowed
+
+
+def _hosts(request: web.Request) -> Sequence[Host | None]:
+    """Return whom a request is for, by its header and by a target in absolute form (RFC 9112, section 3.2.2).
+
+    HTTP/1.0 allows none, and no browser sends that. What is not a host is ``None``.
+    """
+    target = _ABSOLUTE.match(request.raw_path)
+    written = [*request.headers.getall(hdrs.HOST, ()), *(target.groups() if target else ())]
+    return [read_host(text) for text in written]
+
+
+def _origin(request: web.Request) -> Origin | None:
+    """Return the origin of the page that sent the request, or ``None`` when there is not exactly one."""
+    written = request.headers.getall(hdrs.ORIGIN, ())
+    return read_origin(written[0]) if len(written) == 1 else None
+
+
+def _find_other_origin(request: web.Request, hosts: Sequence[Host | None]) -> str | None:
+    """Return the header that shows that a page of another origin sent the request, or ``None``."""
+    origin = _origin(request)
+    own = origin is not None and bool(hosts) and all(host is not None and origin.is_at(host) for host in hosts)
+    if hdrs.ORIGIN in request.headers and not own:
+        return f"{hdrs.ORIGIN} {describe(', '.join(request.headers.getall(hdrs.ORIGIN)))}"
+    sites = _OTHER_SITES.intersection(request.headers.getall(_SITE, ()))
+    return f"{_SITE} {min(sites)}" if sites else None

@@ -1,0 +1,1 @@
+"""Requests and responses as messages: bodies, header fields, codings, errors."""

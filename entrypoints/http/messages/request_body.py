@@ -1,0 +1,162 @@
+"""Request bodies: what may be sent, and how much of it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from http import HTTPStatus
+from typing import Self
+
+import attrs
+from aiohttp import web
+
+from adapters.content_coding import CODINGS, ContentTooLargeError, CorruptContentError, TooManyMembersError, decode
+from adapters.wire.value_count import UNCOUNTED_BYTES, holds_more_values
+from core.model.batch import Limits
+from core.validation.fields import describe
+from entrypoints.http.messages.responses import say_continue
+from entrypoints.http.pressure.admission import Lease
+
+INLINE_BODY_BYTES = 256 * 1024
+"""Bodies up to this size are decoded on the event loop: it takes 2 or 3 ms, and a change of threads costs more."""
+
+_CODING_NAMES = {coding: coding for coding in (*CODINGS, "identity")} | {"x-gzip": "gzip"}
+"""What may be sent as ``Content-Encoding``; ``x-gzip`` is gzip (RFC 9110, section 8.4.1.3)."""
+
+
+class UnacceptableBodyError(Exception):
+    """A body whose JSON is not even looked into: wrong type, unknown or broken encoding, too large."""
+
+    def __init__(self, status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = headers
+
+
+RunInThread = Callable[[Callable[[], bytes]], Awaitable[bytes]]
+"""Does in another thread what would hold up the event loop."""
+
+
+@attrs.frozen
+class Allowance:
+    """How much a body may hold; ``bytes_name`` is the limit of its bytes."""
+
+    max_bytes: int
+    bytes_name: str
+    max_members: int
+    max_values: int
+
+    @classmethod
+    def of_batch(cls, limits: Limits) -> Self:
+        """For a body that is a batch."""
+        return cls(limits.max_body_bytes, "max_body_bytes", limits.max_body_members, limits.max_body_values)
+
+    @classmethod
+    def of_run(cls, limits: Limits) -> Self:
+        """For a body that is a run, or a part of one."""
+        return cls(limits.max_run_bytes, "max_run_bytes", limits.max_body_members, limits.max_body_values)
+
+
+async def read_json_body(request: web.Request, allowed: Allowance, lease: Lease, run_in_thread: RunInThread) -> bytes:
+    """The bytes of a JSON body, decompressed, for which the lease takes room as they come.
+
+    A body without a type is refused: a page of another site can send one without asking first.
+
+    Raises:
+        UnacceptableBodyError: 415 for a missing type, one that is not JSON or an unknown encoding, 400 for compressed
+            bytes that are damaged, 413 for too many bytes, before or after decompressing, or too many values.
+        OverloadedError: there is no room for them.
+    """
+    _check_type(request)
+    coding = _coding(request)
+    content = await _read(request, allowed, lease)
+    if coding is not None:
+        sent = len(content)
+        content = await _decompressed(coding, content, allowed, run_in_thread)
+        lease.grow(max(0, len(content) - sent))
+    if len(content) > UNCOUNTED_BYTES:
+        return await run_in_thread(partial(_check_values, content, allowed.max_values))
+    return content
+
+
+async def _read(request: web.Request, allowed: Allowance, lease: Lease) -> bytes:
+    if (request.content_length or 0) > allowed.max_bytes:
+        raise _too_large(allowed)
+    lease.require(request.content_length or 0)
+    say_continue(request)
+    chunks = bytearray()
+    async for chunk in request.content.iter_any():
+        lease.grow(len(chunk))
+        chunks += chunk
+        if len(chunks) > allowed.max_bytes:
+            raise _too_large(allowed)
+    return bytes(chunks)
+
+
+async def _decompressed(coding: str, content: bytes, allowed: Allowance, run_in_thread: RunInThread) -> bytes:
+    if len(content) <= INLINE_BODY_BYTES:
+        # What becomes larger than a small body is begun again in a thread.
+        with suppress(ContentTooLargeError):
+            return _decode(coding, content, min(INLINE_BODY_BYTES, allowed.max_bytes), allowed.max_members)
+    try:
+        return await run_in_thread(partial(_decode, coding, content, allowed.max_bytes, allowed.max_members))
+    except ContentTooLargeError:
+        raise _too_large(allowed, " once it is decompressed") from None
+
+
+def _decode(coding: str, content: bytes, max_bytes: int, max_members: int) -> bytes:
+    try:
+        return decode(coding, content, max_bytes, max_members)
+    except CorruptContentError as error:
+        raise UnacceptableBodyError(HTTPStatus.BAD_REQUEST, f"the body cannot be decompressed: {error}") from None
+    except TooManyMembersError:
+        raise UnacceptableBodyError(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            f"the body has more than {max_members} {coding} members (max_body_members); compress it as a whole",
+        ) from None
+
+
+def _check_values(body: bytes, max_values: int) -> bytes:
+    if holds_more_values(body, max_values):
+        raise UnacceptableBodyError(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            f"the body holds more than {max_values} JSON values (max_body_values)",
+        )
+    return body
+
+
+def _check_type(request: web.Request) -> None:
+    if "Content-Type" not in request.headers:
+        raise UnacceptableBodyError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Content-Type is missing: it must be application/json"
+        )
+    # Not request.content_type: older versions of aiohttp fail there on bytes that are not ASCII.
+    content_type = request.headers["Content-Type"].partition(";")[0].strip().lower()
+    if content_type != "application/json" and not content_type.endswith("+json"):
+        raise UnacceptableBodyError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Content-Type must be application/json, not {describe(content_type)}"
+        )
+
+
+def _coding(request: web.Request) -> str | None:
+    """The coding of the body, if there is one. That there is one at most bounds what a small body can cost."""
+    if "Content-Encoding" not in request.headers:
+        return None
+    encoding = ", ".join(request.headers.getall("Content-Encoding"))
+    # Empty elements of a list are passed over (RFC 9110, section 5.6.1.2).
+    codings = [_CODING_NAMES.get(name.strip().lower(), name) for name in encoding.split(",") if name.strip()]
+    applied = [coding for coding in codings if coding != "identity"]
+    if len(applied) > 1 or not set(applied) <= set(CODINGS):
+        raise UnacceptableBodyError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            f"Content-Encoding must be one of {', '.join(_CODING_NAMES)}; not {describe(encoding)}",
+            {"Accept-Encoding": ", ".join((*CODINGS, "identity"))},  # RFC 9110, section 15.5.16
+        )
+    return next(iter(applied), None)
+
+
+def _too_large(allowed: Allowance, when: str = "") -> UnacceptableBodyError:
+    return UnacceptableBodyError(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        f"the body is larger than {allowed.max_bytes} bytes{when} ({allowed.bytes_name})",
+    )

@@ -1,0 +1,127 @@
+"""Answers: every body is JSON, and one table says which error has which status."""
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import HttpVersion11, web
+
+from adapters.wire.encode import batch_answer, encode
+from adapters.wire.json_text import NotJsonError
+from core.errors import (
+    BatchRolledBackError,
+    BatchTooLargeError,
+    EveryRunRefusedError,
+    InvalidChangesError,
+    InvalidCommitError,
+    InvalidQueryError,
+    NotABatchError,
+    ResponseTooLargeError,
+    RunNotFoundError,
+    RunRefusedError,
+    RunsinkError,
+    StoreBusyError,
+    StoreError,
+    StoreFullError,
+    StoreTimeoutError,
+)
+from core.model.batch import Fault
+
+RETRY_AFTER_SECONDS = 1
+
+
+def json_response(
+    answer: object, *, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """An answer of plain values and runs."""
+    return encoded_response(encode(answer), status=status, headers=headers)
+
+
+def encoded_response(
+    body: bytes, *, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """An answer that is JSON already."""
+    return web.Response(body=body, status=status, headers=headers, content_type="application/json")
+
+
+def error_response(error: RunsinkError) -> web.Response:
+    """The answer to an error; what the table does not name is a failure of the store."""
+    status, body = next((status, body) for kind, status, body in _TABLE if isinstance(error, kind))
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status is HTTPStatus.SERVICE_UNAVAILABLE else None
+    return json_response(body(error), status=status, headers=headers)
+
+
+def detail_response(status: int, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    """An error that only says what is wrong."""
+    return json_response({"detail": detail}, status=status, headers=headers)
+
+
+async def refuse_expectation(request: web.Request) -> web.StreamResponse | None:
+    """Answer 417 to any expectation but 100-continue (RFC 9110, section 10.1.1)."""
+    if request.headers["Expect"].lower() != "100-continue":
+        return detail_response(HTTPStatus.EXPECTATION_FAILED, "the only expectation that can be met is 100-continue")
+    return None
+
+
+def say_continue(request: web.Request) -> None:
+    """Ask whoever waits for it to send the body; not sooner, so that who may not send it is told first.
+
+    HTTP/1.0 has no interim responses: its client would take one for the answer (RFC 9110, section 10.1.1).
+    """
+    if "Expect" in request.headers and request.version >= HttpVersion11 and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+def _detail(error: RunsinkError) -> dict[str, Any]:
+    return {"detail": str(error)}
+
+
+def _not_a_batch(error: NotABatchError) -> dict[str, Any]:
+    return {"detail": [{"loc": error.place, "msg": error.reason, "type": "value_error"}]}
+
+
+def _every_run_refused(error: EveryRunRefusedError) -> dict[str, Any]:
+    details = [
+        _located(("body", "runs", refused.index), fault) for refused in error.result.refused for fault in refused.faults
+    ]
+    return {"detail": details, **batch_answer(error.result)}
+
+
+def _rolled_back(error: BatchRolledBackError) -> dict[str, Any]:
+    return {"detail": str(error), **batch_answer(error.result)}
+
+
+def _run_refused(error: RunRefusedError) -> dict[str, Any]:
+    return {"detail": [_located(("body",), fault) for fault in error.refused.faults]}
+
+
+def _invalid_changes(error: InvalidChangesError) -> dict[str, Any]:
+    return {"detail": [_located(("body",), fault) for fault in error.faults]}
+
+
+def _invalid_query(error: InvalidQueryError) -> dict[str, Any]:
+    return {"detail": [_located(("query",), fault) for fault in error.faults]}
+
+
+def _located(place: tuple[str | int, ...], fault: Fault) -> dict[str, Any]:
+    loc = place if fault.field is None else (*place, fault.field)
+    return {"loc": loc, "msg": str(fault), "type": fault.kind}
+
+
+_TABLE: tuple[tuple[type[RunsinkError], HTTPStatus, Callable[[Any], dict[str, Any]]], ...] = (
+    (NotJsonError, HTTPStatus.BAD_REQUEST, _detail),
+    (NotABatchError, HTTPStatus.UNPROCESSABLE_ENTITY, _not_a_batch),
+    (BatchTooLargeError, HTTPStatus.BAD_REQUEST, _detail),
+    (EveryRunRefusedError, HTTPStatus.UNPROCESSABLE_ENTITY, _every_run_refused),
+    (ResponseTooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _detail),
+    (BatchRolledBackError, HTTPStatus.BAD_REQUEST, _rolled_back),
+    (RunRefusedError, HTTPStatus.UNPROCESSABLE_ENTITY, _run_refused),
+    (InvalidChangesError, HTTPStatus.UNPROCESSABLE_ENTITY, _invalid_changes),
+    (InvalidCommitError, HTTPStatus.BAD_REQUEST, _detail),
+    (InvalidQueryError, HTTPStatus.UNPROCESSABLE_ENTITY, _invalid_query),
+    (RunNotFoundError, HTTPStatus.NOT_FOUND, _detail),
+    (StoreBusyError, HTTPStatus.SERVICE_UNAVAILABLE, _detail),
+    (StoreTimeoutError, HTTPStatus.SERVICE_UNAVAILABLE, _detail),
+    (StoreFullError, HTTPStatus.INSUFFICIENT_STORAGE, _detail),
+    (StoreError, HTTPStatus.INTERNAL_SERVER_ERROR, _detail),
+)

@@ -1,0 +1,1 @@
+"""Connections, and where one message ends and the next begins."""

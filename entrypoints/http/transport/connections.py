@@ -1,0 +1,402 @@
+"""Connections with deadlines and a cap, and answers in JSON to what is no HTTP.
+
+aiohttp (3.12 to 3.14, ``aiohttp.web_protocol.RequestHandler``) has a timer for idle connections and for nothing else:
+a client that sends a head, sends a body or reads an answer too slowly holds its connection for ever, any number of them
+are taken, and malformed HTTP is answered in plain text before the application sees it. So its protocol and its server
+are subclassed. Only names that they have in public are overridden or used.
+
+All deadlines are looked at by one sweep over the connections, so that a request costs no timer.
+"""
+
+import asyncio
+import logging
+import resource
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from enum import Enum, auto
+from http import HTTPStatus
+from typing import Any, Final
+
+import attrs
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_exceptions import BadStatusLine, HttpProcessingError, InvalidHeader, InvalidURLError, LineTooLong
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+
+from adapters.wire.encode import encode
+from entrypoints.http.messages.responses import RETRY_AFTER_SECONDS, detail_response
+from entrypoints.http.pressure.admission import Lease
+from entrypoints.settings import Settings
+
+SWEEP_SECONDS: Final = 0.5
+"""How much later than its deadline a connection may be closed."""
+
+SPARE_DESCRIPTORS: Final = 256
+"""For all that is not a client: the database and its readers, listeners, and connections that are being refused."""
+
+STANDSTILL_SECONDS: Final = 5.0
+"""How long a client may neither send nor read a byte while others are refused for want of the room that it holds."""
+
+CUT_SECONDS: Final = 0.2
+"""How long aiohttp may wait, twice, for what did not end by itself in the time there was to drain."""
+
+_log = logging.getLogger("runsink")
+
+
+class SlowBodyError(TimeoutError):
+    """A body did not arrive in time. As a ``TimeoutError`` it keeps aiohttp from waiting for the rest."""
+
+
+@attrs.frozen
+class ConnectionLimits:
+    """What every connection has to keep to; as a part of ``GET /api/v1/limits``."""
+
+    max_connections: int
+    max_header_seconds: int
+    max_body_seconds: int
+    max_idle_seconds: int
+    max_header_bytes: int = 64 * 1024
+
+    @classmethod
+    def of(cls, settings: Settings) -> "ConnectionLimits":
+        """The limits that are set."""
+        return cls(
+            max_connections=settings.max_connections,
+            max_header_seconds=settings.header_seconds,
+            max_body_seconds=settings.body_seconds,
+            max_idle_seconds=settings.idle_seconds,
+        )
+
+
+class Phase(Enum):
+    """What a connection is at."""
+
+    FRESH = auto()
+    """Nothing has come yet."""
+    HEAD = auto()
+    """The head of a request is on its way."""
+    REQUEST = auto()
+    """A request is received, worked on and answered."""
+    RESTING = auto()
+    """A request is answered and no other has begun."""
+    CLOSING = auto()
+    """What was answered last may still be on its way out."""
+
+
+class Connection(web.RequestHandler):
+    """The connection of one client."""
+
+    __slots__ = (
+        "_connections",
+        "_head_bytes",
+        "_link",
+        "_moved_at",
+        "_payload",
+        "_phase",
+        "_reading",
+        "_seconds",
+        "_since",
+        "_stalled_since",
+        "_unsent",
+        "lease",
+    )
+
+    def __init__(self, connections: "Connections", options: Mapping[str, Any]) -> None:
+        super().__init__(connections, loop=asyncio.get_running_loop(), **options)
+        self._connections = connections
+        self._seconds = connections.seconds
+        self._payload: StreamReader = EMPTY_PAYLOAD
+        self._head_bytes = 0
+        self._stalled_since: float | None = None
+        self._unsent = 0
+        self._reading: asyncio.Task[Any] | None = None
+        self.lease: Lease | None = None
+        """The bytes in flight of the request that is received, worked on or answered."""
+        self._enter(Phase.FRESH)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - TCP gives nothing else
+        self._link = transport
+        if self._connections.join(self):
+            super().connection_made(transport)
+        else:
+            # Told at once, so that the client can go elsewhere or come again. In the backlog of the listener it would
+            # wait for an unknown time, and a check of health with it. What it sends is not waited for: that would take
+            # the descriptors that the cap is there to keep.
+            limit = self._connections.limits.max_connections
+            transport.write(_raw(HTTPStatus.SERVICE_UNAVAILABLE, f"more than {limit} connections (max_connections)"))
+            transport.close()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._connections.leave(self)
+        if self._reading is not None:
+            self._reading.cancel()
+        super().connection_lost(exc)
+
+    @contextmanager
+    def cancelled_when_lost(self) -> Iterator[None]:
+        """Cancel the current task if the client leaves during the block: nobody waits for what it reads."""
+        self._reading = asyncio.current_task()
+        try:
+            yield
+        finally:
+            self._reading = None
+
+    def data_received(self, data: bytes) -> None:
+        self._moved_at = self._connections.time()
+        if self._phase is Phase.HEAD:
+            limit = self._connections.limits.max_header_bytes
+            if self._head_bytes > limit:
+                detail = f"the head of the request is larger than {limit} bytes (max_header_bytes)"
+                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
+                return
+            self._head_bytes += len(data)
+        # A body that was answered before it was there may still be coming.
+        elif self._phase is not Phase.REQUEST and data and self._payload.is_eof():
+            self._enter(Phase.HEAD)
+            self._head_bytes = len(data)
+        super().data_received(data)
+
+    def begin(self, payload: StreamReader) -> None:
+        """Note that the head of a request is there."""
+        self._payload = payload
+        self._enter(Phase.REQUEST)
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        if isinstance(resp, web.HTTPException):
+            # Raised before the application's own code: an expectation at an address that does not exist.
+            resp = detail_response(resp.status, resp.text or resp.reason)
+        try:
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            self._enter(Phase.RESTING)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - of aiohttp; it quotes what was sent, which may be a token
+    ) -> web.StreamResponse:
+        """The answer to what never reached the application, or failed on its way out of it."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun already") from exc
+        if isinstance(exc, HttpProcessingError):
+            response = detail_response(*_malformed(exc))
+        else:
+            _log.error("%s failed", request, exc_info=exc)
+            response = detail_response(status, "internal error; the server's log says more")
+        response.force_close()
+        return response
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """Leave out what a client did wrong: it was told, and it must not fill the log."""
+        if not isinstance(kw.get("exc_info"), web.RequestPayloadError | HttpProcessingError):
+            super().log_exception(*args, **kw)
+
+    def pause_writing(self) -> None:
+        self._stalled_since = self._moved_at = self._connections.time()
+        self._unsent = self._link.get_write_buffer_size()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._stalled_since = None
+        super().resume_writing()
+
+    def check(self, now: float, *, pressed: bool) -> None:
+        """Keep the connection to its deadlines, and to moving when others are refused for want of room."""
+        if self._link.is_closing() and self._phase is not Phase.CLOSING:
+            self._enter(Phase.CLOSING)
+        if self._stalled_since is not None:
+            self._note_progress(now)
+            if now - self._stalled_since > self._seconds[Phase.CLOSING] or (pressed and self._stands_still(now)):
+                self._link.abort()
+                return
+        if now - self._since > self._seconds[self._phase]:
+            self._end_phase()
+        elif pressed and self._phase is Phase.REQUEST and not self._payload.is_eof() and self._stands_still(now):
+            self._payload.set_exception(SlowBodyError(f"no byte of the body came for {STANDSTILL_SECONDS} seconds"))
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request has begun and is not answered."""
+        return self._phase in (Phase.HEAD, Phase.REQUEST)
+
+    def _note_progress(self, now: float) -> None:
+        unsent = self._link.get_write_buffer_size()
+        if unsent < self._unsent:
+            self._moved_at = now
+        self._unsent = unsent
+
+    def _stands_still(self, now: float) -> bool:
+        return now - self._moved_at > STANDSTILL_SECONDS
+
+    def abort(self) -> None:
+        """Close the connection although an answer may still be on its way out."""
+        self._link.abort()
+
+    def _enter(self, phase: Phase) -> None:
+        self._phase = phase
+        self._since = self._moved_at = self._connections.time()
+
+    def _end_phase(self) -> None:
+        if self._phase is Phase.REQUEST:
+            # A client that has sent all is not to blame for how long the answer takes.
+            if not self._payload.is_eof():
+                self._payload.set_exception(SlowBodyError(_late("the body", self._seconds, self._phase)))
+        elif self._phase is Phase.HEAD:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, _late("the head of the request", self._seconds, self._phase))
+        elif self._phase is Phase.CLOSING:
+            self._link.abort()
+        else:
+            self.force_close()
+
+    def _refuse(self, status: HTTPStatus, detail: str) -> None:
+        """Answer and close although no request has come."""
+        self._link.write(_raw(status, detail))
+        self.force_close()
+
+
+class Connections(web.Server):
+    """All connections of one server: makes them, sweeps them, ends them."""
+
+    def __init__(
+        self,
+        inner: web.Server,
+        limits: ConnectionLimits,
+        draining: asyncio.Event,
+        take_pressure: Callable[[], bool],
+    ) -> None:
+        super().__init__(inner.request_handler, request_factory=self._begin)
+        self.limits = limits
+        self.draining = draining
+        self._take_pressure = take_pressure
+        self.time = asyncio.get_running_loop().time
+        self.seconds: Mapping[Phase, float] = {
+            Phase.FRESH: limits.max_header_seconds,
+            Phase.HEAD: limits.max_header_seconds,
+            Phase.REQUEST: limits.max_body_seconds,
+            Phase.RESTING: limits.max_idle_seconds,
+            Phase.CLOSING: limits.max_body_seconds,
+        }
+        self._make_request_of_app = inner.request_factory
+        self._open: set[Connection] = set()
+        self._options = {
+            "access_log": None,
+            "auto_decompress": False,
+            # Its timer would cut a head that is on its way, so it comes after ours.
+            "keepalive_timeout": limits.max_idle_seconds + limits.max_header_seconds + 10 * SWEEP_SECONDS,
+        }
+        self._sweeping = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
+
+    def __call__(self) -> Connection:
+        return Connection(self, self._options)
+
+    def join(self, connection: Connection) -> bool:
+        """Count a connection, unless there are too many."""
+        if len(self._open) >= self.limits.max_connections:
+            return False
+        self._open.add(connection)
+        return True
+
+    def leave(self, connection: Connection) -> None:
+        """Forget a connection that is closed."""
+        self._open.discard(connection)
+
+    async def drain(self, seconds: float) -> None:
+        """Have every connection closed after its next answer, and the rest when nothing waits for an answer.
+
+        Until then those that are open may ask whether the server is ready. It ends in so many seconds at the latest.
+        """
+        self.draining.set()
+        deadline = self.time() + seconds
+        while self._open and self.time() < deadline:
+            if not any(connection.busy for connection in self._open):
+                for connection in list(self._open):
+                    connection.force_close()
+            await asyncio.sleep(0.02)
+
+    async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the signature is aiohttp's
+        """Cut what is left."""
+        self._sweeping.cancel()
+        await super().shutdown(timeout)
+        for connection in list(self._open):
+            connection.abort()
+
+    def _begin(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: web.RequestHandler,
+        writer: AbstractStreamWriter,
+        task: "asyncio.Task[None]",
+    ) -> web.BaseRequest:
+        assert isinstance(protocol, Connection)  # noqa: S101 - nobody else makes any
+        protocol.begin(payload)
+        return self._make_request_of_app(message, payload, protocol, writer, task)
+
+    def _sweep(self) -> None:
+        now, pressed = self.time(), self._take_pressure()
+        for connection in list(self._open):
+            connection.check(now, pressed=pressed)
+        self._sweeping = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
+
+
+def reserve_descriptors(connections: int) -> None:
+    """Raise the soft limit of open files so far as that many connections need it.
+
+    Raises:
+        ValueError: the hard limit does not allow it.
+    """
+    needed = connections + SPARE_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    except (ValueError, OSError) as error:
+        raise ValueError(
+            f"max-connections {connections} needs {needed} open files, and the limit is {hard}; "
+            f"raise it (ulimit -n) or set max-connections to {max(1, hard - SPARE_DESCRIPTORS)}"
+        ) from error
+
+
+def _malformed(error: HttpProcessingError) -> tuple[HTTPStatus, str]:
+    """What is wrong with a request that is no HTTP, without quoting from it: it may hold a token."""
+    if isinstance(error, LineTooLong):
+        return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "a line of the request's head is too long"
+    named = {BadStatusLine: "request line", InvalidURLError: "target", InvalidHeader: "header"}
+    part = next((name for kind, name in named.items() if isinstance(error, kind)), "request")
+    return HTTPStatus.BAD_REQUEST, f"the {part} is malformed HTTP (RFC 9112)"
+
+
+def _late(what: str, seconds: Mapping[Phase, float], phase: Phase) -> str:
+    name = "max_body_seconds" if phase is Phase.REQUEST else "max_header_seconds"
+    return f"{what} was not there within {seconds[phase]} seconds ({name})"
+
+
+def _raw(status: HTTPStatus, detail: str) -> bytes:
+    """The last answer of a connection, as bytes."""
+    body = encode({"detail": detail})
+    retry = f"Retry-After: {RETRY_AFTER_SECONDS}\r\n" if status is HTTPStatus.SERVICE_UNAVAILABLE else ""
+    head = (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\n{retry}"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def connection_of(request: web.Request) -> Connection:
+    """The connection on which a request came."""
+    assert isinstance(request.protocol, Connection)  # noqa: S101 - nobody else makes any
+    return request.protocol
+
+
+def lease_of(request: web.Request) -> Lease:
+    """The bytes in flight of a request, from its arrival until its response is sent."""
+    lease = connection_of(request).lease
+    assert lease is not None  # noqa: S101 - the middleware has set it
+    return lease

@@ -1,0 +1,145 @@
+"""Pages of the list in the SQLite store: their cost does not depend on how many runs match, nor on where they are."""
+
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import apsw
+import pytest
+from hypothesis import given, settings
+
+from adapters.sqlite import SqliteStore
+from adapters.sqlite.connection import open_reader
+from adapters.sqlite.keys import event_hash
+from adapters.sqlite.run_repository import SqliteRunRepository
+from adapters.sqlite.schema import start_of
+from core.errors import StoreTimeoutError
+from core.model.batch import Limits
+from core.model.listing import Cursor, PageRequest, RunFilter
+from core.model.run import Run, Text, Timestamp
+from tests.adapters.sqlite.test_keys import collide, hurry
+from tests.contract.samples import at, sample_run
+from tests.properties.strategies import kept_timestamps
+
+NAMES = {"run_id": Text("a"), "parent_run_id": Text("a"), "agent_name": Text("a")}
+FEW, MANY = 60, 3000
+"""So many runs match; a page takes 20 of them."""
+
+
+def alike(number: int, second: int) -> Run:
+    """A run that differs from the others in its key and its start only."""
+    return sample_run(f"event-{number}", start_time=at(second), **NAMES)
+
+
+def fill(path: Path, count: int, *, same_start: bool) -> None:
+    """Make a store with so many runs that are alike, in batches."""
+    with closing(SqliteStore(path)) as store:
+        for first in range(0, count, 50):
+            with store.unit_of_work() as work:
+                work.runs.add([alike(number, 0 if same_start else number) for number in range(first, first + 50)])
+                work.commit()
+
+
+@pytest.fixture(params=[False, True], ids=["other-starts", "same-start"])
+def stores(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """A small and a large store with entries in every table of the keys."""
+    hurry(monkeypatch, 128, 512)
+    paths = (tmp_path / "few.db", tmp_path / "many.db")
+    for path, count in zip(paths, (FEW, MANY), strict=True):
+        fill(path, count, same_start=request.param)
+    return paths
+
+
+def steps(path: Path, which: RunFilter, request: PageRequest) -> int:
+    """How many steps of SQLite's machine reading a page takes."""
+    taken = 0
+
+    def count() -> bool:
+        nonlocal taken
+        taken += 1
+        return False
+
+    with closing(open_reader(path)) as connection:
+        connection.set_progress_handler(count, 1)
+        assert len(SqliteRunRepository(connection).page(which, request).runs) == request.limit
+    return taken
+
+
+def place(path: Path, which: RunFilter, offset: int) -> Cursor:
+    """The cursor behind so many of the newest runs."""
+    with closing(open_reader(path)) as connection:
+        cursor = SqliteRunRepository(connection).page(which, PageRequest(limit=1, offset=offset - 1)).next_cursor
+        assert cursor is not None
+        return cursor
+
+
+@pytest.mark.parametrize("oldest_first", [False, True], ids=["newest", "oldest"])
+@pytest.mark.parametrize("name", [*NAMES, None])
+def test_a_page_costs_the_same_however_many_match(
+    stores: tuple[Path, Path], name: str | None, *, oldest_first: bool
+) -> None:
+    """The first page and one from the middle take no more steps of 3000 runs than of 60, also if all start at once."""
+    which = RunFilter(**{name: NAMES[name]}) if name else RunFilter()  # type: ignore[arg-type]
+    costs = []
+    for path, count in zip(stores, (FEW, MANY), strict=True):
+        cursors = (None, place(path, which, count // 2))
+        requests = [PageRequest(limit=20, cursor=cursor, oldest_first=oldest_first) for cursor in cursors]
+        costs.append([steps(path, which, request) for request in requests])
+    for few, many in zip(*costs, strict=True):
+        assert many < 2 * few
+
+
+@pytest.mark.parametrize("name", [*NAMES, None])
+def test_a_page_of_a_time_range_begins_at_its_cursor(stores: tuple[Path, Path], name: str | None) -> None:
+    """What lies in the range before the cursor is not walked again for each page."""
+    named = {name: NAMES[name]} if name else {}
+    which = RunFilter(start_time_from=Timestamp(at(0)), start_time_to=Timestamp(at(MANY)), **named)  # type: ignore[arg-type]
+    first = steps(stores[1], which, PageRequest(limit=20))
+    deep = steps(stores[1], which, PageRequest(limit=20, cursor=place(stores[1], which, MANY // 2)))
+    assert deep < 2 * first
+
+
+def test_the_newest_of_a_name_costs_the_same_however_many_there_are(stores: tuple[Path, Path]) -> None:
+    """One run is looked at, and not all that share its name."""
+
+    def cost(path: Path) -> int:
+        return steps(path, RunFilter(run_id=NAMES["run_id"]), PageRequest(limit=1))
+
+    assert cost(stores[1]) < 2 * cost(stores[0])
+
+
+def test_runs_of_one_name_are_read_across_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where most entries lead to other names, a page takes the slices it needs; an offset counts own runs only."""
+    collide(monkeypatch, lambda _: 7, lambda _: 8)
+    monkeypatch.setattr("adapters.sqlite.listing.SLICE_ENTRIES", 16)
+    runs = [sample_run(f"event-{n}", run_id="own" if n % 40 == 0 else f"{n}", start_time=at(n)) for n in range(400)]
+    own = RunFilter(run_id=Text("own"))
+    with closing(SqliteStore(tmp_path / "runs.db")) as store, store.unit_of_work() as work:
+        work.runs.add(runs)
+        for oldest_first, expected in ((True, runs[::40]), (False, runs[::40][::-1])):
+            page = work.runs.page(own, PageRequest(limit=4, offset=3, oldest_first=oldest_first))
+            assert list(page.runs) == expected[3:7]
+            request = PageRequest(limit=4, cursor=page.next_cursor, oldest_first=oldest_first)
+            assert list(work.runs.page(own, request).runs) == expected[7:]
+        assert work.runs.count(own) == 10
+
+
+@settings(deadline=None)
+@given(time=kept_timestamps())
+def test_a_start_is_exact(time: Timestamp) -> None:
+    """Of any instant from the year 1 to 9999 the start is the number of microseconds since 2028."""
+    with closing(apsw.Connection(":memory:")) as connection:
+        found = connection.execute(f"SELECT {start_of('?1')}", (time,)).fetchall()
+    since = datetime.fromisoformat(time) - datetime(2028, 1, 1, tzinfo=UTC)
+    assert found == [(since // timedelta(microseconds=1),)]
+
+
+def test_a_read_of_many_small_statements_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deadline holds for all statements of a read, though each takes fewer steps than lie between two looks."""
+    collide(monkeypatch, event_hash, lambda _: 8)
+    with closing(SqliteStore(tmp_path / "runs.db", Limits(max_read_seconds=0))) as store:
+        with store.unit_of_work() as work:
+            work.runs.add([sample_run(f"event-{n}", run_id=f"run-{n}") for n in range(20_000)])
+            work.commit()
+        with pytest.raises(StoreTimeoutError, match="max_read_seconds"), store.reader() as runs:
+            runs.newest("none")

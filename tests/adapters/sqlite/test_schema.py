@@ -1,0 +1,323 @@
+"""The file of the SQLite store: its marks, its tables, its query plans, and how it comes to its version."""
+
+from collections.abc import Callable, Iterator
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from adapters.sqlite import SqliteStore, schema
+from adapters.sqlite.connection import open_reader, open_writer
+from adapters.sqlite.keys import TABLES
+from adapters.sqlite.run_repository import SqliteRunRepository
+from adapters.sqlite.schema import APPLICATION_ID, VERSION
+from core.errors import StoreUnusableError
+from core.model.listing import Cursor, PageRequest, RunFilter
+from core.model.run import FIELDS, EventId, Status, Text, Timestamp
+from tests.contract.samples import agent_names, all_keys, at, keep, sample_run
+
+REQUESTS = [
+    PageRequest(cursor=cursor, oldest_first=oldest_first)
+    for cursor in (None, Cursor(Timestamp(at(1)), 1))
+    for oldest_first in (False, True)
+]
+PARTS = {
+    "event_id": EventId("a"),
+    "status": Status.FAILURE,
+    "job_type": Text("a"),
+    "agent_name": Text("a"),
+    "run_id": Text("a"),
+    "parent_run_id": Text("a"),
+    "product": Text("a"),
+    "start_time_from": Timestamp(at(0)),
+    "start_time_to": Timestamp(at(9)),
+}
+FILTERS = [{name: PARTS[name] for name in names} for size in (0, 1, 2, 9) for names in combinations(PARTS, size)]
+
+
+@pytest.fixture
+def writer(path: Path) -> Iterator[apsw.Connection]:
+    """The writing connection of a new file."""
+    connection = open_writer(path)
+    yield connection
+    connection.close()
+
+
+def make_file(path: Path, *keys: str) -> bytes:
+    """Make a file of the product's, with some runs, and return its bytes."""
+    store = SqliteStore(path)
+    keep(store, *map(sample_run, keys))
+    store.close()
+    return path.read_bytes()
+
+
+def pragma(path: Path, name: str, value: object = None) -> object:
+    """Ask or set a pragma of a file, without the product."""
+    connection = apsw.Connection(str(path))
+    try:
+        return connection.pragma(name) if value is None else connection.pragma(name, value)
+    finally:
+        connection.close()
+
+
+def tables(path: Path) -> dict[str, str]:
+    """The tables and indices of a file with their definitions, read without the product."""
+    connection = apsw.Connection(str(path))
+    try:
+        found = connection.execute("SELECT name, coalesce(sql, '') FROM sqlite_schema").fetchall()
+        return {str(name): str(sql) for name, sql in found}
+    finally:
+        connection.close()
+
+
+def test_the_file_is_marked_as_the_products(writer: apsw.Connection) -> None:
+    """``RUNS`` is its application and the present version its version."""
+    assert writer.pragma("application_id") == APPLICATION_ID == int.from_bytes(b"RUNS", "big")
+    assert writer.pragma("user_version") == VERSION
+
+
+def test_commits_are_flushed(writer: apsw.Connection) -> None:
+    """The writing connection works in WAL mode and waits for the disk at each commit."""
+    assert writer.pragma("journal_mode") == "wal"
+    assert writer.pragma("synchronous") == 2
+
+
+def test_the_store_writes_through_such_a_connection(path: Path, connections: list[apsw.Connection]) -> None:
+    """Of the connections that a store really uses, the writing one flushes and the reading one cannot write."""
+    store = SqliteStore(path)
+    keep(store, sample_run("a"))
+    assert all_keys(store) == {"a"}
+    writing, reading = connections
+    assert (writing.pragma("journal_mode"), writing.pragma("synchronous")) == ("wal", 2)
+    with pytest.raises(apsw.ReadOnlyError):
+        reading.execute("DELETE FROM runs")
+    store.close()
+
+
+def test_every_table_is_strict(writer: apsw.Connection) -> None:
+    """No column takes a value of another type."""
+    rows = writer.execute("SELECT name, strict FROM pragma_table_list WHERE name NOT LIKE 'sqlite_%'").fetchall()
+    found = {str(name): strict for name, strict in rows}
+    assert found == dict.fromkeys(found, 1)
+    assert "runs" in found
+
+
+def test_the_columns_are_the_fields_in_order(writer: apsw.Connection) -> None:
+    """Rows become runs by position, so the order of the columns is that of the fields."""
+    names = [name for (name,) in writer.execute("SELECT name FROM pragma_table_info('runs')")]
+    assert names == ["arrival", *FIELDS]
+
+
+def _noting(said: list[tuple[str, Any]]) -> Callable[[apsw.Cursor, str, Any], bool]:
+    """A tracer that notes every statement."""
+
+    def note(_cursor: apsw.Cursor, sql: str, bindings: Any) -> bool:
+        said.append((sql, bindings))
+        return True
+
+    return note
+
+
+def plans(path: Path, query: Callable[[SqliteRunRepository], object]) -> list[str]:
+    """The steps of the plans of everything that a query says to the database."""
+    connection = open_reader(path)
+    said: list[tuple[str, Any]] = []
+    connection.exec_trace = _noting(said)
+    query(SqliteRunRepository(connection))
+    connection.exec_trace = None
+    steps = [str(row[3]) for sql, bindings in said for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", bindings)]
+    connection.close()
+    return steps
+
+
+def assert_indexed(steps: list[str]) -> None:
+    """Every step that touches a table of the file does so through an index or a key."""
+    touching = [step for step in steps if step.startswith(("SCAN", "SEARCH")) and step != "SCAN CONSTANT ROW"]
+    assert touching
+    for step in touching:
+        assert "INDEX" in step or "PRIMARY KEY" in step, steps
+
+
+def assert_unsorted(steps: list[str]) -> None:
+    """Rows come in their order out of an index."""
+    assert not any("TEMP B-TREE" in step for step in steps), steps
+
+
+@pytest.mark.parametrize("parts", FILTERS, ids=lambda parts: "+".join(parts) or "all")
+@pytest.mark.parametrize("request_", REQUESTS, ids=["first", "first-oldest", "next", "next-oldest"])
+def test_every_page_is_read_from_an_index(path: Path, parts: dict[str, object], request_: PageRequest) -> None:
+    """No filter, no two of them, no cursor and no direction make a page walk the bare table, or sort anything."""
+    make_file(path, "a")
+    steps = plans(path, lambda runs: runs.page(RunFilter(**parts), request_))  # type: ignore[arg-type]
+    assert_indexed(steps)
+    assert_unsorted(steps)
+
+
+@pytest.mark.parametrize("request_", REQUESTS, ids=["first", "first-oldest", "next", "next-oldest"])
+@pytest.mark.parametrize("name", ["status", "parent_run_id", "run_id"])
+def test_a_page_begins_at_its_place(path: Path, name: str, request_: PageRequest) -> None:
+    """The start and the arrival of the cursor are both searched for, so that nothing before it is walked again."""
+    make_file(path, "a")
+    parts = {"start_time_from": PARTS["start_time_from"], "start_time_to": PARTS["start_time_to"], name: PARTS[name]}
+    steps = plans(path, lambda runs: runs.page(RunFilter(**parts), request_))  # type: ignore[arg-type]
+    beyond = ">" if request_.oldest_first else "<"
+    searched = {
+        "status": [f"runs_by_start_time (start=? AND arrival{beyond}?)"],
+        "parent_run_id": [f"runs_by_parent_run_id (parent_run_id=? AND start=? AND rowid{beyond}?)"],
+        "run_id": list(TABLES),
+    }[name]
+    for part in searched:
+        step = next(step for step in steps if part in step)
+        assert step.startswith("SEARCH"), steps
+        assert name != "run_id" or f"(start,arrival){beyond}(?,?)" in step, steps
+
+
+@pytest.mark.parametrize("name", ["event_id", "run_id", "parent_run_id"])
+def test_a_filter_by_name_searches(path: Path, name: str) -> None:
+    """A rare key or name among millions is found without walking the others, by an equality and not by a range."""
+    make_file(path, "a")
+    steps = plans(path, lambda runs: runs.page(RunFilter(**{name: PARTS[name]}), PageRequest()))  # type: ignore[arg-type]
+    assert_indexed(steps)
+    assert any(step.startswith("SEARCH") and "=?" in step for step in steps), steps
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        lambda runs: runs.get(EventId("a")),
+        lambda runs: runs.newest("a"),
+        agent_names,
+        lambda runs: runs.count(RunFilter()),
+        lambda runs: runs.count(RunFilter(agent_name=Text("a"))),
+        lambda runs: runs.count(RunFilter(run_id=Text("a"))),
+        lambda runs: runs.count(RunFilter(event_id=EventId("a"))),
+        lambda runs: runs.count(RunFilter(parent_run_id=Text("a"))),
+    ],
+    ids=["get", "newest", "metadata", "count", "count-agent", "count-name", "count-key", "count-parent"],
+)
+def test_every_lookup_searches_in_an_index(path: Path, query: Callable[[SqliteRunRepository], object]) -> None:
+    """Keys, names, the metadata and the size of the list are found, not counted."""
+    make_file(path, "a")
+    steps = plans(path, query)
+    assert_indexed(steps)
+    assert not any(step.startswith("SCAN runs") for step in steps), steps
+
+
+def test_existing_runs_are_searched_by_key(path: Path) -> None:
+    """A batch sent again walks its own keys and looks each up; it never walks the table."""
+    make_file(path, "a")
+    writer = open_writer(path)
+    said: list[tuple[str, Any]] = []
+    writer.exec_trace = _noting(said)
+    SqliteRunRepository(writer).add([sample_run("a"), sample_run("b")])
+    writer.exec_trace = None
+    selects = [(sql, bindings) for sql, bindings in said if sql.lstrip().startswith("SELECT")]
+    steps = [str(row[3]) for sql, bindings in selects for row in writer.execute(f"EXPLAIN QUERY PLAN {sql}", bindings)]
+    writer.close()
+    assert any(step.startswith("SEARCH") for step in steps)
+    assert not any(step.startswith("SCAN runs") for step in steps), steps
+
+
+def test_a_batch_costs_a_constant_number_of_statements(writer: apsw.Connection) -> None:
+    """Adding many runs, or the same again, takes as many different statements as adding few."""
+    said: list[set[str]] = []
+    for size in (64, 64, 512, 512):
+        now: list[tuple[str, Any]] = []
+        writer.exec_trace = _noting(now)
+        SqliteRunRepository(writer).add([sample_run(f"{size}-{number}") for number in range(size)])
+        said.append({sql for sql, _ in now})
+    writer.exec_trace = None
+    assert said[0] == said[2]
+    assert said[1] == said[3]
+
+
+def _break(connection: apsw.Connection) -> None:
+    connection.execute("CREATE TABLE half_done (a)")
+    connection.execute("INSERT INTO no_such_table VALUES (1)")
+
+
+def _extend(connection: apsw.Connection) -> None:
+    connection.execute("CREATE TABLE more (a)")
+
+
+def use_steps(monkeypatch: pytest.MonkeyPatch, *more: Callable[[apsw.Connection], None]) -> None:
+    """Pretend that the product has further versions."""
+    steps = (*schema._STEPS, *more)  # noqa: SLF001 - a later version is a longer list of steps
+    monkeypatch.setattr(schema, "_STEPS", steps)
+    monkeypatch.setattr(schema, "VERSION", len(steps))
+
+
+def test_a_failing_step_leaves_an_older_file_as_it_was(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The version, the tables and the runs are those from before, and the older product still works on the file."""
+    make_file(path, "a")
+    before = tables(path)
+    with monkeypatch.context() as patch:
+        use_steps(patch, _extend, _break)
+        with pytest.raises(StoreUnusableError, match="no such table"):
+            SqliteStore(path)
+    assert pragma(path, "user_version") == VERSION
+    assert tables(path) == before
+    store = SqliteStore(path)
+    assert all_keys(store) == {"a"}
+    store.close()
+
+
+def test_a_failing_first_migration_leaves_no_table(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new file gets all steps or none, and can be made on the next attempt."""
+    with monkeypatch.context() as patch:
+        use_steps(patch, _break)
+        with pytest.raises(StoreUnusableError):
+            SqliteStore(path)
+    assert tables(path) == {}
+    make_file(path, "a")
+
+
+def test_a_later_version_takes_an_older_file_along(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the missing steps are done, and the runs are still there."""
+    make_file(path, "a")
+    before = tables(path)
+    use_steps(monkeypatch, _extend)
+    store = SqliteStore(path)
+    assert all_keys(store) == {"a"}
+    store.close()
+    assert pragma(path, "user_version") == VERSION + 1
+    assert tables(path) == before | {"more": "CREATE TABLE more (a)"}
+
+
+def test_a_newer_file_is_refused_and_left_alone(path: Path) -> None:
+    """The message says what to do, in one line that names the file."""
+    make_file(path, "a")
+    pragma(path, "user_version", VERSION + 1)
+    before = path.read_bytes()
+    with pytest.raises(StoreUnusableError, match="upgrade runsink") as caught:
+        SqliteStore(path)
+    assert str(caught.value).startswith(f"cannot use {path}: ")
+    assert "\n" not in str(caught.value)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("sql", ["CREATE TABLE theirs (a)", "PRAGMA application_id = 7", "PRAGMA user_version = 7"])
+def test_a_file_of_another_application_is_refused_and_left_alone(path: Path, sql: str) -> None:
+    """Neither a table nor a mark nor a mode is written into it."""
+    connection = apsw.Connection(str(path))
+    connection.execute(sql)
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(StoreUnusableError, match="another application"):
+        SqliteStore(path)
+    assert path.read_bytes() == before
+
+
+def test_an_empty_file_is_taken(path: Path) -> None:
+    """A file of no bytes is a new one."""
+    path.touch()
+    assert make_file(path, "a")
+
+
+def test_opening_again_changes_nothing(path: Path) -> None:
+    """A file of the present version is opened and closed without a change."""
+    before = make_file(path, "a")
+    SqliteStore(path).close()
+    assert path.read_bytes() == before

@@ -1,0 +1,197 @@
+"""The batch-ingest use cases, over the store in memory."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import attrs
+import pytest
+
+from adapters.memory import MemoryStore
+from adapters.memory.run_repository import MemoryRunRepository
+from core.errors import BatchRolledBackError, EveryRunRefusedError, ResponseTooLargeError, RunRefusedError
+from core.model.batch import BatchResult, Candidate, Conflict, Fault, Limits, RefusedRun
+from core.model.run import Count, EventId, Run, Status
+from core.ports.run_repository import ignore
+from core.ports.unit_of_work import UnitOfWork
+from core.use_cases.ingest import create_run, ingest_atomic, ingest_lenient
+from tests.contract.samples import at, everything, sample_run
+
+
+def refused(index: int, *reasons: str) -> RefusedRun:
+    """A run that cannot be taken."""
+    return RefusedRun(
+        index, f"bad-{index}", None, tuple(Fault("start_time", reason) for reason in reasons or ("is no",))
+    )
+
+
+ADMIT = Limits().check_response_size
+
+
+@pytest.fixture
+def work() -> Iterator[UnitOfWork]:
+    """An entered unit of work of an empty store."""
+    with MemoryStore().unit_of_work() as entered:
+        yield entered
+
+
+class CountingRepository(MemoryRunRepository):
+    """Counts how often it is called for anything."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.calls: list[str] = []
+
+    def add(self, runs: Sequence[Run], found: Callable[[Run], object] = ignore) -> None:
+        self.calls.append("add")
+        super().add(runs, found)
+
+    def get(self, event_id: EventId) -> Run | None:
+        self.calls.append("get")
+        return super().get(event_id)
+
+    def replace(self, run: Run) -> None:
+        self.calls.append("replace")
+        super().replace(run)
+
+
+@attrs.define
+class CountedWork:
+    """A unit of work of which only the repository is used."""
+
+    runs: CountingRepository = attrs.field(factory=CountingRepository)
+
+
+@pytest.mark.parametrize("size", [1, 2, 100, 1000])
+@pytest.mark.parametrize("use_case", [ingest_lenient, ingest_atomic])
+def test_a_batch_costs_one_call_whatever_its_size(size: int, use_case: object) -> None:
+    """The repository is called once for new runs, and once again for the same ones."""
+    work = CountedWork()
+    batch = [sample_run(f"event-{number}") for number in range(size)]
+    for _ in range(2):
+        use_case(batch, work, ADMIT)  # type: ignore[operator]
+    assert work.runs.calls == ["add", "add"]
+
+
+@pytest.mark.parametrize("use_case", [ingest_lenient, ingest_atomic])
+def test_a_refused_batch_does_not_touch_the_repository(use_case: object) -> None:
+    """When nothing can be stored, nothing is asked of the store."""
+    work = CountedWork()
+    with pytest.raises((BatchRolledBackError, EveryRunRefusedError)):
+        use_case([refused(0)], work, ADMIT)  # type: ignore[operator]
+    assert work.runs.calls == []
+
+
+def test_a_good_batch_is_stored_in_its_order(work: UnitOfWork) -> None:
+    """Both modes store all of a good batch and return it in the order sent."""
+    first, second = [sample_run("b"), sample_run("a")], [sample_run("d"), sample_run("c")]
+    assert ingest_lenient(first, work, ADMIT) == BatchResult(tuple(first), 2, 2, 0, 0)
+    assert ingest_atomic(second, work, ADMIT) == BatchResult(tuple(second), 2, 2, 0, 0)
+    assert [run.event_id for run in everything(work.runs)] == ["c", "d", "a", "b"]
+
+
+def test_lenient_stores_the_good_and_names_the_bad(work: UnitOfWork) -> None:
+    """The failed runs are left out of the runs, and keep their places in the list of the refused."""
+    bad = (refused(1), refused(3, "one", "two"))
+    batch: list[Candidate] = [sample_run("a"), bad[0], sample_run("b"), bad[1]]
+    result = ingest_lenient(batch, work, ADMIT)
+    assert result == BatchResult((sample_run("a"), sample_run("b")), 4, 2, 0, 2, bad)
+    assert len(everything(work.runs)) == 2
+
+
+def test_lenient_with_every_run_bad_is_an_error_with_the_counts(work: UnitOfWork) -> None:
+    """The error carries a result that names every run."""
+    bad = (refused(0), refused(1))
+    with pytest.raises(EveryRunRefusedError) as caught:
+        ingest_lenient(bad, work, ADMIT)
+    assert caught.value.result == BatchResult((), 2, 0, 0, 2, bad)
+
+
+def test_atomic_with_a_bad_run_stores_nothing_and_names_every_bad_one(work: UnitOfWork) -> None:
+    """One bad run fails the whole batch: all runs count as failed, and every bad one is named."""
+    bad = (refused(1), refused(2))
+    with pytest.raises(BatchRolledBackError) as caught:
+        ingest_atomic([sample_run("a"), *bad], work, ADMIT)
+    assert caught.value.result == BatchResult((), 3, 0, 0, 3, bad)
+    assert everything(work.runs) == ()
+
+
+def test_a_key_twice_in_one_batch_is_one_run(work: UnitOfWork) -> None:
+    """The first of a key is created, the others exist already and come back as the first."""
+    first, again = sample_run("a"), sample_run("a", status=Status.FAILURE)
+    assert ingest_atomic([first, again, first], work, ADMIT) == BatchResult((first, first, first), 3, 1, 2, 0)
+    assert everything(work.runs) == (first,)
+
+
+def test_a_stored_run_comes_back_unchanged(work: UnitOfWork) -> None:
+    """What was sent under a known key does not change the stored run, and no conflict arises from what may change."""
+    stored = sample_run("a", duration_ms=Count(1))
+    ingest_atomic([stored], work, ADMIT)
+    resent = sample_run("a", duration_ms=Count(2), created_at=at(9), updated_at=at(9), commit_author="me")
+    assert ingest_atomic([resent], work, ADMIT) == BatchResult((stored,), 1, 0, 1, 0)
+
+
+def test_differing_fixed_fields_are_a_conflict(work: UnitOfWork) -> None:
+    """An existing run behind whose key another run was sent is named with the fields, and is no error."""
+    ingest_atomic([sample_run("a")], work, ADMIT)
+    other = sample_run("a", agent_name="x", product="y", status=Status.FAILURE)
+    result = ingest_lenient([refused(0), other], work, ADMIT)
+    assert result.conflicts == (Conflict(1, "a", ("agent_name", "product")),)
+    assert (result.created, result.existing, result.failed) == (0, 1, 1)
+
+
+def test_conflicts_arise_within_a_batch_too(work: UnitOfWork) -> None:
+    """A second run of a key that came earlier in the batch is compared with that one."""
+    result = ingest_atomic([sample_run("a"), sample_run("a", run_id="other"), sample_run("a")], work, ADMIT)
+    assert result.conflicts == (Conflict(1, "a", ("run_id",)),)
+
+
+def test_both_batch_errors_say_what_happened() -> None:
+    """The texts carry counts and the first fault, for whoever reads a log."""
+    bad = (refused(2, "has no UTC offset"), refused(4))
+    result = BatchResult((), 7, 0, 0, 7, bad)
+    assert str(BatchRolledBackError(result)) == (
+        "Batch transaction failed (rolled back): 2 of 7 runs refused; the first is run 2: start_time has no UTC offset"
+    )
+    assert str(EveryRunRefusedError(result)) == "None of the 7 runs is valid; nothing was stored"
+
+
+def test_create_stores_one_run(work: UnitOfWork) -> None:
+    """A new run is stored and returned; sent again it is the stored one that returns."""
+    assert create_run(sample_run("a"), work) == sample_run("a")
+    assert create_run(sample_run("a", agent_name="x"), work) == sample_run("a")
+
+
+def test_create_refuses_a_bad_run(work: UnitOfWork) -> None:
+    """The error carries the refused run, and its text every fault."""
+    with pytest.raises(RunRefusedError, match="start_time one; start_time two") as caught:
+        create_run(refused(0, "one", "two"), work)
+    assert caught.value.refused == refused(0, "one", "two")
+    assert everything(work.runs) == ()
+
+
+def test_without_a_wish_for_runs_none_is_returned(work: UnitOfWork) -> None:
+    """Counts and conflicts are the same, and no stored run is kept for the result."""
+    stored = sample_run("a")
+    ingest_lenient([stored], work, ADMIT)
+    batch = [sample_run("a", agent_name="other"), sample_run("b"), refused(2), sample_run("b", run_id="other")]
+    whole, bare = ingest_lenient(batch, work, ADMIT), ingest_lenient(batch, work, None)
+    assert whole.runs == (stored, sample_run("b"), sample_run("b"))
+    assert bare == attrs.evolve(whole, runs=(), created=0, existing=3)
+
+
+def test_stored_runs_are_admitted_while_they_are_read(work: UnitOfWork) -> None:
+    """Too many bytes of them end the reading soon; a run that was sent twice counts twice; new runs do not count."""
+    stored = [sample_run(f"e{number}", error_details="x" * 300_000) for number in range(10)]
+    ingest_lenient(stored, work, ADMIT)
+    seen: list[int] = []
+
+    def admit(size: int) -> None:
+        seen.append(size)
+        if size > 1_000_000:
+            raise ResponseTooLargeError(1_000_000)
+
+    ingest_lenient([sample_run("new", error_details="x" * 500_000)], work, admit)
+    assert seen == []
+    with pytest.raises(ResponseTooLargeError):
+        ingest_lenient([sample_run("e0"), *(sample_run(run.event_id) for run in stored)], work, admit)
+    # One run beyond the limit was read, and no more.
+    assert [size // 100_000 for size in seen] == [6, 9, 12]

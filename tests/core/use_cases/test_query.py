@@ -1,0 +1,77 @@
+"""The list of runs, read by and by, and the names in use."""
+
+from itertools import pairwise
+
+import pytest
+
+from adapters.memory import MemoryStore
+from core.errors import InvalidQueryError
+from core.model.batch import Limits
+from core.model.listing import MAX_PART_BYTES, MetadataRequest, PageRequest, RunFilter
+from core.model.run import Text
+from core.use_cases.query import list_part, list_runs, read_metadata, rest_of
+from tests.contract.samples import keep, read, sample_run
+
+TEXT_BYTES = 10_000
+PART_RUNS = MAX_PART_BYTES // TEXT_BYTES
+COUNT = PART_RUNS * 5 // 2
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    """A store with more text than is read at a time."""
+    store = MemoryStore()
+    keep(store, *(sample_run(f"event-{number:03}", input_summary=Text("x" * TEXT_BYTES)) for number in range(COUNT)))
+    return store
+
+
+@pytest.mark.parametrize("limit", [1, PART_RUNS, PART_RUNS + 1, COUNT - 1, COUNT, COUNT + 1])
+@pytest.mark.parametrize("offset", [0, PART_RUNS + 7])
+def test_page_is_the_same_however_it_is_read(store: MemoryStore, limit: int, offset: int) -> None:
+    """A page has the runs, the end and the number that one look at the store gives."""
+    request = PageRequest(limit=limit, offset=offset)
+    whole_request = PageRequest(limit=limit, offset=offset, max_text_bytes=10**9)
+    with store.reader() as runs:
+        page, whole = list_runs(RunFilter(), request, Limits(), runs), runs.page(RunFilter(), whole_request)
+    assert (page.runs, page.next_cursor, page.total) == (whole.runs, whole.next_cursor, COUNT)
+    assert len(page.runs) == min(limit, COUNT - offset)
+
+
+def test_parts_make_up_a_page(store: MemoryStore) -> None:
+    """Each part begins where the one before ended, only the first is counted, and the last one completes the page."""
+    rest: PageRequest | None = PageRequest(limit=COUNT - 1)
+    totals, found = [], []
+    while rest is not None:
+        part = read(store, lambda runs, rest=rest: list_part(RunFilter(), rest, runs))  # type: ignore[misc]
+        totals.append(part.total)
+        found += part.runs
+        rest = rest_of(rest, part)
+    assert totals == [COUNT, None, None]
+    assert [run.event_id for run in found] == [f"event-{number:03}" for number in range(COUNT - 1, 0, -1)]
+    assert part.next_cursor is not None
+
+
+def test_page_that_is_too_large_is_refused(store: MemoryStore) -> None:
+    """Runs that are too large together are not cut off in silence; the error names the limit, and fewer are given."""
+    limits = Limits(max_response_bytes=2_000_000)
+    with store.reader() as runs:
+        assert len(list_runs(RunFilter(), PageRequest(limit=150), limits, runs).runs) == 150
+        with pytest.raises(InvalidQueryError, match=r"limit is too high: .* 2000000 bytes"):
+            list_runs(RunFilter(), PageRequest(limit=220), limits, runs)
+
+
+def test_metadata_in_parts_names_everything_once() -> None:
+    """Whatever the limit, the parts together hold every name once, each with the numbers of all."""
+    store = MemoryStore()
+    names = [f"{number:03}" for number in range(25)]
+    keep(store, *(sample_run(name, agent_name=name, job_type=name[:2]) for name in names))
+    rest: MetadataRequest | None = MetadataRequest(limit=10)
+    agents, jobs = [], []
+    while rest is not None:
+        part = read(store, lambda runs, rest=rest: read_metadata(rest, runs))  # type: ignore[misc]
+        agents += part.agent_names.names
+        jobs += part.job_types.names
+        assert (part.agent_names.total, part.job_types.total) == (25, 3)
+        rest = part.next_part
+    assert (agents, jobs) == (names, ["00", "01", "02"])
+    assert all(first < second for first, second in pairwise(agents))

@@ -1,0 +1,286 @@
+"""Rate limits: how much is let through, who is told what, and how much memory that takes."""
+
+import re
+import threading
+import tracemalloc
+from pathlib import Path
+
+import pytest
+from limits import RateLimitItem
+
+from entrypoints.http.guard.addresses import client_network
+from entrypoints.http.guard.rate_limits import MAX_WINDOWS, RateLimitedError, RateLimits, Unit, parse_rate
+from tests.figures import Figures, Scale
+from tests.servers import Answer, Api, MakeRun, Start
+
+SECRETS = {"a": "a-0123456789abcdef", "b": "b-0123456789abcdef"}
+REQUESTS, RUNS = Unit.REQUESTS, Unit.RUNS
+
+
+class Clock:
+    """A clock that stands until it is set."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The clock of ``limits``."""
+    return Clock()
+
+
+def make(clock: Clock, *, max_windows: int = MAX_WINDOWS, **texts: str) -> RateLimits:
+    """Limits with rates by unit, such as ``requests="3/minute"``."""
+    rates = {Unit(unit): rate(text) for unit, text in texts.items()}
+    return RateLimits(rates, clock, max_windows)
+
+
+def rate(text: str) -> RateLimitItem:
+    """A rate that is one."""
+    parsed = parse_rate("rate-requests", text)
+    assert parsed is not None
+    return parsed
+
+
+def refusal(limits: RateLimits, client: str, unit: Unit, cost: int = 1) -> RateLimitedError:
+    """Why so much is not let through."""
+    with pytest.raises(RateLimitedError) as error:
+        limits.charge(client, unit, cost)
+    return error.value
+
+
+def bearer(name: str) -> dict[str, str]:
+    """The header that shows a secret."""
+    return {"Authorization": f"Bearer {SECRETS[name]}"}
+
+
+def left(answer: Answer) -> dict[str, int]:
+    """What an answer says is left, by unit."""
+    items = re.findall(r'"(\w+)";r=(\d+)', answer.headers["RateLimit"])
+    return {unit: int(remaining) for unit, remaining in items}
+
+
+@pytest.mark.parametrize(
+    ("text", "amount", "seconds"),
+    [
+        ("100/second", 100, 1),
+        ("100/SECONDS", 100, 1),
+        ("5 per minute", 5, 60),
+        ("5000 per 10 minutes", 5000, 600),
+        ("7/2hour", 7, 7200),
+    ],
+)
+def test_rates(text: str, amount: int, seconds: int) -> None:
+    """A rate is an amount and a window, in words that one would write."""
+    assert (rate(text).amount, rate(text).get_expiry()) == (amount, seconds)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "100",
+        "/second",
+        "0/second",
+        "-1/second",
+        "1.5/second",
+        "1/fortnight",
+        "1/second;2/minute",
+        "1" * 17 + "/day",
+    ],
+)
+def test_what_is_no_rate(text: str) -> None:
+    """What is no rate, none that can be kept, or more than one is refused with what would be right."""
+    with pytest.raises(ValueError, match=r"rate-runs must be off or one rate such as 100/second"):
+        parse_rate("rate-runs", text)
+
+
+def test_quota_of_a_window(clock: Clock) -> None:
+    """A client gets its quota from its first request to the end of the window, then again; others have their own."""
+    limits = make(clock, requests="3/minute")
+    for _ in range(3):
+        limits.charge("one", REQUESTS)
+    clock.seconds += 59.5
+    error = refusal(limits, "one", REQUESTS)
+    assert error.retry_after == 1
+    assert error.detail == "the limit is 3 requests in 60 seconds, of which 0 are left, not 1; try again in 1 seconds"
+    limits.charge("two", REQUESTS)
+    clock.seconds += 0.5
+    for _ in range(3):
+        limits.charge("one", REQUESTS)
+    assert refusal(limits, "one", REQUESTS).retry_after == 60
+
+
+def test_refused_batch_costs_nothing(clock: Clock) -> None:
+    """What does not fit is not counted, so what does fit still passes."""
+    limits = make(clock, runs="10/minute")
+    limits.charge("one", RUNS, 6)
+    assert "4 are left, not 5" in refusal(limits, "one", RUNS, 5).detail
+    limits.charge("one", RUNS, 4)
+
+
+def test_batch_that_can_never_pass(clock: Clock) -> None:
+    """A batch beyond the whole quota is told that it can never pass, also by an untouched quota."""
+    limits = make(clock, runs="10/minute")
+    error = refusal(limits, "one", RUNS, 11)
+    assert error.detail == (
+        "11 runs at once can never pass the limit of 10 runs in 60 seconds; send at most 10 at once"
+    )
+    assert error.retry_after >= 1
+    limits.charge("one", RUNS, 10)
+
+
+def test_units_are_counted_apart(clock: Clock) -> None:
+    """Requests do not use up runs, and what has no limit is not counted."""
+    limits = make(clock, requests="1/minute", runs="1/minute")
+    limits.charge("one", REQUESTS)
+    limits.charge("one", RUNS)
+    refusal(limits, "one", RUNS)
+    make(clock, requests="1/minute").charge("one", RUNS, 10**9)
+
+
+def test_fields(clock: Clock) -> None:
+    """The fields name each policy with quota and window, what is left and in how many seconds there is more."""
+    limits = make(clock, requests="100/minute", runs="5000/hour")
+    limits.charge("one", REQUESTS)
+    clock.seconds += 0.5
+    limits.charge("one", RUNS, 20)
+    clock.seconds += 29.75
+    assert limits.fields("one") == {
+        "RateLimit-Policy": '"requests";q=100;w=60, "runs";q=5000;w=3600;qu="runs"',
+        "RateLimit": '"requests";r=99;t=30, "runs";r=4980;t=3571',
+    }
+    assert limits.fields("two")["RateLimit"] == '"requests";r=100, "runs";r=5000'
+
+
+def test_window_that_was_not_used_for_longest_is_forgotten(clock: Clock) -> None:
+    """Only so many windows are kept; which one goes does not depend on when it began."""
+    limits = make(clock, requests="3/minute", max_windows=2)
+    for client in ("old", "other", "old", "new"):
+        limits.charge(client, REQUESTS)
+    assert [limits.fields(client)["RateLimit"][:14] for client in ("old", "other", "new")] == [
+        '"requests";r=1',
+        '"requests";r=3',
+        '"requests";r=2',
+    ]
+
+
+def test_memory_is_bounded(clock: Clock, scale: Scale, figures: Figures) -> None:
+    """However many addresses come, a window takes so little that all that are kept take what the README says."""
+    threads = threading.active_count()
+    count, windows = scale(10_000, 500_000), scale(5_000, MAX_WINDOWS)
+    clients = [f"address/2001:db8:{number >> 16:x}:{number & 65535:x}::/64" for number in range(count)]
+    tracemalloc.start()
+    limits = make(clock, max_windows=windows, requests="10/day")
+    for client in clients:
+        limits.charge(client, Unit.REQUESTS)
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    mebibytes = taken / windows * MAX_WINDOWS / 2**20
+    figures(addresses=count, windows=windows, bytes_per_window=taken // windows, mebibytes_at_most=f"{mebibytes:.1f}")
+    assert mebibytes < 30
+    assert threading.active_count() == threads
+
+
+@pytest.mark.parametrize(
+    ("remote", "client"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("fe80::1%lo", "fe80::/64"),
+        ("", "unknown"),
+        (None, "unknown"),
+    ],
+)
+def test_client_of_an_address(remote: str | None, client: str) -> None:
+    """A client of IPv6 has all of a /64 network, and one of IPv4 is itself however the socket shows it."""
+    assert client_network(remote) == client
+
+
+def test_requests_over_the_limit(start: Start, make_run: MakeRun) -> None:
+    """Beyond the limit requests are answered 429 in JSON, nothing is stored, and only ``/health`` goes on."""
+    with start(rate_requests="4/day") as api:
+        answers = [api.create(make_run()) for _ in range(5)]
+        assert [answer.status for answer in answers] == [201, 201, 201, 201, 429]
+        assert [left(answer)["requests"] for answer in answers] == [3, 2, 1, 0, 0]
+        refused = answers[-1]
+        assert 86_000 < int(refused.headers["Retry-After"]) <= 86_400
+        assert re.fullmatch(r'"requests";r=0;t=8[56]\d\d\d', refused.headers["RateLimit"])
+        assert refused.headers["RateLimit-Policy"] == '"requests";q=4;w=86400'
+        assert "the limit is 4 requests in 86400 seconds" in refused.body["detail"]
+        assert api.find().status == api.request("GET", "/ready").status == 429
+        health = api.request("GET", "/health")
+        assert health.status == 200
+        assert "RateLimit" not in health.headers
+
+
+def test_batch_over_the_limit_is_refused_whole(start: Start, make_run: MakeRun) -> None:
+    """A batch that does not fit is refused before anything of it is stored; a smaller one still passes."""
+    with start(rate_runs="10/day") as api:
+        runs = [make_run() for _ in range(11)]
+        never = api.lenient(runs)
+        assert (never.status, left(never)) == (429, {"runs": 10})
+        assert "can never pass" in never.body["detail"]
+        assert api.atomic(runs[:6]).status == 201
+        refused = api.lenient(runs[6:])
+        assert (refused.status, left(refused)) == (429, {"runs": 4})
+        assert "4 are left, not 5" in refused.body["detail"]
+        assert int(refused.headers["Retry-After"]) > 0
+        assert api.lenient([*runs[6:9], {}]).status == 500
+        assert api.create(runs[10]).status == 429
+        assert api.find().body["total"] == 9
+
+
+def test_what_counts_as_a_run(start: Start, make_run: MakeRun) -> None:
+    """Runs sent again or refused count, changes and reading do not."""
+    with start(rate_runs="100/day") as api:
+        run = make_run()
+        assert left(api.create(run))["runs"] == 99
+        assert left(api.lenient([run, run, {}]))["runs"] == 96
+        assert left(api.create({}))["runs"] == 95
+        assert left(api.patch(run["event_id"], {"status": "success"}))["runs"] == 95
+        assert left(api.commit(run["event_id"], {"commit_hash": "abcdef0", "commit_source": "ci"}))["runs"] == 95
+        assert left(api.get("none"))["runs"] == 95
+
+
+def test_answers_of_every_kind_tell_the_limits(start: Start) -> None:
+    """Whatever is answered to a request that counts, also a fault of its own, says what is left."""
+    with start(rate_requests="100/day") as api:
+        answers = [
+            api.find(),
+            api.get("none"),
+            api.find(limit=0),
+            api.create(b"{"),
+            api.request("DELETE", "/api/v1/runs"),
+            api.request("GET", "/nowhere"),
+        ]
+        assert [answer.status for answer in answers] == [200, 404, 422, 400, 405, 404]
+        assert [left(answer)["requests"] for answer in answers] == [99, 98, 97, 96, 95, 94]
+
+
+def test_no_fields_without_limits(server: Api) -> None:
+    """A server without rate limits says nothing about them."""
+    assert not {"RateLimit", "RateLimit-Policy"} & set(server.find().headers)
+
+
+def test_each_token_has_a_quota(start: Start, tmp_path: Path) -> None:
+    """Tokens have quotas of their own, and wrong ones are counted against the address, until it is told 429."""
+    path = tmp_path / "tokens.txt"
+    path.touch(0o600)
+    path.write_text("".join(f"{name} write {secret}\n" for name, secret in SECRETS.items()))
+
+    def ask(api: Api, headers: dict[str, str]) -> tuple[int, int]:
+        answer = api.request("GET", "/api/v1/runs", headers=headers)
+        return answer.status, left(answer)["requests"]
+
+    with start(rate_requests="2/day", token_file=path) as api:
+        assert [ask(api, bearer("a")) for _ in range(3)] == [(200, 1), (200, 0), (429, 0)]
+        wrong = {"Authorization": "Bearer wrong"}
+        assert [ask(api, headers) for headers in (wrong, {}, wrong)] == [(401, 1), (401, 0), (429, 0)]
+        assert [ask(api, bearer("b")) for _ in range(3)] == [(200, 1), (200, 0), (429, 0)]

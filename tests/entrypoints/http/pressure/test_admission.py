@@ -1,0 +1,125 @@
+"""The bytes that may wait to be written: who is let in, and when the others are told to come again."""
+
+import attrs
+import pytest
+
+from entrypoints.http.pressure.admission import MAX_RETRY_SECONDS, AdmissionControl, Lease, OverloadedError
+
+
+@attrs.define
+class Watch:
+    """A clock that stands still until it is set."""
+
+    seconds: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def watch() -> Watch:
+    """The clock of the admission control."""
+    return Watch()
+
+
+@pytest.fixture
+def admission(watch: Watch) -> AdmissionControl:
+    """Room for 1000 bytes."""
+    return AdmissionControl(1000, "wait to be written", watch)
+
+
+def holding(admission: AdmissionControl, size: int) -> Lease:
+    """A lease that holds so many bytes."""
+    lease = admission.lease()
+    lease.grow(size)
+    return lease
+
+
+def work_off(admission: AdmissionControl, watch: Watch, size: int, seconds: float) -> None:
+    """Hold so many bytes for so long."""
+    with holding(admission, size):
+        watch.seconds += seconds
+
+
+def test_what_does_not_fit_is_refused_and_takes_nothing(admission: AdmissionControl) -> None:
+    """Up to the limit everything is let in; one byte more is refused, and fits once others are done."""
+    with holding(admission, 600):
+        other = holding(admission, 400)
+        with pytest.raises(OverloadedError):
+            other.grow(1)
+        assert admission.held == 1000
+    other.grow(600)
+    assert admission.held == 1000
+
+
+def test_a_body_alone_is_let_in_whatever_its_size(admission: AdmissionControl) -> None:
+    """A limit below the largest body makes bodies wait for each other, and keeps none out for ever."""
+    lease = admission.lease()
+    lease.require(5000)
+    for _ in range(5):
+        lease.grow(1000)
+    with pytest.raises(OverloadedError):
+        admission.lease().require(1)
+
+
+def test_what_is_only_announced_takes_no_room(admission: AdmissionControl) -> None:
+    """A client that says that it will send much keeps nobody out."""
+    admission.lease().require(1000)
+    assert admission.held == 0
+    holding(admission, 1)
+    admission.lease().require(999)
+
+
+def test_leaving_gives_everything_back(admission: AdmissionControl) -> None:
+    """After a success, an error and a refusal nothing is held."""
+    with holding(admission, 10):
+        pass
+    with pytest.raises(KeyError), holding(admission, 10):
+        raise KeyError
+    first = holding(admission, 500)
+    with pytest.raises(OverloadedError), holding(admission, 500) as second:
+        second.grow(1)
+    with first:
+        pass
+    assert admission.held == 0
+
+
+def test_retry_after_is_the_time_that_what_waits_takes(admission: AdmissionControl, watch: Watch) -> None:
+    """At 100 bytes a second, 900 bytes take 9 seconds."""
+    for _ in range(50):
+        work_off(admission, watch, 100, 1)
+    holding(admission, 900)
+    with pytest.raises(OverloadedError) as refused:
+        admission.lease().require(200)
+    assert refused.value.retry_after == 9
+
+
+def test_time_without_work_says_nothing_about_the_speed(admission: AdmissionControl, watch: Watch) -> None:
+    """A server that had nothing to do for an hour is as fast as it was."""
+    work_off(admission, watch, 1000, 1)
+    watch.seconds += 3600
+    holding(admission, 1000)
+    assert admission.retry_after() == 1
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_retry_after_grows_while_nothing_is_done(admission: AdmissionControl, watch: Watch, *, fresh: bool) -> None:
+    """A store that is locked makes the estimate longer and longer, up to a limit; so it is on a server just begun."""
+    if not fresh:
+        work_off(admission, watch, 1000, 1)
+    holding(admission, 1000)
+    seen = []
+    for _ in range(20):
+        seen.append(admission.retry_after())
+        watch.seconds += 10
+    assert seen == sorted(seen)
+    assert (seen[0], seen[-1]) == (1, MAX_RETRY_SECONDS)
+
+
+def test_the_speed_of_long_ago_is_forgotten(admission: AdmissionControl, watch: Watch) -> None:
+    """After a slow minute and a fast one, the fast one counts."""
+    for size in (10, 1000):
+        for _ in range(60):
+            work_off(admission, watch, size, 1)
+    holding(admission, 1000)
+    assert admission.retry_after() in (1, 2)
