@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.sqlite import SqliteStore, keys, listing
+from adapters.sqlite import SqliteStore, keys, listing, run_repository
 from adapters.sqlite.keys import HASH_SPAN, LOWEST_HASH, event_hash, run_hash
 from adapters.sqlite.run_repository import SqliteRunRepository
 from adapters.sqlite.schema import migrate
