@@ -1,9 +1,7 @@
 """Everything that can go wrong, as one family. Each error carries its data in typed attributes."""
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from core.model.batch import BatchResult, Fault, RefusedRun
+from core.model.batch import BatchResult, RefusedRun
+from core.model.validation_error import ValidationError
 
 
 class RunsinkError(Exception):
@@ -11,11 +9,11 @@ class RunsinkError(Exception):
 
 
 class NotABatchError(RunsinkError):
-    """A document is well formed, but no batch: ``place`` says where it is not, such as ``("body", "runs")``."""
+    """A document is well formed, but it is not a batch. ``field`` is the invalid field, or ``None`` for the whole."""
 
-    def __init__(self, place: tuple[str, ...], reason: str) -> None:
+    def __init__(self, field: str | None, reason: str) -> None:
         super().__init__(reason)
-        self.place = place
+        self.field = field
         self.reason = reason
 
 
@@ -31,7 +29,7 @@ class BatchTooLargeError(RunsinkError):
 class EveryRunRefusedError(RunsinkError):
     """Not one run of a lenient batch could be taken, so nothing was stored."""
 
-    def __init__(self, result: "BatchResult") -> None:
+    def __init__(self, result: BatchResult) -> None:
         super().__init__(f"None of the {result.total} runs is valid; nothing was stored")
         self.result = result
 
@@ -39,11 +37,11 @@ class EveryRunRefusedError(RunsinkError):
 class BatchRolledBackError(RunsinkError):
     """A run of an atomic batch was refused, so nothing of the batch was stored."""
 
-    def __init__(self, result: "BatchResult") -> None:
+    def __init__(self, result: BatchResult) -> None:
         first = result.refused[0]
         super().__init__(
             f"Batch transaction failed (rolled back): {len(result.refused)} of {result.total} runs refused; "
-            f"the first is run {first.index}: {first.faults[0]}"
+            f"the first is run {first.index}: {first.errors[0]}"
         )
         self.result = result
 
@@ -54,7 +52,7 @@ class ResponseTooLargeError(RunsinkError):
     def __init__(self, limit: int) -> None:
         super().__init__(
             f"the runs of the response have more than {limit} bytes (max_response_bytes), since some were stored "
-            "before; nothing was stored; send smaller batches, or ask for no runs: Prefer: return=minimal"
+            "before; nothing was stored; send smaller batches, or ask for a response without runs"
         )
         self.limit = limit
 
@@ -62,17 +60,17 @@ class ResponseTooLargeError(RunsinkError):
 class RunRefusedError(RunsinkError):
     """A single run breaks the rules and was not stored."""
 
-    def __init__(self, refused: "RefusedRun") -> None:
-        super().__init__("; ".join(map(str, refused.faults)))
+    def __init__(self, refused: RefusedRun) -> None:
+        super().__init__("; ".join(map(str, refused.errors)))
         self.refused = refused
 
 
 class InvalidFieldsError(RunsinkError):
     """Fields of something other than a run break their rules; nothing was done."""
 
-    def __init__(self, faults: "tuple[Fault, ...]") -> None:
-        super().__init__("; ".join(map(str, faults)))
-        self.faults = faults
+    def __init__(self, errors: tuple[ValidationError, ...]) -> None:
+        super().__init__("; ".join(map(str, errors)))
+        self.errors = errors
 
 
 class InvalidChangesError(InvalidFieldsError):
@@ -116,8 +114,8 @@ class StoreTimeoutError(StoreError):
 
     def __init__(self) -> None:
         super().__init__(
-            "reading took longer than max_read_seconds of GET /api/v1/limits allows; "
-            "ask for less, by start_time_from and start_time_to or without a total (cursor=)"
+            "reading took longer than max_read_seconds allows; "
+            "ask for less: a shorter time range, or a page without a total"
         )
 
 

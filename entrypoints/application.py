@@ -10,7 +10,7 @@ from adapters.group_commit import GroupCommitWriter
 from adapters.system_clock import SystemClock
 from adapters.wire.decode import Decoder
 from adapters.wire.structure import Structurer
-from core.model.batch import Limits
+from core.model.limits import Limits
 from core.ports.cancellation import Cancellation
 from core.ports.clock import Clock
 from core.ports.run_repository import RunReader

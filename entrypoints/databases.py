@@ -7,7 +7,7 @@ from typing import Final
 from adapters.sqlite import SqliteStore
 from adapters.sqlite.file import resolve
 from core.errors import StoreUnusableError
-from core.model.batch import Limits
+from core.model.limits import Limits
 from core.ports.store import Store
 
 _DEFAULT_LIMITS: Final = Limits()

@@ -20,7 +20,7 @@ from core.model.listing import Metadata, MetadataRequest, PageRequest, RunFilter
 from core.model.run import Run
 from core.ports.run_repository import RunReader
 from core.ports.unit_of_work import UnitOfWork
-from core.use_cases.ingest import create_run, ingest_atomic, ingest_lenient
+from core.use_cases.ingest import check_batch_size, check_response_size, create_run, ingest_atomic, ingest_lenient
 from core.use_cases.query import get_run, list_runs, read_metadata
 from core.use_cases.update import associate_commit, update_run
 from core.validation.queries import metadata_request, page_request
@@ -54,7 +54,6 @@ class RunStore:
 
     def __init__(self, application: Application) -> None:
         self._application = application
-        self._admit = application.limits.check_response_size
 
     def __enter__(self) -> Self:
         return self
@@ -126,8 +125,11 @@ class RunStore:
     def _read(self, query: Callable[[RunReader], _T]) -> _T:
         return self._application.read(query)
 
+    def _admit(self, size: int) -> None:
+        check_response_size(size, self._application.limits.max_response_bytes)
+
     def _candidates(self, runs: Sequence[RunLike]) -> list[Candidate]:
-        self._application.limits.check_batch_size(len(runs))
+        check_batch_size(len(runs), self._application.limits.max_batch_runs)
         return [self._candidate(index, run) for index, run in enumerate(runs)]
 
     def _candidate(self, index: int, run: object) -> Candidate:

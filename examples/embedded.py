@@ -51,7 +51,7 @@ def lenient(runs: RunStore) -> None:
     result = runs.ingest_lenient([LAUNCH, WORKER, BROKEN])
     print(f"lenient: {result.created} created, {result.existing} existing, {result.failed} failed")
     for refused in result.refused:
-        print(f"  run {refused.index} ({refused.run_id}):", "; ".join(map(str, refused.faults)))
+        print(f"  run {refused.index} ({refused.run_id}):", "; ".join(map(str, refused.errors)))
 
 
 def atomic(runs: RunStore) -> None:

@@ -19,7 +19,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from openapi_spec_validator.readers import read_from_filename
 
 from adapters.sqlite import connection as sqlite_connection
-from core.model.batch import Limits
+from core.model.limits import Limits
 from core.model.listing import RunFilter
 from core.model.run import FIELDS, FIXED_FIELDS, Commit, RunChanges, Status
 from core.validation.fields import STATUSES

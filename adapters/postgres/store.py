@@ -16,7 +16,7 @@ from adapters.postgres.errors import translated_errors
 from adapters.postgres.run_repository import TALLY_SLOTS, PostgresRunReader
 from adapters.postgres.unit_of_work import PostgresUnitOfWork
 from core.errors import ReadCancelledError, StoreBusyError, StoreTimeoutError
-from core.model.batch import Limits
+from core.model.limits import Limits
 from core.ports.cancellation import Cancellation
 from core.ports.run_repository import RunReader
 from core.ports.store import Store

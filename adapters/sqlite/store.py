@@ -17,7 +17,7 @@ from adapters.sqlite.file import resolve
 from adapters.sqlite.run_repository import SqliteRunRepository
 from adapters.sqlite.unit_of_work import SqliteUnitOfWork
 from core.errors import ReadCancelledError, StoreFullError, StoreTimeoutError
-from core.model.batch import Limits
+from core.model.limits import Limits
 from core.ports.cancellation import Cancellation
 from core.ports.run_repository import RunReader
 from core.ports.store import Store

@@ -14,6 +14,6 @@ def canonical_json(value: dict[str, Any]) -> JsonText:
     """Keys sorted at every level, no blanks, text as UTF-8, each number in its shortest form.
 
     The object has been found to be JSON before, by a decoder or by ``core.validation.fields.parse_json_object``. Raises
-    ``FieldError`` when the text is too long.
+    ``InvalidValueError`` when the text is too long.
     """
     return check_json_text(JsonText(_encode(value), "utf-8"))

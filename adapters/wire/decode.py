@@ -14,16 +14,12 @@ from adapters.wire.canonical import canonical_json
 from adapters.wire.json_text import decode_json
 from adapters.wire.structure import RULES, Structurer
 from core.errors import NotABatchError
-from core.model.batch import Candidate, Fault, Limits, RefusedRun
+from core.model.batch import Candidate, RefusedRun
+from core.model.limits import MAX_COUNT, MAX_EVENT_ID_LENGTH, MAX_JSON_DEPTH, MAX_TEXT_CHARACTERS, Limits
 from core.model.run import FIELDS, SERVER_FIELDS, Count, EventId, JsonText, Name, Run, Text, Timestamp
-from core.validation.fields import (
-    MAX_COUNT,
-    MAX_EVENT_ID_LENGTH,
-    MAX_JSON_DEPTH,
-    MAX_TEXT_CHARACTERS,
-    FieldError,
-    parse_json_object,
-)
+from core.model.validation_error import ValidationError
+from core.use_cases.ingest import check_batch_size
+from core.validation.fields import InvalidValueError, parse_json_object
 
 
 class _Batch(msgspec.Struct):
@@ -55,7 +51,7 @@ class Decoder:
             raws = self._batches.decode(body).runs
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return self._batch_slowly(body, received_at)
-        self._limits.check_batch_size(len(raws))
+        check_batch_size(len(raws), self._limits.max_batch_runs)
         return [self._run(bytes(raw), index, received_at) for index, raw in enumerate(raws)]
 
     def run(self, body: bytes, received_at: Timestamp) -> Candidate:
@@ -67,7 +63,7 @@ class Decoder:
             reason = (
                 f"has {len(raw)} bytes, and {self._limits.max_run_bytes} are the most that is taken (max_run_bytes)"
             )
-            return RefusedRun(index, None, None, (Fault(None, reason),))
+            return RefusedRun(index, None, None, (ValidationError(None, reason),))
         return self._run_fast(raw, received_at) or self._structurer.run(decode_json(raw), index, received_at)
 
     def _run_fast(self, raw: bytes, received_at: Timestamp) -> Run | None:
@@ -81,7 +77,7 @@ class Decoder:
                 value = values[position]
                 if value is not None:
                     values[position] = rule(value)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, FieldError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, InvalidValueError):
             return None
         for position in _SERVER_POSITIONS:
             values[position] = received_at
@@ -91,13 +87,13 @@ class Decoder:
         """How long each run was is not known here; no field of it gets longer for that."""
         document = decode_json(body)
         if not isinstance(document, dict):
-            raise NotABatchError(("body",), "a batch must be a JSON object with the field runs")
+            raise NotABatchError(None, "a batch must be a JSON object with the field runs")
         if "runs" not in document:
-            raise NotABatchError(("body", "runs"), "runs is required")
+            raise NotABatchError("runs", "runs is required")
         runs = document["runs"]
         if not isinstance(runs, list):
-            raise NotABatchError(("body", "runs"), "runs must be a list of runs")
-        self._limits.check_batch_size(len(runs))
+            raise NotABatchError("runs", "runs must be a list of runs")
+        check_batch_size(len(runs), self._limits.max_batch_runs)
         return [self._structurer.run(run, index, received_at) for index, run in enumerate(runs)]
 
 

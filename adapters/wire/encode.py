@@ -101,10 +101,10 @@ def _errors(refused: RefusedRun) -> list[dict[str, Any]]:
             "index": refused.index,
             "event_id": refused.event_id,
             "run_id": refused.run_id,
-            "field": fault.field,
-            "error": str(fault),
+            "field": error.field,
+            "error": str(error),
             # What was refused for its content is refused again: only a changed run can be taken.
             "retryable": False,
         }
-        for fault in refused.faults
+        for error in refused.errors
     ]

@@ -4,7 +4,8 @@ import json
 
 from adapters.wire.nesting import cut_nesting
 from core.errors import RunsinkError
-from core.validation.fields import JSON_INTEGER_BOUND, MAX_JSON_INTEGER_DIGITS
+from core.model.limits import MAX_JSON_INTEGER_DIGITS
+from core.validation.fields import JSON_INTEGER_BOUND
 
 
 class NotJsonError(RunsinkError):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate, compress, count
 from typing import Final
 
-from core.validation.fields import MAX_JSON_DEPTH
+from core.model.limits import MAX_JSON_DEPTH
 
 KEPT_LEVELS: Final = MAX_JSON_DEPTH + 4
 """How many levels are left where a text is cut.

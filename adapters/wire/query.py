@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 from adapters.wire.structure import Structurer
 from core.errors import InvalidQueryError
-from core.model.batch import Fault, Limits
+from core.model.limits import Limits
 from core.model.listing import Cursor, MetadataRequest, PageRequest, RunFilter
 from core.model.run import Timestamp
+from core.model.validation_error import ValidationError
 from core.validation.queries import INVALID_CURSOR, OFFSET_BESIDE_CURSOR, metadata_request, page_request
 
 _PAGING = ("limit", "offset", "cursor")
@@ -36,7 +37,7 @@ def parse_metadata_query(pairs: Iterable[tuple[str, str]], limits: Limits) -> Me
     query = _distinct(pairs)
     if unknown := sorted(query.keys() - set(_METADATA_PAGING)):
         reason = f"cannot be given here; what can is {', '.join(_METADATA_PAGING)}"
-        raise InvalidQueryError(tuple(Fault(name, reason) for name in unknown))
+        raise InvalidQueryError(tuple(ValidationError(name, reason) for name in unknown))
     parts: dict[str, object] = {"limit": _number(query["limit"])} if "limit" in query else {}
     if query.get("cursor"):
         parts |= _parse_metadata_cursor(query["cursor"])
@@ -56,7 +57,7 @@ def format_metadata_cursor(rest: MetadataRequest) -> str:
 def _distinct(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     sent = list(pairs)
     if repeated := sorted(name for name, times in Counter(name for name, _ in sent).items() if times > 1):
-        raise InvalidQueryError(tuple(Fault(name, "is given more than once") for name in repeated))
+        raise InvalidQueryError(tuple(ValidationError(name, "is given more than once") for name in repeated))
     return dict(sent)
 
 

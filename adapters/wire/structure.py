@@ -1,4 +1,4 @@
-"""Python values as runs, changes, commits and filters, with every fault named.
+"""Python values as runs, changes, commits and filters, with every error named.
 
 They come from ``json.loads``, or from a caller in the same process and then may be anything: runs as read from a store,
 mappings and classes of the caller's own, which may even raise.
@@ -14,7 +14,7 @@ from cattrs.errors import AttributeValidationNote, ForbiddenExtraKeysError
 from adapters.wire.canonical import canonical_json
 from adapters.wire.json_text import NotJsonError, decode_json
 from core.errors import InvalidChangesError, InvalidCommitError, InvalidFieldsError, InvalidQueryError
-from core.model.batch import Candidate, Fault, FaultKind, RefusedRun
+from core.model.batch import Candidate, RefusedRun
 from core.model.listing import RunFilter
 from core.model.run import (
     FIELDS,
@@ -32,8 +32,9 @@ from core.model.run import (
     Text,
     Timestamp,
 )
+from core.model.validation_error import ErrorKind, ValidationError
 from core.validation import fields as rules
-from core.validation.fields import FieldError
+from core.validation.fields import InvalidValueError
 
 _T = TypeVar("_T")
 
@@ -44,7 +45,7 @@ _MAX_ID_SHOWN = 255
 
 
 def parse_json_text(value: object) -> JsonText:
-    """A JSON object in its kept form; raises ``FieldError``."""
+    """A JSON object in its kept form; raises ``InvalidValueError``."""
     return canonical_json(rules.parse_json_object(value))
 
 
@@ -59,7 +60,7 @@ RULES: Mapping[Any, Callable[[object], Any]] = {
     CommitSource: rules.parse_commit_source,
     JsonText: parse_json_text,
 }
-"""Which rule makes a value of which type; each takes any value and raises ``FieldError``."""
+"""Which rule makes a value of which type; each takes any value and raises ``InvalidValueError``."""
 
 
 class Structurer:
@@ -74,14 +75,14 @@ class Structurer:
         """A run, or what is wrong with it. ``null`` means absent; unknown fields go into ``extra``."""
         try:
             sent = _members(value)
-        except FieldError as error:
-            return RefusedRun(index, None, None, (Fault(None, str(error)),))
+        except InvalidValueError as error:
+            return RefusedRun(index, None, None, (ValidationError(None, str(error)),))
         given = {name: item for name, item in sent.items() if name not in SERVER_FIELDS and not _absent(name, item)}
         try:
             given = _with_extra(given)
             return self._structure(given | dict.fromkeys(SERVER_FIELDS, received_at), Run, InvalidFieldsError)
         except InvalidFieldsError as error:
-            return RefusedRun(index, _shown_id(sent, "event_id"), _shown_id(sent, "run_id"), error.faults)
+            return RefusedRun(index, _shown_id(sent, "event_id"), _shown_id(sent, "run_id"), error.errors)
 
     def changes(self, value: object) -> RunChanges:
         """What to change about a run; raises ``InvalidChangesError``."""
@@ -110,16 +111,16 @@ def _hook(rule: Callable[[object], Any]) -> Callable[[object, Any], Any]:
 def _require_members(value: object, refusal: type[InvalidFieldsError]) -> dict[str, Any]:
     try:
         return _members(value)
-    except FieldError as error:
-        raise refusal((Fault(None, str(error)),)) from None
+    except InvalidValueError as error:
+        raise refusal((ValidationError(None, str(error)),)) from None
 
 
 def _members(value: object) -> dict[str, Any]:
-    """The members of an object, of another mapping or of a run, by name; raises ``FieldError``."""
+    """The members of an object, of another mapping or of a run, by name; raises ``InvalidValueError``."""
     try:
         held = _as_object(value)
     except Exception as error:
-        raise FieldError(f"cannot be read: {rules.describe(value)} raised {rules.describe(error)}") from error
+        raise InvalidValueError(f"cannot be read: {rules.describe(value)} raised {rules.describe(error)}") from error
     return rules.members(held)
 
 
@@ -162,33 +163,33 @@ def _with_extra(given: dict[str, Any]) -> dict[str, Any]:
         return given
     try:
         extra = rules.members(given.get("extra", {}))
-    except FieldError:
+    except InvalidValueError:
         return given  # the rule of extra says what is wrong with it
     if both := sorted(unknown.keys() & extra.keys()):
         reason = f"and the run itself both hold {rules.describe(both[0])}; send it once"
-        raise InvalidFieldsError((Fault("extra", reason),))
+        raise InvalidFieldsError((ValidationError("extra", reason),))
     return given | {"extra": {**extra, **unknown}}
 
 
-def _faults(error: cattrs.ClassValidationError) -> Iterator[Fault]:
+def _faults(error: cattrs.ClassValidationError) -> Iterator[ValidationError]:
     for part in error.exceptions:
         match part:
             case ForbiddenExtraKeysError(extra_fields=names, cl=kind):
                 yield from _unknown_fields(sorted(names), kind)
             case KeyError():
-                yield Fault(_field(part), "is required", FaultKind.MISSING)
-            case FieldError():
-                yield Fault(_field(part), str(part))
+                yield ValidationError(_field(part), "is required", ErrorKind.MISSING)
+            case InvalidValueError():
+                yield ValidationError(_field(part), str(part))
             case _:
                 raise part
 
 
-def _unknown_fields(names: list[str], kind: type) -> Iterator[Fault]:
+def _unknown_fields(names: list[str], kind: type) -> Iterator[ValidationError]:
     reason = f"cannot be given here; what can is {', '.join(kind.__annotations__)}"
     for name in names[:_MAX_NAMES_SHOWN]:
-        yield Fault(_printable(name), reason)
+        yield ValidationError(_printable(name), reason)
     if len(names) > _MAX_NAMES_SHOWN:
-        yield Fault(None, f"has {len(names) - _MAX_NAMES_SHOWN} more fields that cannot be given here")
+        yield ValidationError(None, f"has {len(names) - _MAX_NAMES_SHOWN} more fields that cannot be given here")
 
 
 def _field(error: Exception) -> str:
@@ -203,9 +204,9 @@ def _printable(name: str) -> str:
 
 
 def _shown_id(value: dict[str, Any], name: str) -> str | None:
-    """An id as far as it can be repeated in an answer, with every fault of its run."""
+    """An id as far as it can be repeated in an answer, with every error of its run."""
     try:
         text = rules.parse_text(rules.plain(value.get(name)))
-    except FieldError:
+    except InvalidValueError:
         return None
     return text if len(text) <= _MAX_ID_SHOWN else None

@@ -8,7 +8,14 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Final
 
-from core.errors import BatchRolledBackError, EveryRunRefusedError, RunRefusedError
+from core.errors import (
+    BatchRolledBackError,
+    BatchTooLargeError,
+    EveryRunRefusedError,
+    NotABatchError,
+    ResponseTooLargeError,
+    RunRefusedError,
+)
 from core.model.batch import BatchResult, Candidate, Conflict, RefusedRun
 from core.model.run import EventId, Run, count_text_bytes, differing_fixed_fields
 from core.ports.unit_of_work import UnitOfWork
@@ -18,6 +25,20 @@ Admit = Callable[[int], object]
 
 _UNADMITTED_BYTES: Final = 256 * 1024
 """How many bytes of stored runs may be read between two calls of ``Admit``."""
+
+
+def check_batch_size(size: int, limit: int) -> None:
+    """Raise ``NotABatchError`` for an empty batch and ``BatchTooLargeError`` for one of more than ``limit`` runs."""
+    if size < 1:
+        raise NotABatchError("runs", "runs must hold at least 1 run")
+    if size > limit:
+        raise BatchTooLargeError(size, limit)
+
+
+def check_response_size(size: int, limit: int) -> None:
+    """Raise ``ResponseTooLargeError`` if stored runs of ``size`` bytes of text are too large for one response."""
+    if size > limit:
+        raise ResponseTooLargeError(limit)
 
 
 def ingest_lenient(batch: Sequence[Candidate], work: UnitOfWork, admit: Admit | None) -> BatchResult:

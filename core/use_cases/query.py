@@ -3,7 +3,7 @@
 import attrs
 
 from core.errors import InvalidQueryError, RunNotFoundError
-from core.model.batch import Fault, Limits
+from core.model.limits import Limits
 from core.model.listing import (
     Metadata,
     MetadataRequest,
@@ -14,6 +14,7 @@ from core.model.listing import (
     RunPage,
 )
 from core.model.run import Run, count_text_bytes
+from core.model.validation_error import ValidationError
 from core.ports.run_repository import RunReader
 from core.validation.keys import require_key
 
@@ -45,7 +46,7 @@ def list_runs(which: RunFilter, request: PageRequest, limits: Limits, runs: RunR
         found += part.runs
         room -= sum(map(count_text_bytes, part.runs))
         if room < 0:
-            raise InvalidQueryError((Fault("limit", _too_high(limits)),))
+            raise InvalidQueryError((ValidationError("limit", _too_high(limits)),))
         rest = rest_of(rest, part)
     return RunPage(tuple(found), part.next_cursor, total)
 

@@ -1,6 +1,6 @@
 """The rules for single fields: each function takes any plain value and returns it in its kept form, or refuses it.
 
-A refusal is a ``FieldError`` whose text completes the sentence that starts with the field's name
+A refusal is a ``InvalidValueError`` whose text completes the sentence that starts with the field's name
 ("start_time" + "has no UTC offset; …"). Nothing is coerced: ``1`` is never ``"1"``, ``True`` is never 1.
 The source of every rule is the contract, "A run".
 
@@ -16,15 +16,16 @@ from typing import Any, Final, cast
 
 import attrs
 
+from core.model.limits import (
+    MAX_COUNT,
+    MAX_EVENT_ID_LENGTH,
+    MAX_JSON_CHARACTERS,
+    MAX_JSON_DEPTH,
+    MAX_JSON_INTEGER_DIGITS,
+    MAX_TEXT_CHARACTERS,
+)
 from core.model.run import CommitHash, CommitSource, Count, EventId, JsonText, Name, Status, Text, Timestamp
 
-MAX_EVENT_ID_LENGTH: Final = 255
-MAX_TEXT_CHARACTERS: Final = 2**19
-MAX_JSON_CHARACTERS: Final = 2**20
-MAX_COUNT: Final = 2**63 - 1
-MAX_JSON_DEPTH: Final = 100
-MAX_JSON_INTEGER_DIGITS: Final = 4300
-"""What CPython converts by default; see "Integer string conversion length limitation" in its documentation."""
 JSON_INTEGER_BOUND: Final = 10**MAX_JSON_INTEGER_DIGITS
 """The first integer that has too many digits."""
 
@@ -51,7 +52,7 @@ _ISO_8601 = re.compile(
 _ODD_OFFSET = re.compile(r".+[Tt ][\d:.,]+([+-][\d:.]+)", re.ASCII)
 
 
-class FieldError(ValueError):
+class InvalidValueError(ValueError):
     """The value of one field breaks its rule; the message completes the sentence begun by the field's name."""
 
 
@@ -92,7 +93,7 @@ def members(value: object) -> dict[str, object]:
     """Return the members of an object under their names as plain texts.
 
     Raises:
-        FieldError: it is no object, or a name is not text, or two names are the same text.
+        InvalidValueError: it is no object, or a name is not text, or two names are the same text.
     """
     return _named(_require_object(value))
 
@@ -103,21 +104,21 @@ def _named(value: dict[Any, object]) -> dict[str, object]:
     for key, item in pairs:
         name = key if type(key) is str else plain(key)
         if not isinstance(name, str):
-            raise FieldError(f"has a key that is not text: {describe(name)}")
+            raise InvalidValueError(f"has a key that is not text: {describe(name)}")
         named[name] = item
     if len(named) < len(pairs):
-        raise FieldError("has two keys that are the same text")
+        raise InvalidValueError("has two keys that are the same text")
     return named
 
 
 def parse_text(value: object) -> Text:
     """Any text that can be kept exactly."""
     if not isinstance(value, str):
-        raise FieldError(f"must be text, not {describe(value)}")
+        raise InvalidValueError(f"must be text, not {describe(value)}")
     _require_length(value, MAX_TEXT_CHARACTERS, "max_text_characters")
     _require_storable(value)
     if "\0" in value:
-        raise FieldError("contains a NUL character (U+0000), which text fields cannot hold; remove it")
+        raise InvalidValueError("contains a NUL character (U+0000), which text fields cannot hold; remove it")
     return Text(value)
 
 
@@ -125,7 +126,7 @@ def parse_name(value: object) -> Name:
     """Any text that can be kept exactly, but the empty one."""
     text = parse_text(value)
     if not text:
-        raise FieldError("must not be empty")
+        raise InvalidValueError("must not be empty")
     return Name(text)
 
 
@@ -133,16 +134,18 @@ def parse_event_id(value: object) -> EventId:
     """The idempotency key."""
     text = parse_text(value)
     if not 1 <= len(text) <= MAX_EVENT_ID_LENGTH:
-        raise FieldError(f"must have 1 to {MAX_EVENT_ID_LENGTH} characters (max_event_id_length), not {len(text)}")
+        raise InvalidValueError(
+            f"must have 1 to {MAX_EVENT_ID_LENGTH} characters (max_event_id_length), not {len(text)}"
+        )
     return EventId(text)
 
 
 def parse_count(value: object) -> Count:
     """A whole number that a signed 64-bit column holds."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise FieldError(f"must be an integer, not {describe(value)}")
+        raise InvalidValueError(f"must be an integer, not {describe(value)}")
     if not 0 <= value <= MAX_COUNT:
-        raise FieldError("must be from 0 to 9223372036854775807 (2^63 - 1)")
+        raise InvalidValueError("must be from 0 to 9223372036854775807 (2^63 - 1)")
     return Count(value)
 
 
@@ -150,7 +153,7 @@ def parse_status(value: object) -> Status:
     """One of the statuses or of their aliases."""
     status = STATUSES.get(value) if isinstance(value, str) else None
     if status is None:
-        raise FieldError(f"must be one of {', '.join(STATUSES)}; not {describe(value)}")
+        raise InvalidValueError(f"must be one of {', '.join(STATUSES)}; not {describe(value)}")
     return status
 
 
@@ -158,21 +161,21 @@ def parse_commit_source(value: object) -> CommitSource:
     """Who tied the commit to the run."""
     source = COMMIT_SOURCES.get(value) if isinstance(value, str) else None
     if source is None:
-        raise FieldError(f"must be one of {', '.join(COMMIT_SOURCES)}; not {describe(value)}")
+        raise InvalidValueError(f"must be one of {', '.join(COMMIT_SOURCES)}; not {describe(value)}")
     return source
 
 
 def parse_commit_hash(value: object) -> CommitHash:
     """An abbreviated or whole SHA-1."""
     if not isinstance(value, str) or not _COMMIT_HASH.fullmatch(value):
-        raise FieldError(f"must be 7 to 40 hexadecimal digits, not {describe(value)}")
+        raise InvalidValueError(f"must be 7 to 40 hexadecimal digits, not {describe(value)}")
     return CommitHash(value)
 
 
 def parse_timestamp(value: object) -> Timestamp:
     """ISO 8601 with an offset, to the microsecond (further digits are cut off); kept in UTC."""
     if not isinstance(value, str):
-        raise FieldError(f"must be an ISO 8601 text, not {describe(value)}")
+        raise InvalidValueError(f"must be an ISO 8601 text, not {describe(value)}")
     if _is_exact_utc(value) and _is_calendar_instant(value):
         # What most clients send needs no arithmetic.
         return Timestamp(f"{value[:26]}Z")
@@ -181,8 +184,10 @@ def parse_timestamp(value: object) -> Timestamp:
             return _canonical_timestamp(value)
     elif odd := _ODD_OFFSET.fullmatch(value):
         shown = describe(odd[1])
-        raise FieldError(f"has {shown} for its UTC offset; write Z or ±HH:MM, with at most 23 hours and 59 minutes")
-    raise FieldError(f"is not an ISO 8601 date and time, such as 2026-01-31T12:00:00Z: {describe(value)}")
+        raise InvalidValueError(
+            f"has {shown} for its UTC offset; write Z or ±HH:MM, with at most 23 hours and 59 minutes"
+        )
+    raise InvalidValueError(f"is not an ISO 8601 date and time, such as 2026-01-31T12:00:00Z: {describe(value)}")
 
 
 def format_timestamp(instant: datetime) -> Timestamp:
@@ -199,10 +204,10 @@ def parse_json_object(value: object) -> dict[str, object]:
     try:
         parts: dict[str, object] = _plain_json(value, 1, _Room())
     except _NoRoomError:
-        raise FieldError(f"has more than {MAX_JSON_CHARACTERS} characters (max_json_characters)") from None
-    except FieldError as error:
+        raise InvalidValueError(f"has more than {MAX_JSON_CHARACTERS} characters (max_json_characters)") from None
+    except InvalidValueError as error:
         place = error.path() if isinstance(error, _MisplacedError) else "the top"
-        raise FieldError(f"{error} (at {place})") from None
+        raise InvalidValueError(f"{error} (at {place})") from None
     return parts
 
 
@@ -256,26 +261,28 @@ def _is_calendar_instant(value: str) -> bool:
 def _canonical_timestamp(value: str) -> Timestamp:
     instant = datetime.fromisoformat(value)
     if instant.tzinfo is None:
-        raise FieldError("has no UTC offset; write it out, as in 2026-01-31T12:00:00Z or …+02:00")
+        raise InvalidValueError("has no UTC offset; write it out, as in 2026-01-31T12:00:00Z or …+02:00")
     try:
         return format_timestamp(instant)
     except OverflowError:
-        raise FieldError("lies outside the years 1 to 9999 once it is in UTC") from None
+        raise InvalidValueError("lies outside the years 1 to 9999 once it is in UTC") from None
 
 
 def _require_length(text: str, limit: int, name: str) -> None:
     if len(text) > limit:
-        raise FieldError(f"has {len(text)} characters, and {limit} are the most that is taken ({name})")
+        raise InvalidValueError(f"has {len(text)} characters, and {limit} are the most that is taken ({name})")
 
 
 def _require_storable(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise FieldError(f"contains a lone surrogate at character {error.start}, which is not Unicode text") from None
+        raise InvalidValueError(
+            f"contains a lone surrogate at character {error.start}, which is not Unicode text"
+        ) from None
 
 
-class _MisplacedError(FieldError):
+class _MisplacedError(InvalidValueError):
     """Something inside a JSON object that cannot stand there; the keys that lead to it, the innermost first."""
 
     def __init__(self, reason: str, keys: tuple[object, ...]) -> None:
@@ -312,7 +319,7 @@ class _Room:
 
 def _require_object(value: object) -> dict[Any, object]:
     if not issubclass(type(value), dict):
-        raise FieldError(f"must be a JSON object, not {describe(value)}")
+        raise InvalidValueError(f"must be a JSON object, not {describe(value)}")
     return cast(dict[Any, object], value)
 
 
@@ -327,12 +334,12 @@ def _plain_json(value: object, depth: int, room: _Room) -> Any:
     else:
         return _json_leaf(value, room)
     if depth > MAX_JSON_DEPTH:
-        raise FieldError(f"is nested deeper than {MAX_JSON_DEPTH} levels (max_json_depth)")
+        raise InvalidValueError(f"is nested deeper than {MAX_JSON_DEPTH} levels (max_json_depth)")
     parts: dict[object, object] = {}
     for key, item in pairs:
         try:
             parts[key] = _plain_json(item, depth + 1, room)
-        except FieldError as error:
+        except InvalidValueError as error:
             inner = error.keys if isinstance(error, _MisplacedError) else ()
             raise _MisplacedError(str(error), (*inner, key)) from None
     room.take(1 + len(parts))
@@ -359,12 +366,12 @@ def _json_leaf(leaf: object, room: _Room) -> object:
             pass
         case int():
             if abs(leaf) >= JSON_INTEGER_BOUND:
-                raise FieldError(
+                raise InvalidValueError(
                     f"holds an integer of more than {MAX_JSON_INTEGER_DIGITS} digits (max_json_integer_digits)"
                 )
         case float():
             if not math.isfinite(leaf):
-                raise FieldError("holds NaN, Infinity or a number beyond a double's range")
+                raise InvalidValueError("holds NaN, Infinity or a number beyond a double's range")
         case _:
-            raise FieldError(f"holds {describe(leaf)}, which is not JSON")
+            raise InvalidValueError(f"holds {describe(leaf)}, which is not JSON")
     return leaf

@@ -2,7 +2,7 @@
 
 from core.errors import RunNotFoundError
 from core.model.run import Text
-from core.validation.fields import FieldError, describe, parse_text, plain
+from core.validation.fields import InvalidValueError, describe, parse_text, plain
 
 
 def require_key(key: object) -> Text:
@@ -14,5 +14,5 @@ def require_key(key: object) -> Text:
     asked = plain(key)
     try:
         return parse_text(asked)
-    except FieldError:
+    except InvalidValueError:
         raise RunNotFoundError(asked if isinstance(asked, str) else describe(asked)) from None

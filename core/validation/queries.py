@@ -4,15 +4,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from core.errors import InvalidQueryError
-from core.model.batch import Fault, Limits
+from core.model.limits import MAX_COUNT, Limits
 from core.model.listing import MAX_PART_BYTES, Cursor, MetadataRequest, PageRequest
-from core.validation.fields import MAX_COUNT, FieldError, describe, parse_timestamp, plain
+from core.model.validation_error import ValidationError
+from core.validation.fields import InvalidValueError, describe, parse_timestamp, plain
 
 _Rule = Callable[[object], object]
 
-OFFSET_BESIDE_CURSOR: Final = Fault("offset", "cannot be combined with a cursor; leave one of them out")
+OFFSET_BESIDE_CURSOR: Final = ValidationError("offset", "cannot be combined with a cursor; leave one of them out")
 
-INVALID_CURSOR: Final = Fault("cursor", "is not a next_cursor that this API gave")
+INVALID_CURSOR: Final = ValidationError("cursor", "is not a next_cursor that this API gave")
 
 
 def page_request(parts: Mapping[str, object], limits: Limits) -> PageRequest:
@@ -29,11 +30,11 @@ def page_request(parts: Mapping[str, object], limits: Limits) -> PageRequest:
         "oldest_first": _choice,
         "max_text_bytes": _within(1, MAX_PART_BYTES),
     }
-    kept, faults = _judge(parts, rules)
+    kept, errors = _judge(parts, rules)
     if kept.get("cursor") is not None and kept.get("offset"):
-        faults.append(OFFSET_BESIDE_CURSOR)
-    if faults:
-        raise InvalidQueryError(tuple(faults))
+        errors.append(OFFSET_BESIDE_CURSOR)
+    if errors:
+        raise InvalidQueryError(tuple(errors))
     return PageRequest(**kept)
 
 
@@ -44,21 +45,21 @@ def metadata_request(parts: Mapping[str, object], limits: Limits) -> MetadataReq
         "agent_names_offset": _within(0, MAX_COUNT),
         "job_types_offset": _within(0, MAX_COUNT),
     }
-    kept, faults = _judge(parts, rules)
-    if faults:
-        raise InvalidQueryError(tuple(faults))
+    kept, errors = _judge(parts, rules)
+    if errors:
+        raise InvalidQueryError(tuple(errors))
     return MetadataRequest(**kept)
 
 
-def _judge(parts: Mapping[str, object], rules: Mapping[str, _Rule]) -> tuple[dict[str, Any], list[Fault]]:
+def _judge(parts: Mapping[str, object], rules: Mapping[str, _Rule]) -> tuple[dict[str, Any], list[ValidationError]]:
     kept: dict[str, Any] = {}
-    faults: list[Fault] = []
+    errors: list[ValidationError] = []
     for name, value in parts.items():
         try:
             kept[name] = rules[name](value)
-        except FieldError as error:
-            faults.append(Fault(name, str(error)))
-    return kept, faults
+        except InvalidValueError as error:
+            errors.append(ValidationError(name, str(error)))
+    return kept, errors
 
 
 def _within(low: int, high: int) -> _Rule:
@@ -68,13 +69,13 @@ def _within(low: int, high: int) -> _Rule:
 def _number(value: object, low: int, high: int) -> int:
     number = plain(value)
     if not isinstance(number, int) or isinstance(number, bool) or not low <= number <= high:
-        raise FieldError(f"must be an integer from {low} to {high}, not {describe(number)}")
+        raise InvalidValueError(f"must be an integer from {low} to {high}, not {describe(number)}")
     return number
 
 
 def _choice(value: object) -> bool:
     if not isinstance(value, bool):
-        raise FieldError(f"must be True or False, not {describe(value)}")
+        raise InvalidValueError(f"must be True or False, not {describe(value)}")
     return value
 
 
@@ -84,6 +85,6 @@ def _cursor(value: object) -> Cursor | None:
     try:
         if isinstance(value, Cursor):
             return Cursor(parse_timestamp(plain(value.start_time)), _number(value.arrival, 0, MAX_COUNT))
-    except FieldError:
+    except InvalidValueError:
         pass
-    raise FieldError(INVALID_CURSOR.reason)
+    raise InvalidValueError(INVALID_CURSOR.reason)

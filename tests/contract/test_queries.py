@@ -9,7 +9,7 @@ import pytest
 
 from adapters.system_clock import SystemClock
 from core.errors import InvalidQueryError, RunNotFoundError
-from core.model.batch import Limits
+from core.model.limits import Limits
 from core.model.listing import Cursor, PageRequest, RunFilter
 from core.ports.store import Store
 from entrypoints.application import Application
@@ -51,7 +51,7 @@ def bad_fields(runs: RunStore, which: Any = None, request: Any = None) -> list[s
     """The fields that a refused query names."""
     with pytest.raises(InvalidQueryError) as refused:
         runs.page(which, request)
-    return [fault.field for fault in refused.value.faults]
+    return [error.field for error in refused.value.errors]
 
 
 def test_times_and_words_of_a_filter_are_made_what_is_kept(runs: RunStore) -> None:

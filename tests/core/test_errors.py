@@ -6,9 +6,7 @@ import pytest
 
 from core import errors
 from core.errors import (
-    BatchTooLargeError,
     InvalidFieldsError,
-    NotABatchError,
     RunNotFoundError,
     RunsinkError,
     StoreBusyError,
@@ -20,7 +18,7 @@ from core.errors import (
     StoreTimeoutError,
     StoreUnusableError,
 )
-from core.model.batch import Fault, Limits
+from core.model.validation_error import ValidationError
 
 FAMILY = [error for _, error in inspect.getmembers(errors, inspect.isclass) if issubclass(error, Exception)]
 
@@ -56,27 +54,7 @@ def test_a_missing_run_is_named() -> None:
 
 
 def test_faults_are_joined() -> None:
-    """Several faults make one text, and a fault of the whole speaks of ``it``."""
-    faults = (Fault("status", "is bad"), Fault(None, "must be a JSON object, not null"))
-    assert str(InvalidFieldsError(faults)) == "status is bad; it must be a JSON object, not null"
-    assert InvalidFieldsError(faults).faults == faults
-
-
-@pytest.mark.parametrize("size", [1, 999, 1000])
-def test_a_batch_of_one_to_a_thousand_is_taken(size: int) -> None:
-    """The limits of the contract, both ends included."""
-    assert Limits().check_batch_size(size) is None  # type: ignore[func-returns-value]
-
-
-def test_an_empty_batch_is_none() -> None:
-    """The text says ``at least 1`` and the place is that of the runs."""
-    with pytest.raises(NotABatchError, match="at least 1") as caught:
-        Limits().check_batch_size(0)
-    assert caught.value.place == ("body", "runs")
-
-
-def test_a_batch_too_large_says_both_numbers() -> None:
-    """The text is the contract's, the numbers are there for programs."""
-    with pytest.raises(BatchTooLargeError, match=r"^Batch size 1001 exceeds maximum limit of 1000 runs$") as caught:
-        Limits().check_batch_size(1001)
-    assert (caught.value.size, caught.value.limit) == (1001, 1000)
+    """Several errors make one text, and a fault of the whole speaks of ``it``."""
+    errors = (ValidationError("status", "is bad"), ValidationError(None, "must be a JSON object, not null"))
+    assert str(InvalidFieldsError(errors)) == "status is bad; it must be a JSON object, not null"
+    assert InvalidFieldsError(errors).errors == errors

@@ -75,7 +75,7 @@ def assert_same(result: BatchResult, body: dict[str, Any]) -> None:
     assert [
         (refused.index, refused.event_id, refused.run_id, fault.field, str(fault))
         for refused in result.refused
-        for fault in refused.faults
+        for fault in refused.errors
     ] == [tuple(error[name] for name in ("index", "event_id", "run_id", "field", "error")) for error in body["errors"]]
     assert [(conflict.index, conflict.event_id, list(conflict.fields)) for conflict in result.conflicts] == [
         (conflict["index"], conflict["event_id"], conflict["fields"]) for conflict in body["conflicts"]
@@ -256,7 +256,7 @@ def test_values_that_json_does_not_have_are_refused(
     """A Python value that JSON does not have is refused and named, never turned into something else."""
     with pytest.raises(RunRefusedError, match=named) as refused:
         store.create(make_run() | {field: value})
-    assert [fault.field for fault in refused.value.refused.faults] == [field]
+    assert [fault.field for fault in refused.value.refused.errors] == [field]
 
 
 def test_pages_and_metadata(store: RunStore, make_run: MakeRun) -> None:

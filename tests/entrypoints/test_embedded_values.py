@@ -229,7 +229,7 @@ def refused_alone(store: RunStore, good: "dict[str, Any]", bad: Any) -> list[tup
     assert (result.total, result.created, result.existing, result.failed) == (3, 1, 1, 1)
     (refused,) = result.refused
     assert refused.index == 1
-    return [(fault.field, str(fault)) for fault in refused.faults]
+    return [(fault.field, str(fault)) for fault in refused.errors]
 
 
 @every_kept

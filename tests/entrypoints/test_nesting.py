@@ -91,7 +91,7 @@ def test_deep_value_in_process_is_one_bad_run(
     result = store.ingest_lenient([make_run(), bad, make_run()])
     takes = kind is not tuple and depth == 99 and field in FIELDS[:4]
     expected = [] if takes else [(1, "extra" if field == "unknown" else field)]
-    assert [(refused.index, fault.field) for refused in result.refused for fault in refused.faults] == expected
+    assert [(refused.index, fault.field) for refused in result.refused for fault in refused.errors] == expected
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
@@ -101,7 +101,7 @@ def test_deep_name_in_process_is_one_bad_run(store: RunStore, make_run: MakeRun,
     for bad in ({name: 1}, {"metrics_json": {"a": {name: 1}}}):
         result = store.ingest_lenient([make_run(), make_run() | bad])
         assert [refused.index for refused in result.refused] == [1]
-        assert "a key that is not text: a Python tuple" in str(result.refused[0].faults[0])
+        assert "a key that is not text: a Python tuple" in str(result.refused[0].errors[0])
 
 
 @pytest.mark.parametrize(
@@ -113,4 +113,4 @@ def test_run_with_a_text_that_is_no_kept_object_is_refused(store: RunStore, make
     values = {name: getattr(stored, name) for name in Run.__annotations__} | {"metrics_json": JsonText(text)}
     with pytest.raises(RunRefusedError) as refused:
         store.create(Run(**values))
-    assert [fault.field for fault in refused.value.refused.faults] == ["metrics_json"]
+    assert [fault.field for fault in refused.value.refused.errors] == ["metrics_json"]

@@ -21,7 +21,7 @@ _CODES: dict[Kind, int] = {
 
 
 @attrs.define
-class Fault:
+class ValidationError:
     """Which operation goes wrong: the ``at``-th of its kind, from 1 on; with ``lasting`` also all after it."""
 
     kind: Kind
@@ -48,7 +48,7 @@ def _io_error(kind: Kind) -> apsw.IOError:
 
 
 class _File(apsw.VFSFile):
-    def __init__(self, name: str | apsw.URIFilename | None, flags: list[int], fault: Fault) -> None:
+    def __init__(self, name: str | apsw.URIFilename | None, flags: list[int], fault: ValidationError) -> None:
         super().__init__(USUAL_VFS, name, flags)
         self._fault = fault
 
@@ -81,7 +81,7 @@ class _File(apsw.VFSFile):
 
 
 class _FailingVFS(apsw.VFS):
-    def __init__(self, fault: Fault) -> None:
+    def __init__(self, fault: ValidationError) -> None:
         super().__init__("failing", USUAL_VFS, makedefault=True)
         self._fault = fault
 
@@ -94,9 +94,9 @@ class _FailingVFS(apsw.VFS):
 
 
 @contextmanager
-def failing_disk(kind: Kind, at: int, *, lasting: bool) -> Iterator[Fault]:
+def failing_disk(kind: Kind, at: int, *, lasting: bool) -> Iterator[ValidationError]:
     """Every connection that is opened in the block works on such a disk, which is sound until it is armed."""
-    fault = Fault(kind, at, lasting)
+    fault = ValidationError(kind, at, lasting)
     vfs = _FailingVFS(fault)
     try:
         yield fault

@@ -73,7 +73,7 @@ def take(data: bytes) -> None:
             # What is taken reads back as the same run.
             assert DECODER.run(encode_answer(candidate), NOW) == candidate
         else:
-            assert candidate.faults
+            assert candidate.errors
 
 
 def main() -> None:

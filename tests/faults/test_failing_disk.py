@@ -19,7 +19,8 @@ from adapters.sqlite import SqliteStore, schema
 from adapters.sqlite import connection as connection_module
 from adapters.sqlite import store as store_module
 from core.errors import StoreError, StoreUnusableError
-from core.model.batch import Candidate, Fault, RefusedRun
+from core.model.batch import Candidate, RefusedRun
+from core.model.validation_error import ValidationError
 from core.use_cases.ingest import ingest_atomic, ingest_lenient
 from tests.contract.samples import HANG_GUARD_SECONDS, all_keys, keep, sample_run
 from tests.faults.failing_vfs import Kind, failing_disk
@@ -74,7 +75,7 @@ def through_batches(path: Path, ledger: Ledger) -> Steps:
     store = SqliteStore(path)
     writer = GroupCommitWriter(store)
     yield
-    lenient = [*some_runs("lenient", 4), RefusedRun(4, None, None, (Fault("status", "is bad"),))]
+    lenient = [*some_runs("lenient", 4), RefusedRun(4, None, None, (ValidationError("status", "is bad"),))]
     atomic = some_runs("atomic", 4)
     ledger.atomic.append(keys_of(atomic))
     gate = Event()

@@ -13,7 +13,7 @@ from adapters.sqlite import SqliteStore
 from adapters.sqlite import connection as connection_module
 from adapters.sqlite import store as store_module
 from core.errors import StoreTimeoutError
-from core.model.batch import Limits
+from core.model.limits import Limits
 from core.model.listing import PageRequest, RunFilter
 from core.model.run import Text
 from entrypoints import application

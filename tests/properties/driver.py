@@ -8,7 +8,8 @@ import attrs
 
 from adapters.wire.structure import Structurer
 from core.errors import BatchRolledBackError, EveryRunRefusedError, RunNotFoundError, RunRefusedError
-from core.model.batch import BatchResult, Limits
+from core.model.batch import BatchResult
+from core.model.limits import Limits
 from core.model.listing import PageRequest
 from core.model.run import Timestamp
 from core.ports.clock import Clock
@@ -163,5 +164,5 @@ def _told(verdict: Verdict, result: BatchResult) -> Told:
         (result.total, result.created, result.existing, result.failed),
         [seen(run) for run in result.runs],
         [(conflict.index, conflict.event_id, frozenset(conflict.fields)) for conflict in result.conflicts],
-        [(refused.index, fault.field) for refused in result.refused for fault in refused.faults],
+        [(refused.index, fault.field) for refused in result.refused for fault in refused.errors],
     )

@@ -18,11 +18,12 @@ from adapters.wire.json_text import NotJsonError, decode_json
 from adapters.wire.query import format_cursor, parse_list_query
 from adapters.wire.structure import Structurer
 from core.errors import BatchTooLargeError, EveryRunRefusedError, InvalidQueryError, NotABatchError, RunRefusedError
-from core.model.batch import BatchResult, Candidate, Limits
+from core.model.batch import BatchResult, Candidate
+from core.model.limits import Limits
 from core.model.listing import Cursor, PageRequest, RunFilter
 from core.model.run import Run, Timestamp
 from core.ports.clock import Clock
-from core.validation.fields import FieldError, format_timestamp, parse_json_object, parse_timestamp
+from core.validation.fields import InvalidValueError, format_timestamp, parse_json_object, parse_timestamp
 from core.validation.queries import page_request
 from entrypoints.application import Application
 from entrypoints.embedded import RunStore
@@ -265,7 +266,7 @@ def _asked(ask: Callable[[], Any]) -> Any:
     try:
         return ask()
     except InvalidQueryError as error:
-        return error.faults
+        return error.errors
 
 
 @EXAMPLES
@@ -397,7 +398,7 @@ def test_any_iso_form_means_its_instant_or_is_refused(form: tuple[str, datetime]
     text, instant = form
     try:
         kept = parse_timestamp(text)
-    except FieldError:
+    except InvalidValueError:
         return
     assert kept == kept_timestamp(instant)
 
@@ -435,7 +436,7 @@ def test_formatting_and_parsing_are_inverse(instant: datetime) -> None:
 )
 def test_what_is_no_instant_is_refused(text: str) -> None:
     """No offset, no such day, beyond the years 1 to 9999: refused as a fault of the field, never by another error."""
-    with pytest.raises(FieldError):
+    with pytest.raises(InvalidValueError):
         parse_timestamp(text)
 
 
@@ -444,6 +445,6 @@ def test_midnight_at_the_end_of_a_day_is_never_kept_as_24_hours() -> None:
     for text in ("2026-01-31T24:00:00.000000Z", "2026-01-31T24:00:00.000000+00:00", "2026-01-31T24:00:00Z"):
         try:
             kept = parse_timestamp(text)
-        except FieldError:
+        except InvalidValueError:
             continue
         assert kept == "2026-02-01T00:00:00.000000Z"

@@ -15,7 +15,7 @@ from core.model.batch import BatchResult, Candidate
 from core.ports.cancellation import Cancellation
 from core.ports.run_repository import RunReader
 from core.ports.unit_of_work import UnitOfWork
-from core.use_cases.ingest import Admit, create_run, ingest_atomic, ingest_lenient
+from core.use_cases.ingest import Admit, check_response_size, create_run, ingest_atomic, ingest_lenient
 from core.use_cases.query import get_run, read_metadata
 from core.use_cases.update import associate_commit, update_run
 from entrypoints.application import Application
@@ -172,7 +172,7 @@ class Routes:
 
     def _admit_response(self, lease: Lease, size: int) -> None:
         """Take room for the stored runs that a response is to hold, beyond what the body holds already."""
-        self.application.limits.check_response_size(size)
+        check_response_size(size, self.application.limits.max_response_bytes)
         lease.cover(size)
 
     async def _decoded(self, request: web.Request, allowed: Allowance, decode: Callable[[bytes], _T]) -> _T:

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from adapters.content_coding import CODINGS, ContentTooLargeError, CorruptContentError, TooManyMembersError, decode
 from adapters.wire.value_count import UNCOUNTED_BYTES, holds_more_values
-from core.model.batch import Limits
+from core.model.limits import Limits
 from core.validation.fields import describe
 from entrypoints.http.messages.responses import say_continue
 from entrypoints.http.pressure.admission import Lease

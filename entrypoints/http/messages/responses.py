@@ -25,7 +25,7 @@ from core.errors import (
     StoreFullError,
     StoreTimeoutError,
 )
-from core.model.batch import Fault
+from core.model.validation_error import ValidationError
 
 RETRY_AFTER_SECONDS = 1
 
@@ -76,13 +76,22 @@ def _detail(error: RunsinkError) -> dict[str, Any]:
     return {"detail": str(error)}
 
 
+def _response_too_large(error: ResponseTooLargeError) -> dict[str, Any]:
+    return {"detail": f"{error}: Prefer: return=minimal"}
+
+
+def _read_timeout(error: StoreTimeoutError) -> dict[str, Any]:
+    return {"detail": f"{error}: start_time_from and start_time_to, or cursor="}
+
+
 def _not_a_batch(error: NotABatchError) -> dict[str, Any]:
-    return {"detail": [{"loc": error.place, "msg": error.reason, "type": "value_error"}]}
+    place = ("body",) if error.field is None else ("body", error.field)
+    return {"detail": [{"loc": place, "msg": error.reason, "type": "value_error"}]}
 
 
 def _every_run_refused(error: EveryRunRefusedError) -> dict[str, Any]:
     details = [
-        _located(("body", "runs", refused.index), fault) for refused in error.result.refused for fault in refused.faults
+        _located(("body", "runs", refused.index), wrong) for refused in error.result.refused for wrong in refused.errors
     ]
     return {"detail": details, **batch_answer(error.result)}
 
@@ -92,20 +101,20 @@ def _rolled_back(error: BatchRolledBackError) -> dict[str, Any]:
 
 
 def _run_refused(error: RunRefusedError) -> dict[str, Any]:
-    return {"detail": [_located(("body",), fault) for fault in error.refused.faults]}
+    return {"detail": [_located(("body",), wrong) for wrong in error.refused.errors]}
 
 
 def _invalid_changes(error: InvalidChangesError) -> dict[str, Any]:
-    return {"detail": [_located(("body",), fault) for fault in error.faults]}
+    return {"detail": [_located(("body",), wrong) for wrong in error.errors]}
 
 
 def _invalid_query(error: InvalidQueryError) -> dict[str, Any]:
-    return {"detail": [_located(("query",), fault) for fault in error.faults]}
+    return {"detail": [_located(("query",), wrong) for wrong in error.errors]}
 
 
-def _located(place: tuple[str | int, ...], fault: Fault) -> dict[str, Any]:
-    loc = place if fault.field is None else (*place, fault.field)
-    return {"loc": loc, "msg": str(fault), "type": fault.kind}
+def _located(place: tuple[str | int, ...], wrong: ValidationError) -> dict[str, Any]:
+    loc = place if wrong.field is None else (*place, wrong.field)
+    return {"loc": loc, "msg": str(wrong), "type": wrong.kind}
 
 
 _TABLE: tuple[tuple[type[RunsinkError], HTTPStatus, Callable[[Any], dict[str, Any]]], ...] = (
@@ -113,7 +122,7 @@ _TABLE: tuple[tuple[type[RunsinkError], HTTPStatus, Callable[[Any], dict[str, An
     (NotABatchError, HTTPStatus.UNPROCESSABLE_ENTITY, _not_a_batch),
     (BatchTooLargeError, HTTPStatus.BAD_REQUEST, _detail),
     (EveryRunRefusedError, HTTPStatus.UNPROCESSABLE_ENTITY, _every_run_refused),
-    (ResponseTooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _detail),
+    (ResponseTooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _response_too_large),
     (BatchRolledBackError, HTTPStatus.BAD_REQUEST, _rolled_back),
     (RunRefusedError, HTTPStatus.UNPROCESSABLE_ENTITY, _run_refused),
     (InvalidChangesError, HTTPStatus.UNPROCESSABLE_ENTITY, _invalid_changes),
@@ -121,7 +130,7 @@ _TABLE: tuple[tuple[type[RunsinkError], HTTPStatus, Callable[[Any], dict[str, An
     (InvalidQueryError, HTTPStatus.UNPROCESSABLE_ENTITY, _invalid_query),
     (RunNotFoundError, HTTPStatus.NOT_FOUND, _detail),
     (StoreBusyError, HTTPStatus.SERVICE_UNAVAILABLE, _detail),
-    (StoreTimeoutError, HTTPStatus.SERVICE_UNAVAILABLE, _detail),
+    (StoreTimeoutError, HTTPStatus.SERVICE_UNAVAILABLE, _read_timeout),
     (StoreFullError, HTTPStatus.INSUFFICIENT_STORAGE, _detail),
     (StoreError, HTTPStatus.INTERNAL_SERVER_ERROR, _detail),
 )

@@ -12,7 +12,7 @@ from adapters.group_commit import GroupCommitWriter
 from adapters.postgres import PostgresStore, connection
 from adapters.postgres.errors import translated_errors
 from core.errors import StoreBusyError, StoreError, StoreFullError, StoreTimeoutError, TransactionConflictError
-from core.model.batch import Limits
+from core.model.limits import Limits
 from core.model.run import EventId
 from core.ports.unit_of_work import UnitOfWork
 from entrypoints.databases import open_database

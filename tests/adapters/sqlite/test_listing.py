@@ -14,7 +14,7 @@ from adapters.sqlite.keys import event_hash
 from adapters.sqlite.run_repository import SqliteRunRepository
 from adapters.sqlite.schema import start_of
 from core.errors import StoreTimeoutError
-from core.model.batch import Limits
+from core.model.limits import Limits
 from core.model.listing import Cursor, PageRequest, RunFilter
 from core.model.run import Run, Text, Timestamp
 from tests.adapters.sqlite.test_keys import collide, hurry

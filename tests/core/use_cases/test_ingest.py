@@ -1,29 +1,39 @@
 """The batch-ingest use cases, over the store in memory."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import attrs
 import pytest
 
 from adapters.memory import MemoryStore
 from adapters.memory.run_repository import MemoryRunRepository
-from core.errors import BatchRolledBackError, EveryRunRefusedError, ResponseTooLargeError, RunRefusedError
-from core.model.batch import BatchResult, Candidate, Conflict, Fault, Limits, RefusedRun
+from core.errors import (
+    BatchRolledBackError,
+    BatchTooLargeError,
+    EveryRunRefusedError,
+    NotABatchError,
+    ResponseTooLargeError,
+    RunRefusedError,
+)
+from core.model.batch import BatchResult, Candidate, Conflict, RefusedRun
+from core.model.limits import Limits
 from core.model.run import Count, EventId, Run, Status
+from core.model.validation_error import ValidationError
 from core.ports.run_repository import ignore
 from core.ports.unit_of_work import UnitOfWork
-from core.use_cases.ingest import create_run, ingest_atomic, ingest_lenient
+from core.use_cases.ingest import check_batch_size, check_response_size, create_run, ingest_atomic, ingest_lenient
 from tests.contract.samples import at, everything, sample_run
 
 
 def refused(index: int, *reasons: str) -> RefusedRun:
     """A run that cannot be taken."""
     return RefusedRun(
-        index, f"bad-{index}", None, tuple(Fault("start_time", reason) for reason in reasons or ("is no",))
+        index, f"bad-{index}", None, tuple(ValidationError("start_time", reason) for reason in reasons or ("is no",))
     )
 
 
-ADMIT = Limits().check_response_size
+ADMIT = partial(check_response_size, limit=Limits().max_response_bytes)
 
 
 @pytest.fixture
@@ -195,3 +205,23 @@ def test_stored_runs_are_admitted_while_they_are_read(work: UnitOfWork) -> None:
         ingest_lenient([sample_run("e0"), *(sample_run(run.event_id) for run in stored)], work, admit)
     # One run beyond the limit was read, and no more.
     assert [size // 100_000 for size in seen] == [6, 9, 12]
+
+
+@pytest.mark.parametrize("size", [1, 999, 1000])
+def test_a_batch_of_one_to_a_thousand_is_taken(size: int) -> None:
+    """The limits of the contract, both ends included."""
+    assert check_batch_size(size, 1000) is None  # type: ignore[func-returns-value]
+
+
+def test_an_empty_batch_is_none() -> None:
+    """The text says ``at least 1`` and names the field."""
+    with pytest.raises(NotABatchError, match="at least 1") as caught:
+        check_batch_size(0, 1000)
+    assert caught.value.field == "runs"
+
+
+def test_a_batch_too_large_says_both_numbers() -> None:
+    """The text is the contract's, the numbers are there for programs."""
+    with pytest.raises(BatchTooLargeError, match=r"^Batch size 1001 exceeds maximum limit of 1000 runs$") as caught:
+        check_batch_size(1001, 1000)
+    assert (caught.value.size, caught.value.limit) == (1001, 1000)

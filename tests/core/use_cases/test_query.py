@@ -6,7 +6,7 @@ import pytest
 
 from adapters.memory import MemoryStore
 from core.errors import InvalidQueryError
-from core.model.batch import Limits
+from core.model.limits import Limits
 from core.model.listing import MAX_PART_BYTES, MetadataRequest, PageRequest, RunFilter
 from core.model.run import Text
 from core.use_cases.query import list_part, list_runs, read_metadata, rest_of

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from core.validation import fields as rules
-from core.validation.fields import FieldError
+from core.validation.fields import InvalidValueError
 
 OBJECT = rules.parse_json_object
 WORDS = "running, success, failure, partial, timeout, cancelled, failed, completed, succeeded"
@@ -103,7 +103,7 @@ def test_good_values_are_kept(rule: Callable[[object], Any], value: object, kept
 )
 def test_bad_values_are_refused_with_a_reason(rule: Callable[[object], Any], value: object, reason: str) -> None:
     """Nothing is coerced, and each refusal completes the sentence begun by the field's name."""
-    with pytest.raises(FieldError) as caught:
+    with pytest.raises(InvalidValueError) as caught:
         rule(value)
     assert str(caught.value) == reason
 
@@ -118,7 +118,7 @@ def _nested(depth: int) -> dict[str, Any]:
 def test_objects_nest_to_a_hundred_levels() -> None:
     """The hundredth level is taken and the next refused."""
     assert OBJECT(_nested(100)) == _nested(100)
-    with pytest.raises(FieldError, match="is nested deeper than 100 levels"):
+    with pytest.raises(InvalidValueError, match="is nested deeper than 100 levels"):
         OBJECT(_nested(101))
 
 
@@ -126,7 +126,7 @@ def test_an_object_that_holds_itself_is_refused() -> None:
     """A cycle ends at the limit of depth."""
     cycle: dict[str, Any] = {}
     cycle["again"] = [cycle, cycle]
-    with pytest.raises(FieldError, match="nested deeper"):
+    with pytest.raises(InvalidValueError, match="nested deeper"):
         OBJECT(cycle)
 
 
@@ -135,7 +135,7 @@ def test_a_small_object_whose_text_has_no_end_is_refused() -> None:
     value: list[object] = ["x"]
     for _ in range(60):
         value = [value, value]
-    with pytest.raises(FieldError, match=r"^has more than 1048576 characters \(max_json_characters\)$"):
+    with pytest.raises(InvalidValueError, match=r"^has more than 1048576 characters \(max_json_characters\)$"):
         OBJECT({"a": value})
 
 

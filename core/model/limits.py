@@ -1,0 +1,40 @@
+"""How much of everything is taken."""
+
+from typing import Final
+
+import attrs
+
+MAX_EVENT_ID_LENGTH: Final = 255
+MAX_TEXT_CHARACTERS: Final = 2**19
+MAX_JSON_CHARACTERS: Final = 2**20
+MAX_COUNT: Final = 2**63 - 1
+MAX_JSON_DEPTH: Final = 100
+MAX_JSON_INTEGER_DIGITS: Final = 4300
+"""What CPython converts by default; see "Integer string conversion length limitation" in its documentation."""
+
+
+@attrs.frozen
+class Limits:
+    """The limits in force. Every error that comes of one says its name, but the batch's, whose words are given.
+
+    A body and a run are measured as they are sent, a body once it is decompressed as well. The values of its JSON are
+    counted in bodies of more than 1 MiB; an empty object or list counts as two, since the limit is there for what
+    decoding costs. A member is one gzip member or zstd frame. The characters of a JSON field are those of its kept
+    form. The bytes of a response are those of the texts of its runs; a page of the list has no such limit over HTTP,
+    where it is sent in parts.
+    """
+
+    max_batch_runs: int = 1000
+    max_body_bytes: int = 16 * 1024 * 1024
+    max_body_members: int = 10_000
+    max_body_values: int = 250_000
+    max_run_bytes: int = 2 * 1024 * 1024
+    max_page_runs: int = 1000
+    max_response_bytes: int = 32 * 1024 * 1024
+    max_metadata_names: int = 1000
+    max_read_seconds: int = 10
+    max_event_id_length: int = MAX_EVENT_ID_LENGTH
+    max_text_characters: int = MAX_TEXT_CHARACTERS
+    max_json_characters: int = MAX_JSON_CHARACTERS
+    max_json_depth: int = MAX_JSON_DEPTH
+    max_json_integer_digits: int = MAX_JSON_INTEGER_DIGITS
