@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import attrs
 
+from entrypoints.authorities import parse_hosts, parse_origins
 from entrypoints.databases import shown_database
-from entrypoints.http.guard.authorities import parse_hosts, parse_origins
-from entrypoints.http.guard.rate_limits import parse_rate
+from entrypoints.rates import parse_rate
 
 DEFAULT_DB: Final = "./runsink.db"
 

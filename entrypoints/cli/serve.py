@@ -32,7 +32,7 @@ def main() -> None:
         )
     )
     group.add_command(migrate_store)
-    click.version_option(package_name="runsink")(group)()
+    click.version_option(package_name="runsink", prog_name="runsink")(group)()
 
 
 def _option(field: "attrs.Attribute[Any]") -> click.Option:

@@ -8,9 +8,10 @@ import attrs
 from aiohttp import web
 
 from entrypoints.http.guard.addresses import client_network, is_loopback
-from entrypoints.http.guard.rate_limits import RateLimitedError, RateLimits, Unit, parse_rate
+from entrypoints.http.guard.rate_limits import RateLimitedError, RateLimits, Unit
 from entrypoints.http.guard.tokens import TOKENS_VARIABLE, Keyring, Scope, Token, read_tokens
 from entrypoints.http.messages.responses import detail_response
+from entrypoints.rates import parse_rate
 from entrypoints.settings import Settings
 
 _UNLIMITED = "/health"

@@ -12,8 +12,8 @@ import attrs
 from aiohttp import hdrs, web
 
 from core.validation.fields import describe
+from entrypoints.authorities import Host, Origin, parse_hosts, parse_origins, read_host, read_origin
 from entrypoints.http.guard.addresses import names_loopback
-from entrypoints.http.guard.authorities import Host, Origin, parse_hosts, parse_origins, read_host, read_origin
 from entrypoints.http.guard.tokens import Keyring
 from entrypoints.http.messages.responses import detail_response
 from entrypoints.settings import Settings

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from entrypoints.http.guard.authorities import parse_hosts, parse_origins
+from entrypoints.authorities import parse_hosts, parse_origins
 from tests.servers import DEADLINE_SECONDS, POST_RUN, Answer, Api, MakeRun, Serve, Start
 
 APP = "https://app.example"

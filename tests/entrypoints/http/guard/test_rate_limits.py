@@ -9,7 +9,8 @@ import pytest
 from limits import RateLimitItem
 
 from entrypoints.http.guard.addresses import client_network
-from entrypoints.http.guard.rate_limits import MAX_WINDOWS, RateLimitedError, RateLimits, Unit, parse_rate
+from entrypoints.http.guard.rate_limits import MAX_WINDOWS, RateLimitedError, RateLimits, Unit
+from entrypoints.rates import parse_rate
 from tests.figures import Figures, Scale
 from tests.servers import Answer, Api, MakeRun, Start
 

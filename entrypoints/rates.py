@@ -1,0 +1,25 @@
+"""Rates, as settings write them."""
+
+from typing import Final
+
+from limits import RateLimitItem, parse_many
+
+OFF: Final = "off"
+_MAX_FIELD_INTEGER: Final = 10**15 - 1  # RFC 9651, section 3.3.1
+
+
+def parse_rate(option: str, text: str) -> RateLimitItem | None:
+    """The rate that an option sets, such as ``100/second``; ``off`` is none.
+
+    Raises:
+        ValueError: it is no rate.
+    """
+    if text == OFF:
+        return None
+    try:
+        (rate,) = parse_many(text)
+    except ValueError:
+        rate = None
+    if rate is None or not (0 < rate.amount <= _MAX_FIELD_INTEGER and rate.get_expiry() <= _MAX_FIELD_INTEGER):
+        raise ValueError(f"{option} must be off or one rate such as 100/second or 5000 per 10 minutes, not {text!r}")
+    return rate

@@ -1,0 +1,68 @@
+"""What other programs may use of runsink. Every other module may change without notice."""
+
+from core.errors import (
+    BatchRolledBackError,
+    BatchTooLargeError,
+    EveryRunRefusedError,
+    InvalidChangesError,
+    InvalidCommitError,
+    InvalidQueryError,
+    NotABatchError,
+    ResponseTooLargeError,
+    RunNotFoundError,
+    RunRefusedError,
+    RunsinkError,
+    StoreBusyError,
+    StoreClosedError,
+    StoreDamagedError,
+    StoreError,
+    StoreForkedError,
+    StoreFullError,
+    StoreTimeoutError,
+    StoreUnusableError,
+)
+from core.model.batch import BatchResult, Conflict, RefusedRun
+from core.model.listing import Cursor, Metadata, MetadataRequest, Names, PageRequest, RunFilter, RunPage
+from core.model.run import CommitSource, Run, Status
+from core.model.validation_error import ErrorKind, ValidationError
+from entrypoints.embedded import RunLike, RunStore, open_store
+
+__all__ = [
+    "BatchResult",
+    "BatchRolledBackError",
+    "BatchTooLargeError",
+    "CommitSource",
+    "Conflict",
+    "Cursor",
+    "ErrorKind",
+    "EveryRunRefusedError",
+    "InvalidChangesError",
+    "InvalidCommitError",
+    "InvalidQueryError",
+    "Metadata",
+    "MetadataRequest",
+    "Names",
+    "NotABatchError",
+    "PageRequest",
+    "RefusedRun",
+    "ResponseTooLargeError",
+    "Run",
+    "RunFilter",
+    "RunLike",
+    "RunNotFoundError",
+    "RunPage",
+    "RunRefusedError",
+    "RunStore",
+    "RunsinkError",
+    "Status",
+    "StoreBusyError",
+    "StoreClosedError",
+    "StoreDamagedError",
+    "StoreError",
+    "StoreForkedError",
+    "StoreFullError",
+    "StoreTimeoutError",
+    "StoreUnusableError",
+    "ValidationError",
+    "open_store",
+]
