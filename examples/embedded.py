@@ -10,8 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from core.errors import BatchRolledBackError
-from entrypoints.embedded import RunStore, open_store
+from runsink import BatchRolledBackError, RunStore, open_store
 
 LAUNCH: Mapping[str, Any] = {
     "event_id": "5b3c2a34-6a0f-4f5e-9a53-0d8a1d2f7c10",
