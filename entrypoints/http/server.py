@@ -1,49 +1,34 @@
 """Starting and stopping the HTTP server."""
 
 import asyncio
-import logging
 import select
 import socket
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
-from http import HTTPStatus
+from collections.abc import Sequence
 from importlib.metadata import version
 
 import attrs
 from aiohttp import web
-from aiohttp.typedefs import Middleware
 
-from core.errors import RunsinkError
 from entrypoints.application import Application
-from entrypoints.http.api.routes import Routes
+from entrypoints.http.api.context import Context
+from entrypoints.http.api.metadata import MetadataResource
+from entrypoints.http.api.operations import Operations
+from entrypoints.http.api.runs import Runs
+from entrypoints.http.api.uploads import Uploads
 from entrypoints.http.guard.access import Access
 from entrypoints.http.guard.origins import Origins
-from entrypoints.http.messages.compression import compress_with
-from entrypoints.http.messages.request_body import UnacceptableBodyError
-from entrypoints.http.messages.responses import detail_response, error_response
-from entrypoints.http.pressure.admission import AdmissionControl, OverloadedError
-from entrypoints.http.pressure.completions import Outcomes
+from entrypoints.http.messages.responses import check_expectation
+from entrypoints.http.middleware import Pipeline
+from entrypoints.http.pressure.admission import AdmissionControl
+from entrypoints.http.pressure.completions import Completions
 from entrypoints.http.pressure.readiness import Readiness
 from entrypoints.http.pressure.worker_pool import Pools
-from entrypoints.http.transport.connections import (
-    CUT_SECONDS,
-    ConnectionLimits,
-    Connections,
-    SlowBodyError,
-    connection_of,
-)
-from entrypoints.http.transport.framing import find_ambiguity
+from entrypoints.http.transport.connections import CUT_SECONDS, ConnectionLimits, Connections
 from entrypoints.http.transport.listening import BACKLOG
 from entrypoints.settings import Settings
 
-_log = logging.getLogger("runsink")
-
 ACCEPT_SECONDS = 1.0
 """How long those who are waiting to be accepted are accepted when the server stops, while others go on coming."""
-
-_READING = ("GET", "HEAD")
-
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @attrs.frozen
@@ -94,33 +79,20 @@ async def start_server(
     pools = Pools.start()
     limits = ConnectionLimits.of(settings)
     draining = asyncio.Event()
-    outcomes = Outcomes()
     uploads = AdmissionControl(settings.max_queue_bytes, "wait to be written")
     responses = AdmissionControl(settings.max_queue_bytes, "wait to be read")
-    routes = Routes(
-        application=application,
-        access=access,
-        outcomes=outcomes,
-        readiness=Readiness(application, outcomes, uploads, draining),
-        connection_limits=limits,
-        max_queue_bytes=settings.max_queue_bytes,
-        pools=pools,
-        partial_status=settings.partial_status,
-        version=version("runsink"),
-    )
     origins = Origins.of(settings, access.keyring)
-    app = web.Application(
-        middlewares=[
-            _send_within(uploads, responses, draining),
-            _refuse_ambiguous,
-            compress_with(pools.compressing),
-            _answer,
-            origins.guard,
-            access.admit,
-        ]
-    )
+    pipeline = Pipeline(uploads, responses, origins, access, pools.compressing, draining)
+    app = web.Application(middlewares=[pipeline.handle])
     app.on_response_prepare.extend([access.tell_limits, origins.tell_browser])
-    app.add_routes(routes.table())
+    context = Context(application, access, Completions(), pools)
+    readiness = Readiness(application, context.completions, uploads, draining)
+    shown_limits = {
+        **attrs.asdict(application.limits),
+        **attrs.asdict(limits),
+        "max_queue_bytes": settings.max_queue_bytes,
+    }
+    app.add_routes(api_routes(context, settings, Operations(readiness, shown_limits, version("runsink"))))
     app_runner = web.AppRunner(app)
     await app_runner.setup()
     assert app_runner.server is not None  # noqa: S101 - setup has made it
@@ -138,63 +110,14 @@ async def start_server(
     return RunningServer(sockets, sites, runner, app_runner, connections, pools, settings.drain_seconds)
 
 
-def _send_within(uploads: AdmissionControl, responses: AdmissionControl, draining: asyncio.Event) -> Middleware:
-    """The middleware: a request holds its bytes in flight until its response is sent."""
-
-    @web.middleware
-    async def send_within(request: web.Request, handler: _Handler) -> web.StreamResponse:
-        admission = responses if request.method in _READING else uploads
-        with admission.lease() as lease:
-            connection_of(request).lease = lease
-            response = await handler(request)
-            if draining.is_set():
-                response.force_close()
-            # A client that is gone has no use for it.
-            with suppress(ConnectionError):
-                await response.prepare(request)
-                await response.write_eof()
-        return response
-
-    return send_within
-
-
-@web.middleware
-async def _refuse_ambiguous(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    ambiguity = find_ambiguity(request)
-    if ambiguity is not None:
-        return _last_response(HTTPStatus.BAD_REQUEST, ambiguity)
-    return await handler(request)
-
-
-@web.middleware
-async def _answer(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Every error leaves as JSON with a ``detail``."""
-    try:
-        return await handler(request)
-    except RunsinkError as error:
-        return error_response(error)
-    except (OverloadedError, UnacceptableBodyError) as error:
-        return detail_response(error.status, error.detail, error.headers)
-    except (SlowBodyError, web.RequestPayloadError, ConnectionError) as error:
-        return _broken_body(error)
-    except web.HTTPException as error:
-        allowed = {name: value for name, value in error.headers.items() if name == "Allow"}
-        return detail_response(error.status, f"{error.reason}: {request.method} {request.path}", allowed)
-    except Exception:  # noqa: BLE001 - the client still gets an answer
-        # The path as it was sent: decoded it may hold a line break.
-        _log.exception("%s %s failed", request.method, request.raw_path)
-        return detail_response(500, "internal error; the server's log says more")
-
-
-def _broken_body(error: SlowBodyError | web.RequestPayloadError | ConnectionError) -> web.Response:
-    """The last answer of a connection on which no end of the body is to be found; to one that is lost, nobody's."""
-    if isinstance(error, SlowBodyError):
-        return _last_response(HTTPStatus.REQUEST_TIMEOUT, str(error))
-    return _last_response(HTTPStatus.BAD_REQUEST, "the body is malformed HTTP (RFC 9112, section 7.1)")
-
-
-def _last_response(status: HTTPStatus, detail: str) -> web.Response:
-    """An error after which the connection cannot be used."""
-    response = detail_response(status, detail)
-    response.force_close()
-    return response
+def api_routes(context: Context, settings: Settings, operations: Operations) -> list[web.RouteDef]:
+    """Return every route of the API."""
+    routes = [
+        *Uploads(context, settings.partial_status).routes(),
+        *Runs(context).routes(),
+        *MetadataResource(context).routes(),
+        *operations.routes(),
+    ]
+    for route in routes:
+        route.kwargs["expect_handler"] = check_expectation
+    return routes

@@ -1,10 +1,9 @@
 """Pages of the list of runs, sent in parts: no more than one part of each is in memory."""
 
-import asyncio
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 import attrs
 from aiohttp import hdrs, web
@@ -19,28 +18,9 @@ from entrypoints.application import Application
 from entrypoints.http.messages.compression import choose_coding
 from entrypoints.http.messages.responses import encoded_response
 from entrypoints.http.pressure.worker_pool import WorkerPool
-from entrypoints.http.transport.connections import connection_of, lease_of
+from entrypoints.http.transport.connections import connection_of, lease_of, run_while_awaited
 
 _log: Final = logging.getLogger("runsink")
-
-_T = TypeVar("_T")
-
-
-async def run_while_awaited(
-    request: web.Request, pool: WorkerPool, read: Callable[[Cancellation], _T], *, begun: bool = False
-) -> _T:
-    """Read in a thread of the pool, and give it up when the client leaves or the server stops.
-
-    Raises:
-        OverloadedError: too many wait for a thread, and the response has not ``begun``.
-    """
-    cancellation = Cancellation()
-    try:
-        with connection_of(request).cancelled_when_lost():
-            return await pool.run(partial(read, cancellation), begun=begun)
-    except asyncio.CancelledError:
-        cancellation.request()
-        raise
 
 
 class PageSender:

@@ -1,6 +1,5 @@
 """Who may ask for what, and how much of it: decided before a body is read."""
 
-from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
 
@@ -8,9 +7,9 @@ import attrs
 from aiohttp import web
 
 from entrypoints.http.guard.addresses import client_network, is_loopback
-from entrypoints.http.guard.rate_limits import RateLimitedError, RateLimits, Unit
+from entrypoints.http.guard.rate_limits import RateLimits, Unit
 from entrypoints.http.guard.tokens import TOKENS_VARIABLE, Keyring, Scope, Token, read_tokens
-from entrypoints.http.messages.responses import detail_response
+from entrypoints.http.rejections import RejectedRequestError
 from entrypoints.rates import parse_rate
 from entrypoints.settings import Settings
 
@@ -19,38 +18,36 @@ _OPEN = (_UNLIMITED, "/ready")
 """Asked by those who look after the process, which seldom have a token; the answers tell nothing about runs."""
 
 
-class AccessRefusedError(Exception):
-    """A request that is not looked into: no token that is known, or one for something else."""
+class AccessDeniedError(RejectedRequestError):
+    """A request without a known token, or with one whose scope does not allow it (RFC 6750, section 3)."""
 
     def __init__(self, status: HTTPStatus, detail: str, **challenge: str) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.detail = detail
         parameters = {"realm": "runsink", **challenge}
-        self.challenge = "Bearer " + ", ".join(f'{name}="{value}"' for name, value in parameters.items())
+        shown = "Bearer " + ", ".join(f'{name}="{value}"' for name, value in parameters.items())
+        super().__init__(status, detail, {"WWW-Authenticate": shown})
 
 
 @attrs.frozen
 class Access:
-    """The tokens and the rate limits of one server, as aiohttp asks for them."""
+    """The tokens and the rate limits of one server."""
 
     keyring: Keyring
     rate_limits: RateLimits
 
-    @web.middleware
-    async def admit(
-        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
-        """The middleware: lets through who may ask for this and has quota left."""
-        try:
-            if request.path != _UNLIMITED:
-                self._check(request)
-            return await handler(request)
-        except AccessRefusedError as error:
-            return detail_response(error.status, error.detail, {"WWW-Authenticate": error.challenge})
-        except RateLimitedError as error:
-            headers = {"Retry-After": str(error.retry_after)}
-            return detail_response(HTTPStatus.TOO_MANY_REQUESTS, error.detail, headers)
+    def check(self, request: web.Request) -> None:
+        """Count the request, and raise unless its client may make it and has quota left.
+
+        Raises:
+            AccessDeniedError: it has no token that allows it.
+            RateLimitedError: its quota is used up.
+        """
+        if request.path == _UNLIMITED:
+            return
+        if self.rate_limits:
+            # Before the token is judged: who guesses at tokens spends the quota of an address on it.
+            self.rate_limits.charge(self._client(request), Unit.REQUESTS)
+        if self.keyring and request.path not in _OPEN:
+            _check_token(self._token(request), request)
 
     async def tell_limits(self, request: web.Request, response: web.StreamResponse) -> None:
         """The signal before an answer is sent: every answer to a request that counts says what is left."""
@@ -58,16 +55,9 @@ class Access:
             response.headers.update(self.rate_limits.fields(self._client(request)))
 
     def charge_runs(self, request: web.Request, count: int) -> None:
-        """Count the runs of an admitted request; raises ``RateLimitedError``, which the middleware answers."""
+        """Count the runs of an admitted request; raises ``RateLimitedError``."""
         if self.rate_limits:
             self.rate_limits.charge(self._client(request), Unit.RUNS, count)
-
-    def _check(self, request: web.Request) -> None:
-        if self.rate_limits:
-            # Before the token is judged: who guesses at tokens spends the quota of an address on it.
-            self.rate_limits.charge(self._client(request), Unit.REQUESTS)
-        if self.keyring and request.path not in _OPEN:
-            _check_token(self._token(request), request)
 
     def _client(self, request: web.Request) -> str:
         """Whose quota a request counts against."""
@@ -94,11 +84,11 @@ def _check_token(token: Token | None, request: web.Request) -> None:
         shown = any(map(_is_bearer, request.headers.getall("Authorization", [])))
         detail = "this is not one known token" if shown else "a token is required"
         error = {"error": "invalid_token"} if shown else {}
-        raise AccessRefusedError(HTTPStatus.UNAUTHORIZED, f"{detail}: Authorization: Bearer <token>", **error)
+        raise AccessDeniedError(HTTPStatus.UNAUTHORIZED, f"{detail}: Authorization: Bearer <token>", **error)
     scope = Scope.READ if request.method in ("GET", "HEAD") else Scope.WRITE
     if not token.allows(scope):
         detail = f"this takes a token with the scope {scope}, and this one has {token.scope}"
-        raise AccessRefusedError(HTTPStatus.FORBIDDEN, detail, error="insufficient_scope", scope=scope)
+        raise AccessDeniedError(HTTPStatus.FORBIDDEN, detail, error="insufficient_scope", scope=scope)
 
 
 def build_access(settings: Settings, tokens_variable: str | None = None) -> Access:

@@ -4,7 +4,7 @@ The Fetch standard says what a browser sends with which request, and what it kee
 """
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -15,7 +15,7 @@ from core.validation.fields import describe
 from entrypoints.authorities import Host, Origin, parse_hosts, parse_origins, read_host, read_origin
 from entrypoints.http.guard.addresses import names_loopback
 from entrypoints.http.guard.tokens import Keyring
-from entrypoints.http.messages.responses import detail_response
+from entrypoints.http.rejections import RejectedRequestError
 from entrypoints.settings import Settings
 
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
@@ -35,7 +35,7 @@ _PREFLIGHT: Final = {
 
 @attrs.frozen
 class Origins:
-    """The origins and hosts that one server trusts, as aiohttp asks for them."""
+    """The origins and hosts that one server trusts, checked for each request."""
 
     allowed: frozenset[Origin]
     hosts: frozenset[Host]
@@ -49,13 +49,24 @@ class Origins:
         any_host = settings.allow_anonymous and not hosts
         return cls(parse_origins(settings.allowed_origins), hosts, any_host, keyring)
 
-    @web.middleware
-    async def guard(
-        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
-        """The middleware: refuses what a page of another site may not do, and answers preflights."""
-        response = self._intercept(request)
-        return await handler(request) if response is None else response
+    def check(self, request: web.Request) -> web.Response | None:
+        """Return the response to a preflight; otherwise raise unless the request may be made from where it comes.
+
+        Raises:
+            RejectedRequestError: 421 for an unknown host, 403 for a page of another origin that would change something.
+        """
+        hosts = _hosts(request)
+        if not (self.any_host or self.keyring or all(map(self._is_trusted, hosts))):
+            detail = "Host names another server: use localhost or a loopback address, or list the host in allowed-hosts"
+            raise RejectedRequestError(HTTPStatus.MISDIRECTED_REQUEST, detail)
+        if self._is_allowed(request):
+            asks_first = request.method == "OPTIONS" and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
+            return web.Response(status=HTTPStatus.NO_CONTENT, headers=_PREFLIGHT) if asks_first else None
+        evidence = None if request.method in _SAFE_METHODS else _find_other_origin(request, hosts)
+        if evidence is not None:
+            detail = f"a page of another origin may change nothing here unless allowed-origins lists it ({evidence})"
+            raise RejectedRequestError(HTTPStatus.FORBIDDEN, detail)
+        return None
 
     async def tell_browser(self, request: web.Request, response: web.StreamResponse) -> None:
         """The signal before an answer is sent: every answer, also an error, says which pages may read it."""
@@ -65,22 +76,6 @@ class Origins:
         if self._is_allowed(request):
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = request.headers[hdrs.ORIGIN]
             response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = _EXPOSED
-
-    def _intercept(self, request: web.Request) -> web.Response | None:
-        hosts = _hosts(request)
-        if not (self.any_host or self.keyring or all(map(self._is_trusted, hosts))):
-            detail = "Host names another server: use localhost or a loopback address, or list the host in allowed-hosts"
-            return detail_response(HTTPStatus.MISDIRECTED_REQUEST, detail)
-        if self._is_allowed(request):
-            asks_first = request.method == "OPTIONS" and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
-            return web.Response(status=HTTPStatus.NO_CONTENT, headers=_PREFLIGHT) if asks_first else None
-        if request.method in _SAFE_METHODS or not (_SITE in request.headers or hdrs.ORIGIN in request.headers):
-            return None
-        evidence = _find_other_origin(request, hosts)
-        if evidence is None:
-            return None
-        detail = f"a page of another origin may change nothing here unless allowed-origins lists it ({evidence})"
-        return detail_response(HTTPStatus.FORBIDDEN, detail)
 
     def _is_trusted(self, host: Host | None) -> bool:
         return host is not None and (names_loopback(host.name) or any(listed.covers(host) for listed in self.hosts))
@@ -108,6 +103,8 @@ def _origin(request: web.Request) -> Origin | None:
 
 def _find_other_origin(request: web.Request, hosts: Sequence[Host | None]) -> str | None:
     """Return the header that shows that a page of another origin sent the request, or ``None``."""
+    if not (hdrs.ORIGIN in request.headers or _SITE in request.headers):
+        return None
     origin = _origin(request)
     own = origin is not None and bool(hosts) and all(host is not None and origin.is_at(host) for host in hosts)
     if hdrs.ORIGIN in request.headers and not own:

@@ -5,9 +5,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Final
 
 from limits import RateLimitItem
+
+from entrypoints.http.rejections import RejectedRequestError
 
 MAX_WINDOWS: Final = 65_536
 """How many windows are kept at once, which bounds the memory to some 20 MB; the one unused for longest goes first."""
@@ -20,15 +23,14 @@ class Unit(StrEnum):
     RUNS = "runs"
 
 
-class RateLimitedError(Exception):
+class RateLimitedError(RejectedRequestError):
     """A client asked for more than its limit leaves it; nothing was counted or done.
 
     ``retry_after`` is the time in whole seconds after which its full quota is there again.
     """
 
     def __init__(self, detail: str, retry_after: int) -> None:
-        super().__init__(detail)
-        self.detail = detail
+        super().__init__(HTTPStatus.TOO_MANY_REQUESTS, detail, {"Retry-After": str(retry_after)})
         self.retry_after = retry_after
 
 

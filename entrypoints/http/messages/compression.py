@@ -1,10 +1,8 @@
 """Compressed answers, for clients that accept them."""
 
-from collections.abc import Awaitable, Callable
 from functools import partial
 
 from aiohttp import web
-from aiohttp.typedefs import Middleware
 
 from adapters.content_coding import CODINGS, encode
 from entrypoints.http.messages.headers import preferred_coding
@@ -18,39 +16,27 @@ INLINE_ANSWER_BYTES = 64 * 1024
 """Answers up to this size are compressed on the event loop: it takes less than a millisecond."""
 
 
-def compress_with(pool: WorkerPool) -> Middleware:
-    """The middleware: compresses answers from a kilobyte or so, large ones in another thread."""
-
-    @web.middleware
-    async def compress(
-        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
-        response = await handler(request)
-        if isinstance(response, web.Response) and isinstance(response.body, bytes):
-            await _compress(request, response, response.body, pool)
-        return response
-
-    return compress
-
-
-def choose_coding(request: web.Request) -> str | None:
-    """Return the coding that the client of a request likes best; ``None`` is no coding."""
-    return preferred_coding(",".join(request.headers.getall("Accept-Encoding", ())), CODINGS)
-
-
-async def _compress(request: web.Request, response: web.Response, body: bytes, pool: WorkerPool) -> None:
-    if len(body) < MIN_COMPRESSED_BYTES:
+async def compress(request: web.Request, response: web.StreamResponse, pool: WorkerPool) -> None:
+    """Compress a response that is complete, if it is worth it and the client accepts it; a large one in a thread."""
+    if not (isinstance(response, web.Response) and isinstance(response.body, bytes)):
+        return
+    if len(response.body) < MIN_COMPRESSED_BYTES:
         return
     response.headers["Vary"] = "Accept-Encoding"
     coding = choose_coding(request)
     if coding is None:
         return
     try:
-        response.body = await _encoded(coding, body, pool)
+        response.body = await _encoded(coding, response.body, pool)
     except OverloadedError:
         # What was done is done, and its response must not be lost to a lack of threads.
         return
     response.headers["Content-Encoding"] = coding
+
+
+def choose_coding(request: web.Request) -> str | None:
+    """Return the coding that the client of a request likes best; ``None`` is no coding."""
+    return preferred_coding(",".join(request.headers.getall("Accept-Encoding", ())), CODINGS)
 
 
 async def _encoded(coding: str, body: bytes, pool: WorkerPool) -> bytes:

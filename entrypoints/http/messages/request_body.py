@@ -1,6 +1,6 @@
 """Request bodies: what may be sent, and how much of it."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
@@ -15,6 +15,7 @@ from core.model.limits import Limits
 from core.validation.fields import describe
 from entrypoints.http.messages.responses import say_continue
 from entrypoints.http.pressure.admission import Lease
+from entrypoints.http.rejections import RejectedRequestError
 
 INLINE_BODY_BYTES = 256 * 1024
 """Bodies up to this size are decoded on the event loop: it takes 2 or 3 ms, and a change of threads costs more."""
@@ -23,14 +24,8 @@ _CODING_NAMES = {coding: coding for coding in (*CODINGS, "identity")} | {"x-gzip
 """What may be sent as ``Content-Encoding``; ``x-gzip`` is gzip (RFC 9110, section 8.4.1.3)."""
 
 
-class UnacceptableBodyError(Exception):
-    """A body whose JSON is not even looked into: wrong type, unknown or broken encoding, too large."""
-
-    def __init__(self, status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.detail = detail
-        self.headers = headers
+class UnacceptableBodyError(RejectedRequestError):
+    """A body of the wrong type, with an unknown or damaged encoding, or too large. Its JSON was not decoded."""
 
 
 RunInThread = Callable[[Callable[[], bytes]], Awaitable[bytes]]

@@ -1,10 +1,12 @@
-"""Answers: every body is JSON, and one table says which error has which status."""
+"""Responses: every body is JSON, and this module alone says which error has which status."""
 
+import logging
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import HttpVersion11, web
+from aiohttp.http_exceptions import BadStatusLine, HttpProcessingError, InvalidHeader, InvalidURLError, LineTooLong
 
 from adapters.wire.encode import batch_answer, encode
 from adapters.wire.json_text import NotJsonError
@@ -26,8 +28,15 @@ from core.errors import (
     StoreTimeoutError,
 )
 from core.model.validation_error import ValidationError
+from entrypoints.http.rejections import RejectedRequestError
 
-RETRY_AFTER_SECONDS = 1
+RETRY_AFTER_SECONDS: Final = 1
+
+_log = logging.getLogger("runsink")
+
+
+class SlowBodyError(TimeoutError):
+    """A body did not arrive in time. As a ``TimeoutError`` it keeps aiohttp from waiting for the rest."""
 
 
 def json_response(
@@ -44,19 +53,57 @@ def encoded_response(
     return web.Response(body=body, status=status, headers=headers, content_type="application/json")
 
 
-def error_response(error: RunsinkError) -> web.Response:
-    """The answer to an error; what the table does not name is a failure of the store."""
-    status, body = next((status, body) for kind, status, body in _TABLE if isinstance(error, kind))
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status is HTTPStatus.SERVICE_UNAVAILABLE else None
-    return json_response(body(error), status=status, headers=headers)
+def error_response(error: Exception, request: web.BaseRequest) -> web.Response:
+    """Return the response to any error of a request; one that this module does not know is logged."""
+    if isinstance(error, RunsinkError):
+        return _domain_response(error)
+    rejected = _rejection(error, request)
+    return detail_response(rejected.status, rejected.detail, rejected.headers, closes=rejected.closes)
 
 
-def detail_response(status: int, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    """An error that only says what is wrong."""
-    return json_response({"detail": detail}, status=status, headers=headers)
+def _rejection(error: Exception, request: web.BaseRequest) -> RejectedRequestError:
+    if isinstance(error, RejectedRequestError):
+        return error
+    if isinstance(error, SlowBodyError):
+        return RejectedRequestError(HTTPStatus.REQUEST_TIMEOUT, str(error), closes=True)
+    if isinstance(error, web.RequestPayloadError | ConnectionError):
+        # There is no telling where the body ends. If the connection is lost, nobody reads this.
+        detail = "the body is malformed HTTP (RFC 9112, section 7.1)"
+        return RejectedRequestError(HTTPStatus.BAD_REQUEST, detail, closes=True)
+    if isinstance(error, HttpProcessingError):
+        return RejectedRequestError(*_malformed(error), closes=True)
+    if isinstance(error, web.HTTPException):
+        allowed = {name: value for name, value in error.headers.items() if name == "Allow"}
+        return RejectedRequestError(
+            HTTPStatus(error.status), f"{error.reason}: {request.method} {request.path}", allowed
+        )
+    # The path as it was sent: decoded it may hold a line break.
+    _log.error("%s %s failed", request.method, request.raw_path, exc_info=error)
+    return RejectedRequestError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; the server's log says more")
 
 
-async def refuse_expectation(request: web.Request) -> web.StreamResponse | None:
+def raw_response(status: HTTPStatus, detail: str) -> bytes:
+    """Return the last response of a connection on which no request has come, as bytes."""
+    body = encode({"detail": detail})
+    retry = f"Retry-After: {RETRY_AFTER_SECONDS}\r\n" if status is HTTPStatus.SERVICE_UNAVAILABLE else ""
+    head = (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\n{retry}"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def detail_response(
+    status: int, detail: str, headers: Mapping[str, str] | None = None, *, closes: bool = False
+) -> web.Response:
+    """Return a response that only says what is wrong; after one that ``closes``, the connection is closed."""
+    response = json_response({"detail": detail}, status=status, headers=headers)
+    if closes:
+        response.force_close()
+    return response
+
+
+async def check_expectation(request: web.Request) -> web.StreamResponse | None:
     """Answer 417 to any expectation but 100-continue (RFC 9110, section 10.1.1)."""
     if request.headers["Expect"].lower() != "100-continue":
         return detail_response(HTTPStatus.EXPECTATION_FAILED, "the only expectation that can be met is 100-continue")
@@ -70,6 +117,21 @@ def say_continue(request: web.Request) -> None:
     """
     if "Expect" in request.headers and request.version >= HttpVersion11 and request.transport is not None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+def _domain_response(error: RunsinkError) -> web.Response:
+    status, body = next((status, body) for kind, status, body in _TABLE if isinstance(error, kind))
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status is HTTPStatus.SERVICE_UNAVAILABLE else None
+    return json_response(body(error), status=status, headers=headers)
+
+
+def _malformed(error: HttpProcessingError) -> tuple[HTTPStatus, str]:
+    """Say what is wrong with a request that is no HTTP, without quoting from it: it may hold a token."""
+    if isinstance(error, LineTooLong):
+        return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "a line of the request's head is too long"
+    named = {BadStatusLine: "request line", InvalidURLError: "target", InvalidHeader: "header"}
+    part = next((name for kind, name in named.items() if isinstance(error, kind)), "request")
+    return HTTPStatus.BAD_REQUEST, f"the {part} is malformed HTTP (RFC 9112)"
 
 
 def _detail(error: RunsinkError) -> dict[str, Any]:

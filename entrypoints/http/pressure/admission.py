@@ -8,6 +8,8 @@ from threading import Lock
 from types import TracebackType
 from typing import Final, Self
 
+from entrypoints.http.rejections import RejectedRequestError
+
 MEMORY_SECONDS: Final = 10.0
 """How long the speed of a moment counts for the speed of now: it loses two thirds of its weight in that time."""
 
@@ -15,15 +17,12 @@ MAX_RETRY_SECONDS: Final = 60
 """Nothing that happens later than this can be told from the speed of the last seconds."""
 
 
-class OverloadedError(Exception):
-    """A request for which there is no room now; nothing was done. ``retry_after`` is in whole seconds."""
+class OverloadedError(RejectedRequestError):
+    """There is no room for a request now, and nothing was done. ``retry_after`` is in whole seconds."""
 
     def __init__(self, detail: str, retry_after: int) -> None:
-        super().__init__(detail)
-        self.status = HTTPStatus.SERVICE_UNAVAILABLE
-        self.detail = detail
+        super().__init__(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": str(retry_after)})
         self.retry_after = retry_after
-        self.headers = {"Retry-After": str(retry_after)}
 
 
 class AdmissionControl:

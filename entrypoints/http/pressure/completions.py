@@ -11,7 +11,7 @@ from core.errors import StoreError
 _T = TypeVar("_T")
 
 
-class Outcomes:
+class Completions:
     """Lets the event loop wait for futures of other threads, and wakes it once for all that are done together.
 
     A group commit finishes many requests at once. ``asyncio.wrap_future`` would wake the loop for each of them, and

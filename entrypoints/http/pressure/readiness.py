@@ -7,7 +7,7 @@ from typing import Final
 from core.errors import StoreError
 from entrypoints.application import Application
 from entrypoints.http.pressure.admission import AdmissionControl, OverloadedError
-from entrypoints.http.pressure.completions import Outcomes
+from entrypoints.http.pressure.completions import Completions
 
 PROBE_SECONDS: Final = 2.0
 """How long the store may do nothing at all while a write waits; a large commit takes some tenths of a second."""
@@ -17,10 +17,10 @@ class Readiness:
     """Tries a write that writes nothing, one for all who ask at the same time."""
 
     def __init__(
-        self, application: Application, outcomes: Outcomes, uploads: AdmissionControl, draining: asyncio.Event
+        self, application: Application, completions: Completions, uploads: AdmissionControl, draining: asyncio.Event
     ) -> None:
         self._application = application
-        self._outcomes = outcomes
+        self._completions = completions
         self._uploads = uploads
         self._draining = draining
         self._probe: Future[None] | None = None
@@ -32,7 +32,7 @@ class Readiness:
         try:
             self._uploads.check(1)
             self._application.store.check_room()
-            await asyncio.wait_for(self._outcomes.wait(self._pending_probe()), PROBE_SECONDS)
+            await asyncio.wait_for(self._completions.wait(self._pending_probe()), PROBE_SECONDS)
         except (OverloadedError, StoreError) as error:
             return str(error)
         except TimeoutError:
@@ -46,7 +46,7 @@ class Readiness:
         return self._probe
 
     def _obstacle_of_slow_store(self) -> str | None:
-        idle = asyncio.get_running_loop().time() - self._outcomes.succeeded_at
+        idle = asyncio.get_running_loop().time() - self._completions.succeeded_at
         if idle < PROBE_SECONDS:
             # Much waits to be written, and it is being written.
             return None

@@ -9,25 +9,28 @@ All deadlines are looked at by one sweep over the connections, so that a request
 """
 
 import asyncio
-import logging
 import resource
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum, auto
+from functools import partial
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import attrs
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http_exceptions import BadStatusLine, HttpProcessingError, InvalidHeader, InvalidURLError, LineTooLong
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
-from adapters.wire.encode import encode
-from entrypoints.http.messages.responses import RETRY_AFTER_SECONDS, detail_response
+from core.ports.cancellation import Cancellation
+from entrypoints.http.messages.responses import SlowBodyError, error_response, raw_response
 from entrypoints.http.pressure.admission import Lease
+from entrypoints.http.pressure.worker_pool import WorkerPool
 from entrypoints.settings import Settings
+
+_T = TypeVar("_T")
 
 SWEEP_SECONDS: Final = 0.5
 """How much later than its deadline a connection may be closed."""
@@ -40,12 +43,6 @@ STANDSTILL_SECONDS: Final = 5.0
 
 CUT_SECONDS: Final = 0.2
 """How long aiohttp may wait, twice, for what did not end by itself in the time there was to drain."""
-
-_log = logging.getLogger("runsink")
-
-
-class SlowBodyError(TimeoutError):
-    """A body did not arrive in time. As a ``TimeoutError`` it keeps aiohttp from waiting for the rest."""
 
 
 @attrs.frozen
@@ -125,7 +122,9 @@ class Connection(web.RequestHandler):
             # wait for an unknown time, and a check of health with it. What it sends is not waited for: that would take
             # the descriptors that the cap is there to keep.
             limit = self._connections.limits.max_connections
-            transport.write(_raw(HTTPStatus.SERVICE_UNAVAILABLE, f"more than {limit} connections (max_connections)"))
+            transport.write(
+                raw_response(HTTPStatus.SERVICE_UNAVAILABLE, f"more than {limit} connections (max_connections)")
+            )
             transport.close()
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -168,7 +167,7 @@ class Connection(web.RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         if isinstance(resp, web.HTTPException):
             # Raised before the application's own code: an expectation at an address that does not exist.
-            resp = detail_response(resp.status, resp.text or resp.reason)
+            resp = error_response(resp, request)
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
@@ -184,11 +183,7 @@ class Connection(web.RequestHandler):
         """The answer to what never reached the application, or failed on its way out of it."""
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun already") from exc
-        if isinstance(exc, HttpProcessingError):
-            response = detail_response(*_malformed(exc))
-        else:
-            _log.error("%s failed", request, exc_info=exc)
-            response = detail_response(status, "internal error; the server's log says more")
+        response = error_response(exc if isinstance(exc, Exception) else RuntimeError(f"status {status}"), request)
         response.force_close()
         return response
 
@@ -256,7 +251,7 @@ class Connection(web.RequestHandler):
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
         """Answer and close although no request has come."""
-        self._link.write(_raw(status, detail))
+        self._link.write(raw_response(status, detail))
         self.force_close()
 
 
@@ -364,29 +359,9 @@ def reserve_descriptors(connections: int) -> None:
         ) from error
 
 
-def _malformed(error: HttpProcessingError) -> tuple[HTTPStatus, str]:
-    """What is wrong with a request that is no HTTP, without quoting from it: it may hold a token."""
-    if isinstance(error, LineTooLong):
-        return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "a line of the request's head is too long"
-    named = {BadStatusLine: "request line", InvalidURLError: "target", InvalidHeader: "header"}
-    part = next((name for kind, name in named.items() if isinstance(error, kind)), "request")
-    return HTTPStatus.BAD_REQUEST, f"the {part} is malformed HTTP (RFC 9112)"
-
-
 def _late(what: str, seconds: Mapping[Phase, float], phase: Phase) -> str:
     name = "max_body_seconds" if phase is Phase.REQUEST else "max_header_seconds"
     return f"{what} was not there within {seconds[phase]} seconds ({name})"
-
-
-def _raw(status: HTTPStatus, detail: str) -> bytes:
-    """The last answer of a connection, as bytes."""
-    body = encode({"detail": detail})
-    retry = f"Retry-After: {RETRY_AFTER_SECONDS}\r\n" if status is HTTPStatus.SERVICE_UNAVAILABLE else ""
-    head = (
-        f"HTTP/1.1 {status.value} {status.phrase}\r\n{retry}"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    )
-    return head.encode() + body
 
 
 def connection_of(request: web.Request) -> Connection:
@@ -400,3 +375,20 @@ def lease_of(request: web.Request) -> Lease:
     lease = connection_of(request).lease
     assert lease is not None  # noqa: S101 - the middleware has set it
     return lease
+
+
+async def run_while_awaited(
+    request: web.Request, pool: WorkerPool, read: Callable[[Cancellation], _T], *, begun: bool = False
+) -> _T:
+    """Read in a thread of the pool, and give it up when the client leaves or the server stops.
+
+    Raises:
+        OverloadedError: too many wait for a thread, and the response has not ``begun``.
+    """
+    cancellation = Cancellation()
+    try:
+        with connection_of(request).cancelled_when_lost():
+            return await pool.run(partial(read, cancellation), begun=begun)
+    except asyncio.CancelledError:
+        cancellation.request()
+        raise

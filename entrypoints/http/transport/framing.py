@@ -5,17 +5,26 @@ Where two servers in a row disagree on where a request ends, a client can smuggl
 """
 
 import re
+from http import HTTPStatus
 from typing import Final
 
 from aiohttp import HttpVersion11, hdrs, web
+
+from entrypoints.http.rejections import RejectedRequestError
 
 _CHUNKED: Final = re.compile("chunked", re.ASCII | re.IGNORECASE)
 _LENGTH: Final = re.compile("[0-9]{1,18}", re.ASCII)
 _CONTROL: Final = re.compile("[\x00-\x20\x7f]")
 
 
-def find_ambiguity(request: web.Request) -> str | None:
-    """What is wrong with the head of a request, or ``None``."""
+def check_framing(request: web.Request) -> None:
+    """Raise ``RejectedRequestError`` for an ambiguous head, after which the connection cannot be used."""
+    ambiguity = _find_ambiguity(request)
+    if ambiguity is not None:
+        raise RejectedRequestError(HTTPStatus.BAD_REQUEST, ambiguity, closes=True)
+
+
+def _find_ambiguity(request: web.Request) -> str | None:
     headers = request.headers
     codings = headers.getall(hdrs.TRANSFER_ENCODING, ())
     # An unknown coding, or chunked within chunked, cannot be decoded (RFC 9112, section 6.1).

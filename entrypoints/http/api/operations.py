@@ -1,0 +1,43 @@
+"""What those who run the server ask for: its health, whether it is ready, its limits."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import attrs
+from aiohttp import web
+
+from entrypoints.http.messages.responses import RETRY_AFTER_SECONDS, detail_response, json_response
+from entrypoints.http.pressure.readiness import Readiness
+
+
+@attrs.frozen
+class Operations:
+    """The handlers of operations."""
+
+    readiness: Readiness
+    limits: Mapping[str, int]
+    version: str
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes of this resource."""
+        return [
+            web.get("/api/v1/limits", self.get_limits),
+            web.get("/health", self.get_health),
+            web.get("/ready", self.get_ready),
+        ]
+
+    async def get_limits(self, _request: web.Request) -> web.Response:
+        """Return the limits in force."""
+        return json_response(self.limits)
+
+    async def get_health(self, _request: web.Request) -> web.Response:
+        """Return 200 while the process responds at all."""
+        return json_response({"status": "ok", "version": self.version})
+
+    async def get_ready(self, _request: web.Request) -> web.Response:
+        """Return whether a write would be accepted."""
+        obstacle = await self.readiness.obstacle()
+        if obstacle is None:
+            return json_response({"status": "ready"})
+        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+        return detail_response(HTTPStatus.SERVICE_UNAVAILABLE, obstacle, headers)

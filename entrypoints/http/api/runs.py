@@ -1,0 +1,62 @@
+"""Stored runs: the list, one run, and changes to one."""
+
+import attrs
+from aiohttp import web
+
+from adapters.wire.json_text import decode_json
+from adapters.wire.query import parse_list_query
+from core.use_cases.query import get_run
+from core.use_cases.update import associate_commit, update_run
+from entrypoints.http.api.context import Context
+from entrypoints.http.api.run_pages import PageSender
+from entrypoints.http.messages.request_body import Allowance
+from entrypoints.http.messages.responses import json_response
+
+
+@attrs.frozen
+class Runs:
+    """The handlers of stored runs."""
+
+    context: Context
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes of this resource."""
+        return [
+            web.get("/api/v1/runs", self.get_runs),
+            web.get("/api/v1/runs/{run_id:[^/]+}", self.get_run),
+            web.patch("/api/v1/runs/{event_id:[^/]+}", self.patch_run),
+            web.post("/api/v1/runs/{event_id:[^/]+}/associate-commit", self.post_commit),
+        ]
+
+    async def get_runs(self, request: web.Request) -> web.StreamResponse:
+        """Return a page of runs, sent in parts when it is large."""
+        application = self.context.application
+        which, asked = parse_list_query(request.query.items(), application.structurer, application.limits)
+        return await PageSender(request, application, self.context.pools.reading, which).send(asked)
+
+    async def get_run(self, request: web.Request) -> web.Response:
+        """Return the newest run of a name."""
+        run_id = request.match_info["run_id"]
+        return await self.context.read(request, lambda runs: get_run(run_id, runs))
+
+    async def patch_run(self, request: web.Request) -> web.Response:
+        """Change what may change about a run."""
+        application, event_id = self.context.application, request.match_info["event_id"]
+        changes = await self.context.decode(
+            request,
+            Allowance.of_run(application.limits),
+            lambda body: application.structurer.changes(decode_json(body)),
+        )
+        now = application.clock.now()
+        return json_response(await self.context.write(lambda work: update_run(event_id, changes, now, work)))
+
+    async def post_commit(self, request: web.Request) -> web.Response:
+        """Tie a commit to a run."""
+        application, event_id = self.context.application, request.match_info["event_id"]
+        commit = await self.context.decode(
+            request,
+            Allowance.of_run(application.limits),
+            lambda body: application.structurer.commit(decode_json(body)),
+        )
+        now = application.clock.now()
+        return json_response(await self.context.write(lambda work: associate_commit(event_id, commit, now, work)))

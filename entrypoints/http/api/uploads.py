@@ -1,0 +1,83 @@
+"""Uploads: both kinds of batches, and single runs."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+
+import attrs
+from aiohttp import web
+
+from adapters.wire.encode import batch_answer
+from core.model.batch import BatchResult, Candidate
+from core.use_cases.ingest import Admit, check_response_size, create_run, ingest_atomic, ingest_lenient
+from entrypoints.http.api.context import Context
+from entrypoints.http.messages.headers import prefers_minimal
+from entrypoints.http.messages.request_body import Allowance
+from entrypoints.http.messages.responses import json_response
+from entrypoints.http.transport.connections import lease_of
+
+
+@attrs.frozen
+class Uploads:
+    """The handlers of uploads. ``partial_status`` is for a lenient upload of which some runs failed."""
+
+    context: Context
+    partial_status: int
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes of this resource."""
+        return [
+            web.post("/api/v1/runs/batch", self.post_batch),
+            web.post("/api/v1/runs/batch-transactional", self.post_batch_transactional),
+            web.post("/api/v1/runs", self.post_run),
+        ]
+
+    async def post_batch(self, request: web.Request) -> web.Response:
+        """Store the good runs of a batch and name the bad ones."""
+        batch, admit = await self._read_batch(request), self._admission(request)
+        result = await self.context.write(lambda work: ingest_lenient(batch, work, admit))
+        return _batch_response(result, self.partial_status if result.failed else HTTPStatus.CREATED, admit)
+
+    async def post_batch_transactional(self, request: web.Request) -> web.Response:
+        """Store all runs of a batch or none."""
+        batch, admit = await self._read_batch(request), self._admission(request)
+        result = await self.context.write(lambda work: ingest_atomic(batch, work, admit))
+        return _batch_response(result, HTTPStatus.CREATED, admit)
+
+    async def post_run(self, request: web.Request) -> web.Response:
+        """Store one run, or return the one that was stored before."""
+        application = self.context.application
+        candidate = await self.context.decode(
+            request,
+            Allowance.of_run(application.limits),
+            lambda body: application.decoder.run(body, application.clock.now()),
+        )
+        self.context.access.charge_runs(request, 1)
+        run = await self.context.write(lambda work: create_run(candidate, work))
+        return json_response(run, status=HTTPStatus.CREATED)
+
+    async def _read_batch(self, request: web.Request) -> list[Candidate]:
+        application = self.context.application
+        batch = await self.context.decode(
+            request,
+            Allowance.of_batch(application.limits),
+            lambda body: application.decoder.batch(body, application.clock.now()),
+        )
+        self.context.access.charge_runs(request, len(batch))
+        return batch
+
+    def _admission(self, request: web.Request) -> Admit | None:
+        """Return what makes room for the stored runs of the response, beyond what the body holds already."""
+        if prefers_minimal(request):
+            return None
+        lease, limit = lease_of(request), self.context.application.limits.max_response_bytes
+
+        def admit(size: int) -> None:
+            check_response_size(size, limit)
+            lease.cover(size)
+
+        return admit
+
+
+def _batch_response(result: BatchResult, status: int, admit: Callable[[int], object] | None) -> web.Response:
+    headers = None if admit else {"Preference-Applied": "return=minimal"}
+    return json_response(batch_answer(result), status=status, headers=headers)

@@ -1,0 +1,62 @@
+"""What every request passes on its way in, and every response on its way out."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final
+
+import attrs
+from aiohttp import web
+
+from entrypoints.http.guard.access import Access
+from entrypoints.http.guard.origins import Origins
+from entrypoints.http.messages.compression import compress
+from entrypoints.http.messages.responses import error_response
+from entrypoints.http.pressure.admission import AdmissionControl
+from entrypoints.http.pressure.worker_pool import WorkerPool
+from entrypoints.http.transport.connections import connection_of
+from entrypoints.http.transport.framing import check_framing
+
+_READING: Final = ("GET", "HEAD")
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@attrs.frozen
+class Pipeline:
+    """Checks, answers and sends. One middleware instead of several, since each costs microseconds a request."""
+
+    uploads: AdmissionControl
+    responses: AdmissionControl
+    origins: Origins
+    access: Access
+    compressing: WorkerPool
+    draining: asyncio.Event
+
+    @web.middleware
+    async def handle(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        """Respond to a request. It holds its bytes in flight until its response is sent."""
+        admission = self.responses if request.method in _READING else self.uploads
+        with admission.lease() as lease:
+            connection_of(request).lease = lease
+            response = await self._respond(request, handler)
+            await compress(request, response, self.compressing)
+            if self.draining.is_set():
+                response.force_close()
+            # A client that is gone has no use for it.
+            with suppress(ConnectionError):
+                await response.prepare(request)
+                await response.write_eof()
+        return response
+
+    async def _respond(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        """Return the response of the handler, or the one to whatever error there is."""
+        try:
+            check_framing(request)
+            preflight = self.origins.check(request)
+            if preflight is not None:
+                return preflight
+            self.access.check(request)
+            return await handler(request)
+        except Exception as error:  # noqa: BLE001 - the client still gets a response
+            return error_response(error, request)
