@@ -1,11 +1,11 @@
 """``profile``: where the time of one batch of 1000 goes."""
 
-from figures import Measured
-from processes import run_worker
-from scenarios import SCENARIOS, Case
-from served import measure_floor, measure_fresh, measure_nothing, scratch
-from stages import STAGES, StagesTask
-from throughput import Plan, say
+from bench.figures import Measured
+from bench.processes import run_worker
+from bench.scenarios import SCENARIOS, Case
+from bench.served import measure_floor, measure_fresh, measure_nothing, scratch
+from bench.stages import STAGES, StagesTask
+from bench.throughput import Plan, say
 
 FIGURES = (("us_per_run", "µs/run"), ("share", "% of HTTP"), ("floor_us_per_run", "floor µs/run"))
 _FLOOR_STAGES = {"decode and check": "decode", "insert": "insert", "begin and commit": "commit", "encode": "encode"}

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Final
 
 import apsw
-from bodies import make_pool, make_rows
-from tables import insert_rows, require_known_schema, schema_of
 
 from adapters.sqlite import SqliteStore
 from adapters.sqlite.connection import open_writer
+from bench.bodies import make_pool, make_rows
+from bench.tables import insert_rows, require_known_schema, schema_of
 from core.model.listing import PageRequest, RunFilter
 
 START: Final = datetime(2025, 1, 1)  # noqa: DTZ001 - written with Z, see make_rows

@@ -13,13 +13,13 @@ from typing import Any
 
 import attrs
 import orjson
-from bodies import batch_body, make_bodies, make_ids, make_pool
-from figures import percentile
-from tables import COLUMNS, insert_rows, require_known_schema
 
 from adapters.sqlite import keys
 from adapters.sqlite.connection import open_writer
 from adapters.sqlite.store import CHECKPOINT_PAGES
+from bench.bodies import batch_body, make_bodies, make_ids, make_pool
+from bench.figures import percentile
+from bench.tables import COLUMNS, insert_rows, require_known_schema
 from core.model.run import FIELDS
 
 _JSON_POSITIONS = [(name, FIELDS.index(name)) for name in ("metrics_json", "context_json", "extra")]

@@ -6,13 +6,14 @@ from datetime import UTC, timedelta
 from pathlib import Path
 
 import attrs
-from figures import Measured
-from filling import START, STEP_MS, copy_database, filled_database
-from processes import run_worker, runsink_server
-from queries import QueryTask
-from scenarios import SCENARIOS
-from served import measure_floor, measure_served, scratch
-from throughput import Plan, say
+
+from bench.figures import Measured
+from bench.filling import START, STEP_MS, copy_database, filled_database
+from bench.processes import run_worker, runsink_server
+from bench.queries import QueryTask
+from bench.scenarios import SCENARIOS
+from bench.served import measure_floor, measure_served, scratch
+from bench.throughput import Plan, say
 
 FIGURES = (
     ("runs_per_second", "runs/s"),

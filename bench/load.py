@@ -10,10 +10,11 @@ from typing import Any
 
 import attrs
 import orjson
-from bodies import batch_body, make_bodies, make_ids, make_pool
-from client import Answer, Connection, LoadError, Request, Target, connections, drive, fetch, get
-from figures import percentile
-from processes import cpu_seconds
+
+from bench.bodies import batch_body, make_bodies, make_ids, make_pool
+from bench.client import Answer, Connection, LoadError, Request, Target, connections, drive, fetch, get
+from bench.figures import percentile
+from bench.processes import cpu_seconds
 
 _COUNTS = re.compile(rb'"total": ?(\d+), ?"created": ?(\d+), ?"existing": ?(\d+), ?"failed": ?(\d+)')
 _TAIL_BYTES = 300

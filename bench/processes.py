@@ -12,14 +12,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
-from typing import IO, Any, cast
+from typing import IO, Any, Final, cast
 
 import attrs
 import psutil
 
 START_SECONDS = 30
 STOP_SECONDS = 120
-WORKER = Path(__file__).with_name("worker.py")
+_ROOT: Final = Path(__file__).parents[1]
+_WORKER: Final = (sys.executable, "-m", "bench.worker")
 _URL = re.compile(r"http://[^\s,/]+")
 
 
@@ -43,25 +44,24 @@ def runsink_server(db: Path, options: Sequence[str] = ()) -> Iterator[Server]:
     if program is None:
         raise ProcessError("there is no runsink command; install the project first: pip install -e .")
     command = [program, "serve", "--host", "127.0.0.1", "--port", "0", "--db", str(db), *options]
-    with _listening(command, db.parent) as server:
+    with _listening(command, db.parent, db.parent / "server.log") as server:
         yield server
 
 
 @contextmanager
 def idle_server(directory: Path) -> Iterator[Server]:
     """An aiohttp server that reads the body and does nothing with it."""
-    with _listening([sys.executable, str(WORKER), "nothing"], directory) as server:
+    with _listening([*_WORKER, "nothing"], _ROOT, directory / "server.log") as server:
         yield server
 
 
 @contextmanager
-def _listening(command: Sequence[str], directory: Path) -> Iterator[Server]:
+def _listening(command: Sequence[str], cwd: Path, log: Path) -> Iterator[Server]:
     """Start a server that prints its URL in the first line, and stop it at the end."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RUNSINK_")}
-    log = directory / "server.log"
     with log.open("wb") as errors:
         process = subprocess.Popen(
-            command, cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors
+            command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors
         )
     failed = True
     try:
@@ -77,7 +77,8 @@ def _listening(command: Sequence[str], directory: Path) -> Iterator[Server]:
 def run_worker(kind: str, task: Any, timeout: float) -> dict[str, Any]:
     """Have a task (an attrs object) done by a process of its own and return what it found."""
     done = subprocess.run(
-        [sys.executable, str(WORKER), kind],
+        [*_WORKER, kind],
+        cwd=_ROOT,
         input=json.dumps(attrs.asdict(task)),
         stdout=subprocess.PIPE,
         text=True,

@@ -6,8 +6,9 @@ from urllib.parse import quote
 
 import attrs
 import orjson
-from client import Answer, Connection, LoadError, Request, connections, drive, fetch, get
-from figures import percentile
+
+from bench.client import Answer, Connection, LoadError, Request, connections, drive, fetch, get
+from bench.figures import percentile
 
 _LIST = "/api/v1/runs"
 _WARMUP_QUERIES = 5

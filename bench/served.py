@@ -9,12 +9,12 @@ from time import sleep
 from typing import Any
 
 import attrs
-from floor import FloorTask
-from load import LoadTask
-from processes import Server, idle_server, peak_mib, resident_mib, run_worker, runsink_server
-from scenarios import Case, Scenario
 
 from adapters.sqlite.connection import open_writer
+from bench.floor import FloorTask
+from bench.load import LoadTask
+from bench.processes import Server, idle_server, peak_mib, resident_mib, run_worker, runsink_server
+from bench.scenarios import Case, Scenario
 
 _SETTLE_SECONDS = 0.3
 _SLACK_SECONDS = 300

@@ -1,18 +1,15 @@
 """``setups`` and ``engines``: the same scenarios against servers that are set up differently, side by side."""
 
 import shlex
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Self
 
 import attrs
-from figures import Measured
-from served import measure_served, scratch
-from throughput import Plan, say
 
-sys.path.append(str(Path(__file__).parents[1]))
+from bench.figures import Measured
+from bench.served import measure_served, scratch
+from bench.throughput import Plan, say
 from tests.postgres import new_schema, running_engine
 
 FIGURES = (

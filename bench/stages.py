@@ -8,13 +8,13 @@ from time import perf_counter
 from typing import Any, cast
 
 import attrs
-from bodies import batch_body, make_bodies, make_ids, make_pool
 
 from adapters.sqlite import SqliteStore
 from adapters.system_clock import SystemClock
 from adapters.wire.decode import Decoder
 from adapters.wire.encode import batch_answer, encode
 from adapters.wire.structure import Structurer
+from bench.bodies import batch_body, make_bodies, make_ids, make_pool
 from core.model.limits import Limits
 from core.model.run import Run
 from core.ports.run_repository import RunRepository, ignore

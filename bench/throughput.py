@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
-from figures import Measured
-from processes import Server
-from scenarios import FLOOR_OF, SCENARIOS, Case
-from served import Timing, measure_at, measure_floor, measure_fresh, measure_nothing
+
+from bench.figures import Measured
+from bench.processes import Server
+from bench.scenarios import FLOOR_OF, SCENARIOS, Case
+from bench.served import Timing, measure_at, measure_floor, measure_fresh, measure_nothing
 
 FIGURES = (
     ("runs_per_second", "runs/s"),

@@ -5,11 +5,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from floor import FloorTask, run_floor
-from load import LoadTask, run_load
-from nothing import serve_nothing
-from queries import QueryTask, run_queries
-from stages import StagesTask, run_stages
+from bench.floor import FloorTask, run_floor
+from bench.load import LoadTask, run_load
+from bench.nothing import serve_nothing
+from bench.queries import QueryTask, run_queries
+from bench.stages import StagesTask, run_stages
 
 _KINDS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "floor": lambda task: run_floor(FloorTask(**task)),

@@ -4,96 +4,23 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from itertools import count
 from threading import Event
-from types import TracebackType
-from typing import Self
 
 import pytest
 
 from adapters import group_commit
 from adapters.group_commit import MAX_ATTEMPTS, MAX_COMMANDS_PER_COMMIT, GroupCommitWriter
-from adapters.memory import MemoryStore
 from core.errors import StoreBusyError, StoreClosedError, StoreError, StoreFullError, TransactionConflictError
-from core.ports.run_repository import RunReader, RunRepository
-from core.ports.store import Store
 from core.ports.unit_of_work import UnitOfWork
 from tests.contract.samples import HANG_GUARD_SECONDS, all_keys, outcome_in_fork, sample_run
+from tests.fakes.store import ObservedStore
 from tests.servers import DEADLINE_SECONDS
 
 
 class BoomError(Exception):
     """A command goes wrong."""
-
-
-class ObservedStore(Store):
-    """A store in memory that counts commits, can hold them up and can fail."""
-
-    def __init__(self) -> None:
-        self._inner = MemoryStore()
-        self.commits = 0
-        self.commit_reached = Event()
-        self.commit_allowed = Event()
-        self.entering_fails: StoreError | None = None
-        self.commit_fails: StoreError | None = None
-        self.conflicts = 0
-        self.maintenance_fails: StoreError | None = None
-        self.maintained: list[bool] = []
-
-    def unit_of_work(self) -> UnitOfWork:
-        return ObservedWork(self, self._inner.unit_of_work())
-
-    def reader(self) -> AbstractContextManager[RunReader]:
-        return self._inner.reader()
-
-    def check_room(self) -> None:
-        self._inner.check_room()
-
-    def maintain(self, *, quiet: bool) -> None:
-        self.maintained.append(quiet)
-        if self.maintenance_fails:
-            raise self.maintenance_fails
-
-    def close(self) -> None:
-        self._inner.close()
-
-
-class ObservedWork(UnitOfWork):
-    """Hands everything on to the unit of work inside it."""
-
-    def __init__(self, store: ObservedStore, inner: UnitOfWork) -> None:
-        self._store = store
-        self._inner = inner
-
-    @property
-    def runs(self) -> RunRepository:
-        return self._inner.runs
-
-    def __enter__(self) -> Self:
-        if self._store.entering_fails:
-            raise self._store.entering_fails
-        self._inner.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._inner.__exit__(kind, error, trace)
-
-    def savepoint(self) -> AbstractContextManager[None]:
-        return self._inner.savepoint()
-
-    def commit(self) -> None:
-        self._store.commits += 1
-        self._store.commit_reached.set()
-        assert self._store.commit_allowed.wait(HANG_GUARD_SECONDS)
-        if self._store.conflicts:
-            self._store.conflicts -= 1
-            raise TransactionConflictError("somebody else was faster")
-        if self._store.commit_fails:
-            raise self._store.commit_fails
-        self._inner.commit()
 
 
 @pytest.fixture

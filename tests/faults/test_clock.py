@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,28 +15,17 @@ from core.model.batch import BatchResult
 from core.model.limits import Limits
 from core.model.listing import PageRequest, RunFilter
 from core.model.run import EventId, Run, Timestamp
-from core.ports.clock import Clock
 from core.use_cases.ingest import ingest_atomic, ingest_lenient
 from core.use_cases.query import list_runs
 from core.use_cases.update import associate_commit, update_run
 from core.validation.fields import format_timestamp
 from entrypoints.application import Application
 from tests.contract.samples import HANG_GUARD_SECONDS, at
+from tests.fakes.clock import SetClock
 from tests.figures import Figures
 from tests.servers import MakeRun
 
 SHIFTS = [timedelta(0), timedelta(days=-1), timedelta(days=1), timedelta(days=-400), timedelta(days=30_000)]
-
-
-class SetClock(Clock):
-    """Goes on from wherever it was set to, a second each time it is asked."""
-
-    def __init__(self) -> None:
-        self.time = datetime(2026, 1, 31, 12, tzinfo=UTC)
-
-    def now(self) -> Timestamp:
-        self.time += timedelta(seconds=1)
-        return format_timestamp(self.time)
 
 
 @pytest.fixture

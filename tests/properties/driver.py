@@ -11,11 +11,10 @@ from core.errors import BatchRolledBackError, EveryRunRefusedError, RunNotFoundE
 from core.model.batch import BatchResult
 from core.model.limits import Limits
 from core.model.listing import PageRequest
-from core.model.run import Timestamp
-from core.ports.clock import Clock
 from core.ports.store import Store
 from entrypoints.application import Application
 from entrypoints.embedded import RunStore
+from tests.fakes.clock import SteppedClock
 from tests.properties.model import Kept, seen
 
 Sent = dict[str, Any]
@@ -82,16 +81,6 @@ class Driver(Protocol):
         ...
 
     def close(self) -> None: ...
-
-
-class SteppedClock(Clock):
-    """Stands still until it is told to go on."""
-
-    def __init__(self) -> None:
-        self.step = 0
-
-    def now(self) -> Timestamp:
-        return Timestamp(f"2026-06-01T00:00:00.{self.step:06}Z")
 
 
 class InProcessDriver(Driver):

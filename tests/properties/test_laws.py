@@ -22,11 +22,11 @@ from core.model.batch import BatchResult, Candidate
 from core.model.limits import Limits
 from core.model.listing import Cursor, PageRequest, RunFilter
 from core.model.run import Run, Timestamp
-from core.ports.clock import Clock
 from core.validation.fields import InvalidValueError, format_timestamp, parse_json_object, parse_timestamp
 from core.validation.queries import page_request
 from entrypoints.application import Application
 from entrypoints.embedded import RunStore
+from tests.fakes.clock import StoppedClock
 from tests.properties.model import TIMES, kept_run, seen, shown
 from tests.properties.raw import REQUIRED, damaged, iso_forms, raw_runs, raw_values
 from tests.properties.strategies import (
@@ -50,15 +50,8 @@ STRUCTURER = Structurer()
 DECODER = Decoder(STRUCTURER, Limits(max_batch_runs=5))
 
 
-class StoppedClock(Clock):
-    """Always tells the same instant."""
-
-    def now(self) -> Timestamp:
-        return NOW
-
-
 def _store() -> RunStore:
-    return RunStore(Application.over(MemoryStore(), StoppedClock(), Limits()))
+    return RunStore(Application.over(MemoryStore(), StoppedClock(NOW), Limits()))
 
 
 def _create(store: RunStore, sent: dict[str, Any]) -> Run | None:

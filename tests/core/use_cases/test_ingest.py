@@ -1,13 +1,12 @@
 """The batch-ingest use cases, over the store in memory."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 
 import attrs
 import pytest
 
 from adapters.memory import MemoryStore
-from adapters.memory.run_repository import MemoryRunRepository
 from core.errors import (
     BatchRolledBackError,
     BatchTooLargeError,
@@ -18,12 +17,12 @@ from core.errors import (
 )
 from core.model.batch import BatchResult, Candidate, Conflict, RefusedRun
 from core.model.limits import Limits
-from core.model.run import Count, EventId, Run, Status
+from core.model.run import Count, Status
 from core.model.validation_error import ValidationError
-from core.ports.run_repository import ignore
 from core.ports.unit_of_work import UnitOfWork
 from core.use_cases.ingest import check_batch_size, check_response_size, create_run, ingest_atomic, ingest_lenient
 from tests.contract.samples import at, everything, sample_run
+from tests.fakes.run_repository import CountedWork
 
 
 def refused(index: int, *reasons: str) -> RefusedRun:
@@ -41,33 +40,6 @@ def work() -> Iterator[UnitOfWork]:
     """An entered unit of work of an empty store."""
     with MemoryStore().unit_of_work() as entered:
         yield entered
-
-
-class CountingRepository(MemoryRunRepository):
-    """Counts how often it is called for anything."""
-
-    def __init__(self) -> None:
-        super().__init__({})
-        self.calls: list[str] = []
-
-    def add(self, runs: Sequence[Run], found: Callable[[Run], object] = ignore) -> None:
-        self.calls.append("add")
-        super().add(runs, found)
-
-    def get(self, event_id: EventId) -> Run | None:
-        self.calls.append("get")
-        return super().get(event_id)
-
-    def replace(self, run: Run) -> None:
-        self.calls.append("replace")
-        super().replace(run)
-
-
-@attrs.define
-class CountedWork:
-    """A unit of work of which only the repository is used."""
-
-    runs: CountingRepository = attrs.field(factory=CountingRepository)
 
 
 @pytest.mark.parametrize("size", [1, 2, 100, 1000])

@@ -1,4 +1,4 @@
-"""The bench: ``python bench/run.py PART``; the parts, and what each figure means, are in README.md."""
+"""The bench: ``python -m bench PART``; the parts, and what each figure means, are in README.md."""
 
 import argparse
 import json
@@ -14,14 +14,12 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import apsw
-import breakdown
-import growth
-import setups
-import throughput
-from plotting import plot_growth
-from processes import Server
-from scenarios import ANSWERS, BATCH_PATHS, SCENARIOS, make_cases
-from served import Timing, require_disk
+
+from bench import breakdown, growth, setups, throughput
+from bench.plotting import plot_growth
+from bench.processes import Server
+from bench.scenarios import ANSWERS, BATCH_PATHS, SCENARIOS, make_cases
+from bench.served import Timing, require_disk
 
 _GROWTH_SCENARIOS = ("S2", "S3")
 
@@ -131,7 +129,7 @@ def _about(options: argparse.Namespace) -> dict[str, Any]:
 def _parse() -> argparse.Namespace:
     temporary = Path(tempfile.gettempdir())
     parser = argparse.ArgumentParser(
-        prog="bench/run.py", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        prog="python -m bench", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     add = parser.add_argument
     add("part", choices=[*_PARTS, "all"], help="what to measure")

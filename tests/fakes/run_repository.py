@@ -1,0 +1,36 @@
+"""A run repository that tells what was asked of it."""
+
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from adapters.memory.run_repository import MemoryRunRepository
+from core.model.run import EventId, Run
+from core.ports.run_repository import ignore
+
+
+class CountingRepository(MemoryRunRepository):
+    """Counts how often it is called for anything."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.calls: list[str] = []
+
+    def add(self, runs: Sequence[Run], found: Callable[[Run], object] = ignore) -> None:
+        self.calls.append("add")
+        super().add(runs, found)
+
+    def get(self, event_id: EventId) -> Run | None:
+        self.calls.append("get")
+        return super().get(event_id)
+
+    def replace(self, run: Run) -> None:
+        self.calls.append("replace")
+        super().replace(run)
+
+
+@attrs.define
+class CountedWork:
+    """A unit of work of which only the repository is used."""
+
+    runs: CountingRepository = attrs.field(factory=CountingRepository)
