@@ -1,5 +1,6 @@
 """What tests of every kind share: runs to send, servers to send them to, and the figures of the fault tests."""
 
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -13,6 +14,7 @@ import pytest
 from entrypoints.settings import Settings
 from tests import postgres
 from tests.figures import Figures, Scale
+from tests.launcher import Command
 from tests.servers import (
     DEADLINE_SECONDS,
     RUNSINK,
@@ -22,7 +24,6 @@ from tests.servers import (
     Served,
     Start,
     own_environment,
-    restricted,
     running_server,
     serving_process,
 )
@@ -160,14 +161,18 @@ def finish(tmp_path: Path) -> Finish:
     """Run ``runsink`` in ``tmp_path`` until it ends by itself, bound by the file modes even as root."""
 
     def finish_with(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            restricted([RUNSINK, *arguments]),
+        with Command(
+            [RUNSINK, *arguments],
+            restricted=os.geteuid() == 0,
             cwd=tmp_path,
             env=own_environment(environment),
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE_SECONDS,
-            check=False,
-        )
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as command:
+            try:
+                printed, complaints = command.communicate(timeout=DEADLINE_SECONDS)
+            finally:
+                command.kill()
+        return subprocess.CompletedProcess(arguments, command.returncode, printed, complaints)
 
     return finish_with

@@ -24,17 +24,11 @@ from entrypoints.http.guard.access import build_access
 from entrypoints.http.server import start_server
 from entrypoints.http.transport.listening import listen, url_of
 from entrypoints.settings import Settings
+from tests.launcher import Command
 
 MakeRun = Callable[..., dict[str, Any]]
 
 RUNSINK = Path(sys.executable).parent / "runsink"
-GIVE_UP_OVERRIDE = """
-import ctypes, os, sys
-PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1
-if ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0):
-    sys.exit("cannot give up CAP_DAC_OVERRIDE")
-os.execv(sys.argv[1], sys.argv[1:])
-"""
 DEADLINE_SECONDS = 30
 """Only ends a test that hangs."""
 
@@ -207,13 +201,12 @@ def own_environment(settings: Mapping[str, str]) -> dict[str, str]:
 @contextmanager
 def serving_process(options: Sequence[str], directory: Path, environment: Mapping[str, str]) -> Iterator[Served]:
     """A ``runsink serve`` process, not waited for; unless the block ends it, SIGTERM does, with 0 and in silence."""
-    with subprocess.Popen(
+    with Command(
         [RUNSINK, "serve", *options],
         cwd=directory,
         env=own_environment(environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
     ) as process:
         served = Served(process)
         try:
@@ -222,8 +215,3 @@ def serving_process(options: Sequence[str], directory: Path, environment: Mappin
                 assert served.end() == (0, "")
         finally:
             process.kill()
-
-
-def restricted(command: Sequence[str | Path]) -> list[str | Path]:
-    """The command, without the right of root to write what the file modes forbid."""
-    return [sys.executable, "-c", GIVE_UP_OVERRIDE, *command] if os.geteuid() == 0 else list(command)

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import attrs
 
-from tests.faults.forking import Template
+from tests.faults.stoppable_server import StoppableServer
 from tests.properties.driver import Driver, Page, Sent, Told, Verdict
 from tests.properties.model import Kept, shown
 from tests.properties.strategies import kept_timestamp
@@ -77,11 +77,10 @@ def update(event_id: str, changes: Sent) -> Write:
 class HttpDriver(Driver):
     """One server after the other, over one database."""
 
-    def __init__(self, template: Template, db: Path) -> None:
-        self._template = template
+    def __init__(self, db: Path) -> None:
         self._db = db
         self._steps = Steps()
-        self._server = template.start(db)
+        self._server = StoppableServer.start(db)
 
     def tick(self) -> str:
         return self._steps.tick()
@@ -128,12 +127,12 @@ class HttpDriver(Driver):
         return names
 
     def reopen(self) -> None:
-        assert self._server.end(signal.SIGTERM) == 0
+        assert self._server.stop(signal.SIGTERM) == 0
         self._start()
 
     def kill(self) -> None:
         """End the server without warning, between two requests, and start the next."""
-        assert self._server.end(signal.SIGKILL) == -signal.SIGKILL
+        assert self._server.stop(signal.SIGKILL) == -signal.SIGKILL
         self._start()
 
     def kill_in(self, write: Write, sent: float, delay: float) -> Answer | None:
@@ -144,7 +143,7 @@ class HttpDriver(Driver):
 
     def close(self) -> None:
         """End the last server without warning."""
-        assert self._server.end(signal.SIGKILL) == -signal.SIGKILL
+        assert self._server.stop(signal.SIGKILL) == -signal.SIGKILL
 
     def in_steps(self, run: Kept) -> Kept:
         """A run with the instants as steps."""
@@ -161,4 +160,4 @@ class HttpDriver(Driver):
         return self.in_steps(shown(answer.body))
 
     def _start(self) -> None:
-        self._server = self._template.start(self._db)
+        self._server = StoppableServer.start(self._db)

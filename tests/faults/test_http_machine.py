@@ -11,7 +11,6 @@ from hypothesis.stateful import multiple, rule, run_state_machine_as_test
 
 from adapters.sqlite import SqliteStore
 from tests.faults.audit import disagreements, integrity_errors, looked_into
-from tests.faults.forking import Template, template_process
 from tests.faults.http_driver import HttpDriver, Write, batch, update
 from tests.figures import Figures, Scale
 from tests.properties.driver import InProcessDriver, Sent
@@ -24,12 +23,11 @@ DELAYS = st.sampled_from([0.05, 0.02, 0.01, 0.005, 0.003, 0.002, 0.001, 0.0])
 
 
 class HttpMachine(StoreMachine):
-    """Over servers of a template, one database an example."""
+    """Over servers that are restarted, one database an example."""
 
     driver: HttpDriver
 
-    def __init__(self, template: Template, seen: "Counter[str]") -> None:
-        self._template = template
+    def __init__(self, seen: "Counter[str]") -> None:
         self._seen = seen
         self._folder = TemporaryDirectory()
         super().__init__()
@@ -39,7 +37,7 @@ class HttpMachine(StoreMachine):
         return Path(self._folder.name) / "runs.db"
 
     def _drive(self) -> HttpDriver:
-        return HttpDriver(self._template, self._db)
+        return HttpDriver(self._db)
 
     @rule()
     def restart(self) -> None:
@@ -103,21 +101,20 @@ class HttpMachine(StoreMachine):
         self._folder.cleanup()
 
 
-def _machines(template: Template, seen: "Counter[str]") -> Callable[[], HttpMachine]:
-    return lambda: HttpMachine(template, seen)
+def _machines(seen: "Counter[str]") -> Callable[[], HttpMachine]:
+    return lambda: HttpMachine(seen)
 
 
 def test_http_store_is_the_models(scale: Scale, figures: Figures) -> None:
     """Whatever is sent over HTTP, with restarts and kills at any moment, what was acknowledged is what is there."""
     seen: Counter[str] = Counter()
-    with template_process() as template:
-        run_state_machine_as_test(
-            _machines(template, seen),
-            settings=settings(
-                deadline=None,
-                max_examples=scale(15, 2000),
-                stateful_step_count=20,
-                suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-            ),
-        )
+    run_state_machine_as_test(
+        _machines(seen),
+        settings=settings(
+            deadline=None,
+            max_examples=scale(15, 2000),
+            stateful_step_count=20,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+        ),
+    )
     figures(**{name.replace(" ", "_"): number for name, number in sorted(seen.items())}, divergences=0)
