@@ -83,7 +83,8 @@ class RunList:
 
     def _rows_of_name(self, which: RunFilter, request: PageRequest) -> Generator[Row, None, None]:
         """The rows in the order of their entries."""
-        places = islice(self._places(which, request), request.offset, request.offset + request.limit)
+        # In two steps, because the sum of the two may be more than a slice can count to.
+        places = islice(islice(self._places(which, request), request.offset, None), request.limit)
         while part := list(islice(places, _ROWS_AT_A_TIME)):
             arrivals = integers(arrival for _, arrival in part)
             rows = {row[:2]: row for row in self._query(f"{_SELECT} {AMONG_ARRIVALS}", {"arrivals": arrivals})}

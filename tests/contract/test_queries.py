@@ -118,6 +118,16 @@ def test_cursor_may_be_written_in_any_form(runs: RunStore) -> None:
     assert ([run.event_id for run in page.runs], page.total) == (["event-1", "event-2", "event-3"], 3)
 
 
+@pytest.mark.parametrize("offset", [2**63 - 1, 2**63 - 2, 2**63 - 1001, 2**62])
+@pytest.mark.parametrize("which", [{}, {"run_id": "launch-1"}, {"event_id": "event-1"}, {"product": "p"}])
+def test_nothing_stands_behind_the_highest_offsets(runs: RunStore, which: dict[str, Any], offset: int) -> None:
+    """However the runs are looked for, an offset that is allowed leads to an empty page."""
+    for limit in (1, 1000):
+        for oldest_first in (False, True):
+            page = runs.page(RunFilter(**which), PageRequest(limit=limit, offset=offset, oldest_first=oldest_first))
+            assert (page.runs, page.next_cursor) == ((), None)
+
+
 NOBODY: list[tuple[Any, str]] = [
     *((text, text) for text in ("nobody", "", "a\0b", "\ud800", "x" * 256, "x" * 2**20)),
     *((1, "the integer 1"), (None, "null"), (True, "true"), (b"event-1", "a Python bytes"), ([], "a list")),
