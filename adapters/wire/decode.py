@@ -5,7 +5,9 @@ reason, is decoded again by the standard library and judged by ``structure``, wh
 fast pass must only ever take less than the slow one, and give the same when it takes.
 """
 
-from typing import Annotated, Any, get_args
+import codecs
+from collections import deque
+from typing import Annotated, Any, Final, get_args
 
 import attrs
 import msgspec
@@ -20,6 +22,8 @@ from core.model.run import FIELDS, SERVER_FIELDS, Count, EventId, JsonText, Name
 from core.model.validation_error import ValidationError
 from core.use_cases.ingest import check_batch_size
 from core.validation.fields import InvalidValueError, parse_json_object
+
+_CHUNK_BYTES: Final = 65_536
 
 
 class _Batch(msgspec.Struct):
@@ -48,6 +52,7 @@ class Decoder:
             NotJsonError, NotABatchError, BatchTooLargeError
         """
         try:
+            _check_utf8(body)
             raws = self._batches.decode(body).runs
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return self._batch_slowly(body, received_at)
@@ -95,6 +100,16 @@ class Decoder:
             raise NotABatchError("runs", "runs must be a list of runs")
         check_batch_size(len(runs), self._limits.max_batch_runs)
         return [self._structurer.run(run, index, received_at) for index, run in enumerate(runs)]
+
+
+def _check_utf8(body: bytes) -> None:
+    """Raise ``UnicodeDecodeError`` if the body is not UTF-8: msgspec does not look at texts that it passes over.
+
+    A chunk is decoded at a time, since a text may take four times as much room as its bytes.
+    """
+    if not body.isascii():
+        chunks = (body[start : start + _CHUNK_BYTES] for start in range(0, len(body), _CHUNK_BYTES))
+        deque(codecs.iterdecode(chunks, "utf-8"), maxlen=0)
 
 
 def _plain_json_text(value: dict[str, Any]) -> JsonText:

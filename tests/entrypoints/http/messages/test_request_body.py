@@ -47,6 +47,28 @@ def test_bad_json_inside_one_run_refuses_the_whole_body(server: Api, make_run: M
     assert server.find().body["total"] == 0
 
 
+@pytest.mark.parametrize("member", [b'"\xff":1', b'"note":"\xff"', b'"note":["\xe2\x82"]', b'"runs":["\xff"]'])
+@pytest.mark.parametrize("padding", [0, 65_536])
+def test_bytes_that_are_not_utf8_refuse_the_whole_body(
+    server: Api, make_run: MakeRun, member: bytes, padding: int
+) -> None:
+    """Also where nothing is made of them: in another member than the runs, or in one that is given twice."""
+    body = b'{"p":"%s",%s,"runs":[%s]}' % (b" " * padding, member, json.dumps(make_run()).encode())
+    answer = server.send("POST", BATCH, body)
+    assert answer.status == 400
+    assert "not UTF-8" in answer.body["detail"]
+    assert server.find().body["total"] == 0
+
+
+@pytest.mark.parametrize("shift", range(4))
+def test_long_body_of_other_letters_is_taken(server: Api, make_run: MakeRun, shift: int) -> None:
+    """Wherever the bytes of a character stand."""
+    run = make_run(item_name="x" * shift + "\U0001f600" * 50_000)
+    body = json.dumps({"runs": [run]}, ensure_ascii=False).encode()
+    assert server.send("POST", BATCH, body).status == 201
+    assert server.stored(run["event_id"])["item_name"] == run["item_name"]
+
+
 @both
 @pytest.mark.parametrize(
     ("body", "location"),
