@@ -7,6 +7,7 @@ from pathlib import Path
 
 import apsw
 
+from adapters.sqlite import forks
 from adapters.sqlite.disk_space import MIB, free_bytes
 from adapters.sqlite.file import check_file, create_file, wal_of
 from adapters.sqlite.schema import migrate
@@ -58,7 +59,7 @@ def open_writer(path: Path) -> apsw.Connection:
     Raises:
         StoreUnusableError: the file cannot serve; the message says why in one line.
     """
-    with _explained(path):
+    with _explained(path), forks.opening():
         _check_sqlite()
         check_file(path)
         _check_room(path)
@@ -95,6 +96,7 @@ def _open(path: Path) -> apsw.Connection:
     # Readers of a WAL write to its index, so that no connection can be read-only. None creates the file, for SQLite
     # would make it readable by every user.
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    forks.note_opened(connection)
     wait_for_locks(connection, BUSY_TIMEOUT_MS)
     return connection
 

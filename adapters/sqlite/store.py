@@ -10,6 +10,7 @@ from typing import Final
 import apsw
 
 from adapters.lifetime import Lifetime
+from adapters.sqlite import forks
 from adapters.sqlite.connection import BUSY_TIMEOUT_MS, WAL_CAP_BYTES, open_reader, open_writer, wait_for_locks
 from adapters.sqlite.disk_space import MIB, free_bytes
 from adapters.sqlite.errors import translated_errors
@@ -69,27 +70,28 @@ class SqliteStore(Store):
         self._lifetime.check()
         cancellation = cancellation or Cancellation()
         cancellation.check()
-        with translated_errors():
-            connection = self._take_reader()
-            deadline = time.monotonic() + self._max_read_seconds
-            connection.set_progress_handler(
-                lambda: cancellation.requested or time.monotonic() > deadline, PROGRESS_STEPS
-            )
-            connection.execute("BEGIN")
-        try:
-            yield SqliteRunRepository(connection)
-        except StoreTimeoutError as error:
-            if cancellation.requested:
-                raise ReadCancelledError from error
-            raise
-        finally:
-            # A failing disk makes SQLite end the transaction by itself.
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            self._idle_readers.put(connection)
-            # Closing the store, meanwhile, has left this connection to us.
-            if self._lifetime.ended:
-                self._close_idle_readers()
+        with forks.at_work():
+            with translated_errors():
+                connection = self._take_reader()
+                deadline = time.monotonic() + self._max_read_seconds
+                connection.set_progress_handler(
+                    lambda: cancellation.requested or time.monotonic() > deadline, PROGRESS_STEPS
+                )
+                connection.execute("BEGIN")
+            try:
+                yield SqliteRunRepository(connection)
+            except StoreTimeoutError as error:
+                if cancellation.requested:
+                    raise ReadCancelledError from error
+                raise
+            finally:
+                # A failing disk makes SQLite end the transaction by itself.
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                self._idle_readers.put(connection)
+                # Closing the store, meanwhile, has left this connection to us.
+                if self._lifetime.ended:
+                    self._close_idle_readers()
 
     def check_room(self) -> None:
         """See the port. After a write that found no room there has to be more of it than then.
@@ -114,7 +116,7 @@ class SqliteStore(Store):
             self._patient_from = pages + CHECKPOINT_PAGES
         # Where another process is checkpointing already, there is nothing to do. A reader may keep the end of the
         # WAL in use; the next checkpoint, or the one after, gets there.
-        with self._lifetime, translated_errors(self._writer), suppress(apsw.BusyError):
+        with self._lifetime, forks.at_work(), translated_errors(self._writer), suppress(apsw.BusyError):
             if patient or (quiet and pages >= WAL_CAP_PAGES):
                 self._empty_wal(WAL_RESET_WAIT_MS if patient else 0)
             else:
@@ -123,8 +125,8 @@ class SqliteStore(Store):
     def close(self) -> None:
         if not self._lifetime.end():
             return
-        self._close_idle_readers()
-        with translated_errors():
+        with forks.at_work(), translated_errors():
+            self._close_idle_readers()
             self._writer.close()
 
     def _note_end(self, error: BaseException | None) -> None:

@@ -8,6 +8,7 @@ from typing import Self
 import apsw
 
 from adapters.lifetime import Lifetime
+from adapters.sqlite import forks
 from adapters.sqlite.errors import translated_errors
 from adapters.sqlite.run_repository import SqliteRunRepository
 from core.ports.unit_of_work import UnitOfWork
@@ -34,9 +35,11 @@ class SqliteUnitOfWork(UnitOfWork):
 
     def __enter__(self) -> Self:
         self._lifetime.acquire()
+        forks.begin_work(self)
         try:
             self._execute("BEGIN IMMEDIATE")
         except BaseException:
+            forks.end_work(self)
             self._lifetime.release()
             raise
         return self
@@ -49,6 +52,7 @@ class SqliteUnitOfWork(UnitOfWork):
             if self._in_transaction():
                 self._execute("ROLLBACK")
         finally:
+            forks.end_work(self)
             self._lifetime.release()
 
     @contextmanager
