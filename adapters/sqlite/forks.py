@@ -8,7 +8,7 @@ locks for held that are not, and another process may remove the WAL from under i
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import Final
 from weakref import WeakSet
@@ -18,7 +18,7 @@ import apsw
 from core.errors import StoreUnusableError
 
 _connections: Final[WeakSet[apsw.Connection]] = WeakSet()
-"""All that are open."""
+"""All that are open, and some that were."""
 
 _at_work: Final[set[object]] = set()
 """One member for each thread that may be inside SQLite, where it may hold a mutex or be half through a change."""
@@ -70,7 +70,9 @@ def _let_go() -> None:
                 "open it in a process that is started anew, such as with multiprocessing's method spawn"
             )
         for connection in list(_connections):
-            # Closing would work off the WAL, which by now may no longer be the one of the file.
-            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-            connection.close()
+            # Some were closed before the fork and are still referred to.
+            with suppress(apsw.ConnectionClosedError):
+                # Closing would work off the WAL, which by now may no longer be the one of the file.
+                connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+                connection.close()
         _process = os.getpid()

@@ -69,6 +69,16 @@ def test_the_parent_keeps_its_locks(path: Path, connections: list[apsw.Connectio
         assert connections[0].pragma("integrity_check") == "ok"
 
 
+def test_a_store_that_was_closed_is_no_hindrance(path: Path) -> None:
+    """Whether or not somebody still refers to it, and whichever file it was on."""
+    before, other = SqliteStore(path), SqliteStore(path.with_name("other.db"))
+    before.close()
+    assert outcome_in_fork(open_another(path)) == ""
+    other.close()
+    with closing(SqliteStore(path)) as store:
+        assert all_keys(store) == {"child"}
+
+
 def test_a_store_in_use_forbids_others(path: Path) -> None:
     """In the midst of writing or reading, nobody knows what state was inherited; that is said at once."""
     other = path.with_name("other.db")
