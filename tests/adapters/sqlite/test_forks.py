@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from adapters.sqlite import SqliteStore
-from core.run import EventId
+from core.model.run import EventId
 from tests.contract.samples import all_keys, everything, keep, outcome_in_fork, read, sample_run
 
 
