@@ -199,9 +199,17 @@ def own_environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def serving_process(options: Sequence[str], directory: Path, environment: Mapping[str, str]) -> Iterator[Served]:
-    """A ``runsink serve`` process, not waited for; unless the block ends it, SIGTERM does, with 0 and in silence."""
-    with Command(
+def serving_process(
+    options: Sequence[str],
+    directory: Path,
+    environment: Mapping[str, str],
+    start: Callable[..., "subprocess.Popen[str]"] = Command,
+) -> Iterator[Served]:
+    """A ``runsink serve`` process, not waited for; unless the block ends it, SIGTERM does, with 0 and in silence.
+
+    ``start`` is ``installed_command`` where something has to be there before modules are imported.
+    """
+    with start(
         [RUNSINK, "serve", *options],
         cwd=directory,
         env=own_environment(environment),
@@ -215,3 +223,8 @@ def serving_process(options: Sequence[str], directory: Path, environment: Mappin
                 assert served.end() == (0, "")
         finally:
             process.kill()
+
+
+def installed_command(args: Sequence[str | Path], **options: Any) -> "subprocess.Popen[str]":
+    """Start the installed command in an interpreter of its own."""
+    return subprocess.Popen(args, text=True, **options)

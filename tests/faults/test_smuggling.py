@@ -4,12 +4,13 @@ import json
 import re
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.servers import DEADLINE_SECONDS, POST_RUN, Api, serving_process
+from tests.servers import DEADLINE_SECONDS, POST_RUN, Api, installed_command, serving_process
 
 RUN: Final = json.dumps(
     {
@@ -118,10 +119,15 @@ FORMS: Final = {
 def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """A server process with one of the two parsers of aiohttp; it says nothing of what clients do wrong."""
     environment = {"AIOHTTP_NO_EXTENSIONS": "1"} if request.param == "Python" else {}
-    with serving_process(
-        ("--port", "0", "--body-seconds", "1"), tmp_path_factory.mktemp("smuggling"), environment
-    ) as served:
+    options, folder = ("--port", "0", "--body-seconds", "1"), tmp_path_factory.mktemp("smuggling")
+    with serving_process(options, folder, environment, installed_command) as served:
         yield served.api
+        assert ("_http_parser" in loaded_files(served.process.pid)) == (request.param == "C")
+
+
+def loaded_files(pid: int) -> str:
+    """The paths of what a process has mapped, such as extension modules."""
+    return Path(f"/proc/{pid}/maps").read_text(encoding="utf-8")
 
 
 def exchange(api: Api, sent: bytes) -> bytes:

@@ -38,6 +38,9 @@ SWEEP_SECONDS: Final = 0.5
 SPARE_DESCRIPTORS: Final = 256
 """For all that is not a client: the database and its readers, listeners, and connections that are being refused."""
 
+LINGERING_SECONDS: Final = 10.0
+"""What aiohttp allows by default."""
+
 STANDSTILL_SECONDS: Final = 5.0
 """How long a client may neither send nor read a byte while others are refused for want of the room that it holds."""
 
@@ -284,6 +287,8 @@ class Connections(web.Server):
             "auto_decompress": False,
             # Its timer would cut a head that is on its way, so it comes after ours.
             "keepalive_timeout": limits.max_idle_seconds + limits.max_header_seconds + 10 * SWEEP_SECONDS,
+            # How long the rest of a body is read that was rejected before it was there.
+            "lingering_time": min(LINGERING_SECONDS, limits.max_body_seconds),
         }
         self._sweeping = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
 
