@@ -6,6 +6,7 @@ imports are spared, which take longer than most tests. A few tests start the ins
 
 import json
 import os
+import resource
 import select
 import socket
 import subprocess
@@ -60,6 +61,7 @@ class Command(subprocess.Popen[str]):
             "arguments": ["runsink", *args[1:]],
             "directory": str(cwd or Path.cwd()),
             "environment": dict(os.environ if env is None else env),
+            "open_files": resource.getrlimit(resource.RLIMIT_NOFILE),
             "restricted": self._restricted,
         }
         with Path(os.devnull).open("rb") as nothing:

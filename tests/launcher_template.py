@@ -5,6 +5,7 @@ import ctypes
 import importlib
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -77,6 +78,7 @@ def _become(request: dict[str, Any], streams: list[int]) -> NoReturn:
         os.environ.clear()
         os.environ.update(request["environment"])
         sys.argv = request["arguments"]
+        resource.setrlimit(resource.RLIMIT_NOFILE, request["open_files"])
         if request["restricted"]:
             _give_up_override()
         status = _run()
