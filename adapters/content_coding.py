@@ -5,7 +5,7 @@ become is a part of what a body may hold.
 """
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 import attrs
@@ -15,6 +15,8 @@ _MIB: Final = 1024 * 1024
 
 _MAX_ZSTD_WINDOW: Final = 8 * _MIB
 """What a decoder should support at least, and so the most that an encoder may count on (RFC 8878, section 3.1.1)."""
+
+_SMALL_MEMBER_BYTES: Final = 4096
 
 _GZIP_LEVEL: Final = 1
 _ZSTD_LEVEL: Final = 3
@@ -110,6 +112,82 @@ def encode(coding: str, content: bytes) -> bytes:
     """The content in this coding, at a level that is quick."""
     whole = encoder(coding, len(content))
     return whole.compress(content) + whole.flush()
+
+
+class Decoder(Protocol):
+    """Content that is being decoded part by part."""
+
+    def feed(self, piece: bytes, /) -> Iterator[bytes]:
+        """Take the next piece of the content; draw what becomes of it, to its end.
+
+        Raises:
+            CorruptContentError, TooManyMembersError
+        """
+        ...
+
+    def finish(self) -> None:
+        """Raise ``CorruptContentError`` if the content cannot end here."""
+        ...
+
+
+class _Undone:
+    """No coding at all."""
+
+    def feed(self, piece: bytes, /) -> Iterator[bytes]:
+        yield piece
+
+    def finish(self) -> None:
+        pass
+
+
+class _Decompressor:
+    """Undoes one coding, a slice at a time. What a slice becomes is drawn before the next one is looked at.
+
+    Content may be of any length, so only small members are counted: a large one is worth what it costs.
+    """
+
+    def __init__(self, coding: str, max_members: int) -> None:
+        self._coding = coding
+        self._begin, self._slice_bytes = _CODINGS[coding].begin(), _CODINGS[coding].slice_bytes
+        self._member: _Member | None = None
+        self._at = self._member_bytes = 0
+        self._members_left = max_members
+
+    def feed(self, piece: bytes, /) -> Iterator[bytes]:
+        view = memoryview(piece)
+        while view:
+            if self._member is None:
+                self._count_member()
+                self._member, self._member_bytes = self._begin(), 0
+            part = view[: self._slice_bytes]
+            decoded = _decompress(self._member, part, self._coding, self._at)
+            taken = len(part) - len(self._member.unused_data)
+            self._at += taken
+            view = view[taken:]
+            self._member_bytes += len(decoded)
+            if self._member.eof:
+                self._member = None
+            if decoded:
+                yield decoded
+
+    def finish(self) -> None:
+        if self._member is not None or not self._at:
+            raise CorruptContentError(f"the {self._coding} content breaks off after {self._at} bytes")
+
+    def _count_member(self) -> None:
+        """Count the member that begins, unless the one before it was large."""
+        if self._member_bytes < _SMALL_MEMBER_BYTES:
+            self._members_left -= 1
+        if self._members_left < 0:
+            raise TooManyMembersError
+
+
+def decoder(coding: str | None, max_members: int) -> Decoder:
+    """Begin to decode content of any length; ``None`` leaves it as it is.
+
+    A member that follows one of at least 4 KiB is not counted among the ``max_members``.
+    """
+    return _Undone() if coding is None else _Decompressor(coding, max_members)
 
 
 def decode(coding: str, content: bytes, max_bytes: int, max_members: int) -> bytes:

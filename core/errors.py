@@ -93,6 +93,29 @@ class RunNotFoundError(RunsinkError):
         self.key = key
 
 
+class JobNotFoundError(RunsinkError):
+    """No job has this id."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"Job not found: {job_id}")
+        self.job_id = job_id
+
+
+class StreamTooLargeError(RunsinkError):
+    """A stream that has to be read whole is larger than may be read; the message says what to do."""
+
+
+class SpoolFullError(RunsinkError):
+    """The spool holds as many bytes as it may; there is room again as soon as jobs are finished."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"the spool is full: the bodies of all jobs may have {limit} bytes (spool-bytes); "
+            "send it again when jobs are finished, or without Prefer: respond-async"
+        )
+        self.limit = limit
+
+
 class StoreError(RunsinkError):
     """The store failed; nothing of the unit of work was kept, unless the message says that nobody knows."""
 

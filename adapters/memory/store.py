@@ -4,18 +4,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from adapters.lifetime import Lifetime
+from adapters.memory.job_repository import MemoryJobRepository
 from adapters.memory.run_repository import MemoryRunRepository
 from adapters.memory.unit_of_work import MemoryUnitOfWork, State
 from core.ports.cancellation import Cancellation
+from core.ports.job_repository import JobReader
 from core.ports.run_repository import RunReader
 from core.ports.store import Store
 
 
 class MemoryStore(Store):
-    """Runs in a dictionary that is never changed once it is committed: each commit puts a new one in its place."""
+    """Dictionaries that are never changed once they are committed: each commit puts new ones in their place."""
 
     def __init__(self) -> None:
-        self._committed: State = {}
+        self._committed = State()
         self._lifetime = Lifetime()
 
     def unit_of_work(self) -> MemoryUnitOfWork:
@@ -23,10 +25,11 @@ class MemoryStore(Store):
 
     @contextmanager
     def reader(self, cancellation: Cancellation | None = None) -> Iterator[RunReader]:
-        self._lifetime.check()
-        if cancellation is not None:
-            cancellation.check()
-        yield MemoryRunRepository(self._committed)
+        yield MemoryRunRepository(self._current(cancellation).runs)
+
+    @contextmanager
+    def job_reader(self, cancellation: Cancellation | None = None) -> Iterator[JobReader]:
+        yield MemoryJobRepository(self._current(cancellation).jobs)
 
     def check_room(self) -> None:
         pass
@@ -36,7 +39,13 @@ class MemoryStore(Store):
 
     def close(self) -> None:
         if self._lifetime.end():
-            self._committed = {}
+            self._committed = State()
+
+    def _current(self, cancellation: Cancellation | None) -> State:
+        self._lifetime.check()
+        if cancellation is not None:
+            cancellation.check()
+        return self._committed
 
     def _publish(self, state: State) -> None:
         self._committed = state

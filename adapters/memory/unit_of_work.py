@@ -5,12 +5,33 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
+import attrs
+
 from adapters.lifetime import Lifetime
+from adapters.memory.job_repository import KeptJob, MemoryJobRepository
 from adapters.memory.run_repository import Kept, MemoryRunRepository
+from core.model.job import JobId
 from core.model.run import EventId
 from core.ports.unit_of_work import UnitOfWork
 
-State = dict[EventId, Kept]
+
+@attrs.frozen
+class State:
+    """What a store holds."""
+
+    runs: dict[EventId, Kept] = attrs.field(factory=dict)
+    jobs: dict[JobId, KeptJob] = attrs.field(factory=dict)
+
+    def copy(self) -> Self:
+        """Return a state that may be changed by itself."""
+        return attrs.evolve(self, runs=dict(self.runs), jobs=dict(self.jobs))
+
+    def become(self, other: "State") -> None:
+        """Hold what another state holds."""
+        self.runs.clear()
+        self.runs.update(other.runs)
+        self.jobs.clear()
+        self.jobs.update(other.jobs)
 
 
 class MemoryUnitOfWork(UnitOfWork):
@@ -20,16 +41,21 @@ class MemoryUnitOfWork(UnitOfWork):
         self._read = read
         self._publish = publish
         self._lifetime = lifetime
-        self._state: State = {}
-        self._runs = MemoryRunRepository(self._state)
+        self._state = State()
+        self._runs = MemoryRunRepository(self._state.runs)
+        self._jobs = MemoryJobRepository(self._state.jobs)
 
     @property
     def runs(self) -> MemoryRunRepository:
         return self._runs
 
+    @property
+    def jobs(self) -> MemoryJobRepository:
+        return self._jobs
+
     def __enter__(self) -> Self:
         self._lifetime.acquire()
-        self._state.update(self._read())
+        self._state.become(self._read())
         return self
 
     def __exit__(
@@ -39,16 +65,15 @@ class MemoryUnitOfWork(UnitOfWork):
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        before = dict(self._state)
+        before = self._state.copy()
         try:
             yield
         except BaseException:
-            self._state.clear()
-            self._state.update(before)
+            self._state.become(before)
             raise
 
     def check_writable(self) -> None:
         """Nothing: memory takes every write."""
 
     def commit(self) -> None:
-        self._publish(dict(self._state))
+        self._publish(self._state.copy())

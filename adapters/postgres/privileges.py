@@ -7,18 +7,20 @@ import psycopg
 from core.errors import StoreError
 
 NEEDED_PRIVILEGES: Final = (
-    "it needs SELECT, INSERT and UPDATE on the tables runs and tallies, SELECT on runsink_schema, "
-    "and USAGE on the sequence arrivals"
+    "it needs SELECT, INSERT and UPDATE on the tables runs and tallies, the same and DELETE on jobs and job_findings, "
+    "SELECT on runsink_schema, and USAGE on the sequence arrivals"
 )
 """The end of each message about a role that lacks one of them."""
 
 _LACKING: Final = """
-SELECT name || ' cannot be found' FROM (VALUES ('runs'), ('tallies'), ('arrivals')) AS needed (name)
+SELECT name || ' cannot be found'
+FROM (VALUES ('runs'), ('tallies'), ('jobs'), ('job_findings'), ('arrivals')) AS needed (name)
 WHERE to_regclass(name) IS NULL
 UNION ALL
-SELECT privilege || ' on ' || name FROM (VALUES ('runs'), ('tallies')) AS needed (name)
-CROSS JOIN (VALUES ('SELECT'), ('INSERT'), ('UPDATE')) AS wanted (privilege)
+SELECT privilege || ' on ' || name FROM (VALUES ('runs'), ('tallies'), ('jobs'), ('job_findings')) AS needed (name)
+CROSS JOIN (VALUES ('SELECT'), ('INSERT'), ('UPDATE'), ('DELETE')) AS wanted (privilege)
 WHERE NOT has_table_privilege(to_regclass(name)::oid, privilege)
+AND (privilege <> 'DELETE' OR name IN ('jobs', 'job_findings'))
 UNION ALL
 SELECT 'USAGE on arrivals' WHERE NOT has_sequence_privilege(to_regclass('arrivals')::oid, 'USAGE')
 """

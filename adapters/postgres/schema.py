@@ -94,6 +94,43 @@ _VERSION_1: Final = (
         PRIMARY KEY (field, digest, slot)
     )
     """,
+    # A row for each background job; its body is in the spool of one server.
+    f"""
+    CREATE TABLE IF NOT EXISTS jobs (
+        job_id {_TEXT} NOT NULL,
+        number BIGINT NOT NULL,  -- the order of the list
+        spool {_TEXT} NOT NULL,  -- whose files hold the body
+        format {_TEXT} NOT NULL,  -- ndjson or json
+        coding {_TEXT},  -- the content coding of the body
+        created_at {_TEXT} NOT NULL,
+        bytes_total BIGINT NOT NULL,
+        state {_TEXT} NOT NULL,
+        started_at {_TEXT},
+        finished_at {_TEXT},  -- of finished jobs, and of no others
+        bytes_done BIGINT NOT NULL,
+        detail {_TEXT},
+        total BIGINT NOT NULL,
+        created BIGINT NOT NULL,
+        existing BIGINT NOT NULL,
+        failed BIGINT NOT NULL,
+        last_line BIGINT NOT NULL,
+        errors_omitted BIGINT NOT NULL,
+        conflicts_omitted BIGINT NOT NULL,
+        found_bytes BIGINT NOT NULL,  -- about so many have the rows in job_findings; 0 if there are none
+        PRIMARY KEY (job_id)
+    )
+    """,
+    "CREATE INDEX IF NOT EXISTS jobs_by_number ON jobs (number DESC)",
+    "CREATE INDEX IF NOT EXISTS jobs_to_run ON jobs (spool, number DESC) WHERE finished_at IS NULL",
+    # The errors and conflicts of one chunk of a job, so that those before it are not written again.
+    f"""
+    CREATE TABLE IF NOT EXISTS job_findings (
+        job_id {_TEXT} NOT NULL,
+        line BIGINT NOT NULL,  -- the last one of the chunk
+        found {_TEXT} NOT NULL,
+        PRIMARY KEY (job_id, line)
+    )
+    """,
 )
 
 _STEPS: Final[Sequence[Sequence[str]]] = (_VERSION_1,)
@@ -158,7 +195,7 @@ def _found_version(connection: psycopg.Connection) -> int:
     rows = connection.execute(
         # The information schema would hide the tables that this role may not use.
         "SELECT relname::text FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace "
-        "WHERE nspname = current_schema() AND relname IN ('runs', 'tallies', 'runsink_schema')"
+        "WHERE nspname = current_schema() AND relname IN ('runs', 'tallies', 'jobs', 'job_findings', 'runsink_schema')"
     ).fetchall()
     found = {name for (name,) in rows}
     if "runsink_schema" in found:

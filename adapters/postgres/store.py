@@ -13,11 +13,13 @@ from psycopg.sql import SQL
 from adapters.lifetime import Lifetime
 from adapters.postgres.connection import open_pool
 from adapters.postgres.errors import translated_errors
+from adapters.postgres.job_repository import PostgresJobRepository
 from adapters.postgres.run_repository import TALLY_SLOTS, PostgresRunReader
 from adapters.postgres.unit_of_work import PostgresUnitOfWork
 from core.errors import ReadCancelledError, StoreBusyError, StoreTimeoutError
 from core.model.limits import Limits
 from core.ports.cancellation import Cancellation
+from core.ports.job_repository import JobReader
 from core.ports.run_repository import RunReader
 from core.ports.store import Store
 
@@ -48,14 +50,35 @@ class PostgresStore(Store):
 
     @contextmanager
     def reader(self, cancellation: Cancellation | None = None) -> Iterator[RunReader]:
-        self._lifetime.check()
         cancellation = cancellation or Cancellation()
+        with self._reading(cancellation) as connection:
+            yield PostgresRunReader(connection, cancellation)
+
+    @contextmanager
+    def job_reader(self, cancellation: Cancellation | None = None) -> Iterator[JobReader]:
+        cancellation = cancellation or Cancellation()
+        with self._reading(cancellation) as connection:
+            yield PostgresJobRepository(connection, cancellation, writing=False)
+
+    def check_room(self) -> None:
+        """Nothing: how full the disk of the database is cannot be asked."""
+
+    def maintain(self, *, quiet: bool) -> None:
+        """Nothing: PostgreSQL keeps house by itself."""
+
+    def close(self) -> None:
+        if self._lifetime.end():
+            self._pool.close()
+
+    @contextmanager
+    def _reading(self, cancellation: Cancellation) -> Iterator[psycopg.Connection]:
+        self._lifetime.check()
         with translated_errors():
             connection = self._pool.getconn()
         try:
             with translated_errors(), cancellation.calling(partial(_cancel, connection)):
                 connection.execute(self._begin_reading)
-                yield PostgresRunReader(connection, cancellation)
+                yield connection
         except StoreBusyError as error:
             if cancellation.requested:
                 raise ReadCancelledError from error
@@ -68,16 +91,6 @@ class PostgresStore(Store):
                 # A cancellation may arrive late, and must not meet the next user of the connection.
                 connection.close() if cancellation.requested else connection.rollback()
             self._pool.putconn(connection)
-
-    def check_room(self) -> None:
-        """Nothing: how full the disk of the database is cannot be asked."""
-
-    def maintain(self, *, quiet: bool) -> None:
-        """Nothing: PostgreSQL keeps house by itself."""
-
-    def close(self) -> None:
-        if self._lifetime.end():
-            self._pool.close()
 
 
 def _cancel(connection: psycopg.Connection) -> None:

@@ -11,9 +11,11 @@ from psycopg_pool import ConnectionPool
 
 from adapters.lifetime import Lifetime
 from adapters.postgres.errors import translated_errors
+from adapters.postgres.job_repository import PostgresJobRepository
 from adapters.postgres.privileges import check_privileges
 from adapters.postgres.run_repository import PostgresRunRepository
 from core.errors import StoreBusyError, StoreError
+from core.ports.cancellation import Cancellation
 from core.ports.unit_of_work import UnitOfWork
 
 
@@ -37,6 +39,10 @@ class PostgresUnitOfWork(UnitOfWork):
     def runs(self) -> PostgresRunRepository:
         return self._runs
 
+    @property
+    def jobs(self) -> PostgresJobRepository:
+        return self._jobs
+
     def __enter__(self) -> Self:
         self._lifetime.acquire()
         try:
@@ -54,6 +60,7 @@ class PostgresUnitOfWork(UnitOfWork):
             self._let_go()
             raise
         self._runs = PostgresRunRepository(self._connection, self._slot)
+        self._jobs = PostgresJobRepository(self._connection, Cancellation(), writing=True)
         return self
 
     def __exit__(

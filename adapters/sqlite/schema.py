@@ -98,6 +98,45 @@ def _version_1(connection: apsw.Connection) -> None:
         ) STRICT, WITHOUT ROWID
         """
     )
+    # A row for each background job; its body is in the spool.
+    connection.execute(
+        """
+        CREATE TABLE jobs (
+            number INTEGER PRIMARY KEY,  -- the order of the list
+            job_id TEXT NOT NULL UNIQUE,
+            spool TEXT NOT NULL,  -- whose files hold the body
+            format TEXT NOT NULL,  -- ndjson or json
+            coding TEXT,  -- the content coding of the body
+            created_at TEXT NOT NULL,
+            bytes_total INTEGER NOT NULL,
+            state TEXT NOT NULL,
+            started_at TEXT,
+            finished_at TEXT,  -- of finished jobs, and of no others
+            bytes_done INTEGER NOT NULL,
+            detail TEXT,
+            total INTEGER NOT NULL,
+            created INTEGER NOT NULL,
+            existing INTEGER NOT NULL,
+            failed INTEGER NOT NULL,
+            last_line INTEGER NOT NULL,
+            errors_omitted INTEGER NOT NULL,
+            conflicts_omitted INTEGER NOT NULL,
+            found_bytes INTEGER NOT NULL  -- about so many have the rows in job_findings; 0 if there are none
+        ) STRICT
+        """
+    )
+    connection.execute("CREATE INDEX jobs_to_run ON jobs (spool, number) WHERE finished_at IS NULL")
+    # The errors and conflicts of one chunk of a job, so that those before it are not written again.
+    connection.execute(
+        """
+        CREATE TABLE job_findings (
+            job_id TEXT NOT NULL,
+            line INTEGER NOT NULL,  -- the last one of the chunk
+            found TEXT NOT NULL,
+            PRIMARY KEY (job_id, line)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
 
 
 _STEPS: Sequence[Callable[[apsw.Connection], None]] = (_version_1,)

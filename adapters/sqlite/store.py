@@ -15,11 +15,13 @@ from adapters.sqlite.connection import BUSY_TIMEOUT_MS, WAL_CAP_BYTES, open_read
 from adapters.sqlite.disk_space import MIB, free_bytes
 from adapters.sqlite.errors import translated_errors
 from adapters.sqlite.file import resolve
+from adapters.sqlite.job_repository import SqliteJobRepository
 from adapters.sqlite.run_repository import SqliteRunRepository
 from adapters.sqlite.unit_of_work import SqliteUnitOfWork
 from core.errors import ReadCancelledError, StoreFullError, StoreTimeoutError
 from core.model.limits import Limits
 from core.ports.cancellation import Cancellation
+from core.ports.job_repository import JobReader
 from core.ports.run_repository import RunReader
 from core.ports.store import Store
 
@@ -67,31 +69,13 @@ class SqliteStore(Store):
 
     @contextmanager
     def reader(self, cancellation: Cancellation | None = None) -> Iterator[RunReader]:
-        self._lifetime.check()
-        cancellation = cancellation or Cancellation()
-        cancellation.check()
-        with forks.at_work():
-            with translated_errors():
-                connection = self._take_reader()
-                deadline = time.monotonic() + self._max_read_seconds
-                connection.set_progress_handler(
-                    lambda: cancellation.requested or time.monotonic() > deadline, PROGRESS_STEPS
-                )
-                connection.execute("BEGIN")
-            try:
-                yield SqliteRunRepository(connection)
-            except StoreTimeoutError as error:
-                if cancellation.requested:
-                    raise ReadCancelledError from error
-                raise
-            finally:
-                # A failing disk makes SQLite end the transaction by itself.
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                self._idle_readers.put(connection)
-                # Closing the store, meanwhile, has left this connection to us.
-                if self._lifetime.ended:
-                    self._close_idle_readers()
+        with self._reading(cancellation) as connection:
+            yield SqliteRunRepository(connection)
+
+    @contextmanager
+    def job_reader(self, cancellation: Cancellation | None = None) -> Iterator[JobReader]:
+        with self._reading(cancellation) as connection:
+            yield SqliteJobRepository(connection)
 
     def check_room(self) -> None:
         """See the port. After a write that found no room there has to be more of it than then.
@@ -128,6 +112,34 @@ class SqliteStore(Store):
         with forks.at_work(), translated_errors():
             self._close_idle_readers()
             self._writer.close()
+
+    @contextmanager
+    def _reading(self, cancellation: Cancellation | None) -> Iterator[apsw.Connection]:
+        self._lifetime.check()
+        cancellation = cancellation or Cancellation()
+        cancellation.check()
+        with forks.at_work():
+            with translated_errors():
+                connection = self._take_reader()
+                deadline = time.monotonic() + self._max_read_seconds
+                connection.set_progress_handler(
+                    lambda: cancellation.requested or time.monotonic() > deadline, PROGRESS_STEPS
+                )
+                connection.execute("BEGIN")
+            try:
+                yield connection
+            except StoreTimeoutError as error:
+                if cancellation.requested:
+                    raise ReadCancelledError from error
+                raise
+            finally:
+                # A failing disk makes SQLite end the transaction by itself.
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                self._idle_readers.put(connection)
+                # Closing the store, meanwhile, has left this connection to us.
+                if self._lifetime.ended:
+                    self._close_idle_readers()
 
     def _note_end(self, error: BaseException | None) -> None:
         self._room_when_full = free_bytes(self._path) if isinstance(error, StoreFullError) else None

@@ -10,6 +10,7 @@ import apsw
 from adapters.lifetime import Lifetime
 from adapters.sqlite import forks
 from adapters.sqlite.errors import translated_errors
+from adapters.sqlite.job_repository import SqliteJobRepository
 from adapters.sqlite.run_repository import SqliteRunRepository
 from core.ports.unit_of_work import UnitOfWork
 
@@ -28,10 +29,15 @@ class SqliteUnitOfWork(UnitOfWork):
         self._lifetime = lifetime
         self._note_end = note_end
         self._runs = SqliteRunRepository(connection)
+        self._jobs = SqliteJobRepository(connection)
 
     @property
     def runs(self) -> SqliteRunRepository:
         return self._runs
+
+    @property
+    def jobs(self) -> SqliteJobRepository:
+        return self._jobs
 
     def __enter__(self) -> Self:
         self._lifetime.acquire()

@@ -7,15 +7,18 @@ fast pass must only ever take less than the slow one, and give the same when it 
 
 import codecs
 from collections import deque
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Annotated, Any, Final, get_args
 
 import attrs
 import msgspec
 
 from adapters.wire.canonical import canonical_json
-from adapters.wire.json_text import decode_json
+from adapters.wire.json_text import NotJsonError, NotUtf8Error, decode_json
 from adapters.wire.structure import RULES, Structurer
-from core.errors import NotABatchError
+from adapters.wire.value_count import UNCOUNTED_BYTES, holds_more_values
+from core.errors import NotABatchError, StreamTooLargeError
 from core.model.batch import Candidate, RefusedRun
 from core.model.limits import MAX_COUNT, MAX_EVENT_ID_LENGTH, MAX_JSON_DEPTH, MAX_TEXT_CHARACTERS, Limits
 from core.model.run import FIELDS, SERVER_FIELDS, Count, EventId, JsonText, Name, Run, Text, Timestamp
@@ -24,6 +27,14 @@ from core.use_cases.ingest import check_batch_size
 from core.validation.fields import InvalidValueError, parse_json_object
 
 _CHUNK_BYTES: Final = 65_536
+
+MAX_ELEMENTS: Final = 1_000_000
+"""An array with more values than this is not even looked into: to remember where each is takes 64 bytes."""
+
+_TOO_MANY_VALUES: Final = (
+    "the body holds more than {} JSON values; send it as newline-delimited JSON (application/x-ndjson), "
+    "of which only a part is in memory at a time"
+)
 
 
 class _Batch(msgspec.Struct):
@@ -36,12 +47,21 @@ class _Batch(msgspec.Struct):
     runs: list[msgspec.Raw]
 
 
+@attrs.frozen
+class Element:
+    """A run in an array: its number of bytes, where that is known, and how it becomes a candidate."""
+
+    size: int
+    decode: Callable[[int, Timestamp], Candidate]
+
+
 class Decoder:
     """Reads bodies. Safe to use from several threads."""
 
     def __init__(self, structurer: Structurer, limits: Limits) -> None:
         self._structurer = structurer
         self._limits = limits
+        self._arrays = msgspec.json.Decoder(list[msgspec.Raw])
         self._batches = msgspec.json.Decoder(_Batch)
         self._runs = msgspec.json.Decoder(_shape())
 
@@ -63,12 +83,64 @@ class Decoder:
         """The candidate of a body that is one run; raises ``NotJsonError``."""
         return self._run(body, 0, received_at)
 
+    def line(self, raw: bytes, number: int, received_at: Timestamp) -> Candidate:
+        """The candidate of one line of a stream, which is refused if it is not JSON; its index is its number.
+
+        Raises:
+            NotUtf8Error
+        """
+        if len(raw) > self._limits.max_run_bytes:
+            return self.too_long(len(raw), number)
+        if len(raw) > UNCOUNTED_BYTES and holds_more_values(raw, self._limits.max_body_values):
+            return _refused(number, f"has more than {self._limits.max_body_values} JSON values (max_body_values)")
+        return self._run_fast(raw, received_at) or self._line_slowly(raw, number, received_at)
+
+    def too_long(self, size: int, index: int) -> RefusedRun:
+        """The candidate of a run of more bytes than are taken."""
+        most = self._limits.max_run_bytes
+        return _refused(index, f"has {size} bytes, and {most} are the most that is taken (max_run_bytes)")
+
+    def elements(self, body: bytes) -> Iterator[Element]:
+        """The runs of an array, or of an object with one in its field ``runs``, each waiting to be decoded.
+
+        Nothing of the body is decoded but where each run begins and ends, unless it takes the slow way.
+
+        Raises:
+            NotJsonError, NotABatchError, StreamTooLargeError
+        """
+        if body.count(b",") > MAX_ELEMENTS:
+            raise StreamTooLargeError(_TOO_MANY_VALUES.format(MAX_ELEMENTS))
+        try:
+            _check_utf8(body)
+            raws = self._arrays.decode(body) if body.lstrip()[:1] == b"[" else self._batches.decode(body).runs
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return (Element(0, partial(self._structurer.run, value)) for value in self._elements_slowly(body))
+        return (Element(len(raw), partial(self.line, raw)) for raw in map(bytes, raws))
+
+    def _elements_slowly(self, body: bytes) -> list[object]:
+        if len(body) > UNCOUNTED_BYTES and holds_more_values(body, self._limits.max_body_values):
+            raise StreamTooLargeError(_TOO_MANY_VALUES.format(self._limits.max_body_values))
+        document = decode_json(body)
+        if isinstance(document, dict):
+            if "runs" not in document:
+                raise NotABatchError("runs", "runs is required")
+            document = document["runs"]
+        if not isinstance(document, list):
+            raise NotABatchError(None, "a stream must be an array of runs, or an object that has one in its field runs")
+        return document
+
+    def _line_slowly(self, raw: bytes, number: int, received_at: Timestamp) -> Candidate:
+        try:
+            raw.decode()
+            return self._structurer.run(decode_json(raw), number, received_at)
+        except UnicodeDecodeError as error:
+            raise NotUtf8Error(number, error) from None
+        except NotJsonError as error:
+            return _refused(number, error.reason)
+
     def _run(self, raw: bytes, index: int, received_at: Timestamp) -> Candidate:
         if len(raw) > self._limits.max_run_bytes:
-            reason = (
-                f"has {len(raw)} bytes, and {self._limits.max_run_bytes} are the most that is taken (max_run_bytes)"
-            )
-            return RefusedRun(index, None, None, (ValidationError(None, reason),))
+            return self.too_long(len(raw), index)
         return self._run_fast(raw, received_at) or self._structurer.run(decode_json(raw), index, received_at)
 
     def _run_fast(self, raw: bytes, received_at: Timestamp) -> Run | None:
@@ -110,6 +182,11 @@ def _check_utf8(body: bytes) -> None:
     if not body.isascii():
         chunks = (body[start : start + _CHUNK_BYTES] for start in range(0, len(body), _CHUNK_BYTES))
         deque(codecs.iterdecode(chunks, "utf-8"), maxlen=0)
+
+
+def _refused(index: int, reason: str) -> RefusedRun:
+    """A candidate of which nothing is known but what is wrong with it as a whole."""
+    return RefusedRun(index, None, None, (ValidationError(None, reason),))
 
 
 def _plain_json_text(value: dict[str, Any]) -> JsonText:

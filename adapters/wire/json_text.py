@@ -9,7 +9,19 @@ from core.validation.fields import JSON_INTEGER_BOUND
 
 
 class NotJsonError(RunsinkError):
-    """A body is not JSON (RFC 8259); the message says where."""
+    """A body is not JSON (RFC 8259); ``reason`` completes the sentence that begins with what it is, and says where."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the body {reason}")
+        self.reason = reason
+
+
+class NotUtf8Error(RunsinkError):
+    """A line of a stream is not UTF-8, so what follows it cannot be trusted either."""
+
+    def __init__(self, line: int, error: UnicodeDecodeError) -> None:
+        super().__init__(f"line {line} is not UTF-8: {error.reason} at byte {error.start} of the line")
+        self.line = line
 
 
 def decode_json(body: bytes) -> object:
@@ -24,9 +36,9 @@ def decode_json(body: bytes) -> object:
     try:
         return _loads(body)
     except UnicodeDecodeError as error:
-        raise NotJsonError(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
+        raise NotJsonError(f"is not UTF-8: {error.reason} at byte {error.start}") from None
     except json.JSONDecodeError as error:
-        raise NotJsonError(f"the body is not JSON: {error}") from None
+        raise NotJsonError(f"is not JSON: {error}") from None
     except RecursionError:
         return _decode_cut(cut_nesting(body))
 
@@ -35,7 +47,7 @@ def _decode_cut(body: bytes) -> object:
     try:
         return _loads(body)
     except json.JSONDecodeError:
-        raise NotJsonError("the body is not JSON, and nested too deeply to say where it is not") from None
+        raise NotJsonError("is not JSON, and nested too deeply to say where it is not") from None
 
 
 def _loads(body: bytes) -> object:

@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from core.ports.cancellation import Cancellation
+from core.ports.job_repository import JobReader
 from core.ports.run_repository import RunReader
 from core.ports.unit_of_work import UnitOfWork
 
@@ -26,6 +27,10 @@ class Store(Protocol):
         raises ``StoreTimeoutError``. Once the cancellation is requested, what is being read raises
         ``ReadCancelledError`` in a moment, and so does a reader that begins after it.
         """
+        ...
+
+    def job_reader(self, cancellation: Cancellation | None = None) -> AbstractContextManager[JobReader]:
+        """The same for jobs."""
         ...
 
     def check_room(self) -> None:

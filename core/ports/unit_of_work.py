@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Protocol, Self
 
+from core.ports.job_repository import JobRepository
 from core.ports.run_repository import RunRepository
 
 
@@ -19,6 +20,11 @@ class UnitOfWork(Protocol):
     @property
     def runs(self) -> RunRepository:
         """The runs as this unit of work sees them. Only to be used inside the block."""
+        ...
+
+    @property
+    def jobs(self) -> JobRepository:
+        """The jobs as this unit of work sees them. Only to be used inside the block."""
         ...
 
     def __enter__(self) -> Self: ...

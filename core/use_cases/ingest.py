@@ -53,6 +53,11 @@ def ingest_lenient(batch: Sequence[Candidate], work: UnitOfWork, admit: Admit | 
     return _store(batch, refused, work, admit)
 
 
+def ingest_any(batch: Sequence[Candidate], work: UnitOfWork) -> BatchResult:
+    """Store every good run and name every bad one, be there any or none; the result holds no runs."""
+    return _store(batch, _refused(batch), work, None)
+
+
 def ingest_atomic(batch: Sequence[Candidate], work: UnitOfWork, admit: Admit | None) -> BatchResult:
     """Store all runs or none. Without ``admit``, the result holds no runs.
 

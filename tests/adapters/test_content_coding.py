@@ -2,6 +2,7 @@
 
 import gzip
 import zlib
+from collections.abc import Iterable
 
 import pytest
 import zstandard
@@ -12,6 +13,7 @@ from adapters.content_coding import (
     CorruptContentError,
     TooManyMembersError,
     decode,
+    decoder,
     encode,
 )
 
@@ -128,3 +130,57 @@ def test_gzip_fields_are_passed_over() -> None:
     header = b"\x1f\x8b\x08\x08\x01\x02\x03\x04\x00\x03runs.json\0"
     trailer = zlib.crc32(b"x").to_bytes(4, "little") + (1).to_bytes(4, "little")
     assert undo("gzip", header + deflated + trailer) == b"x"
+
+
+def drawn(coding: str | None, pieces: Iterable[bytes], max_members: int = 1000) -> bytes:
+    """Decode content that comes in pieces."""
+    parts = decoder(coding, max_members)
+    content = b"".join(part for piece in pieces for part in parts.feed(piece))
+    parts.finish()
+    return content
+
+
+@pytest.mark.parametrize("coding", [None, *CODINGS])
+@pytest.mark.parametrize("step", [1, 10, 255, 5000, 10**6])
+@pytest.mark.parametrize("content", [b"x", TEXT, bytes(300_000)])
+def test_pieces_are_decoded_however_they_are_cut(coding: str | None, step: int, content: bytes) -> None:
+    """Members, empty ones among them, follow each other over any cuts."""
+    parts = [content[:9], b"", content[9:], b""]
+    whole = b"".join(part if coding is None else encode(coding, part) for part in parts)
+    assert drawn(coding, (whole[at : at + step] for at in range(0, len(whole), step))) == content
+
+
+@every_coding
+def test_every_cut_is_found_at_the_end_of_pieces(coding: str) -> None:
+    """Content of which any part is missing cannot end there."""
+    whole = encode(coding, TEXT[:200])
+    for at in range(len(whole)):
+        with pytest.raises(CorruptContentError, match=f"breaks off after {at} bytes"):
+            drawn(coding, [whole[:at]])
+
+
+@every_coding
+def test_damage_is_found_in_pieces(coding: str) -> None:
+    """What was decoded before it has been drawn."""
+    parts = decoder(coding, 1000)
+    found = list(parts.feed(encode(coding, TEXT)))
+    with pytest.raises(CorruptContentError, match="damaged at or after byte"):
+        list(parts.feed(b"junk junk junk"))
+    assert b"".join(found) == TEXT
+
+
+@every_coding
+def test_what_a_step_becomes_is_bounded(coding: str) -> None:
+    """Of a piece that becomes very large only a part is in memory at a time."""
+    bomb = encode(coding, bytes(50_000_000))
+    assert max(map(len, decoder(coding, 1).feed(bomb))) <= 9 * 1024 * 1024
+
+
+@every_coding
+def test_only_small_members_are_counted(coding: str) -> None:
+    """Content of any length may consist of members that are worth their cost, but not of empty ones."""
+    large, small = encode(coding, bytes(4096)), encode(coding, b"x")
+    assert len(drawn(coding, [large * 100], max_members=1)) == 409_600
+    assert drawn(coding, [small * 10], max_members=10) == b"x" * 10
+    with pytest.raises(TooManyMembersError):
+        drawn(coding, [small * 11], max_members=10)

@@ -7,6 +7,8 @@ from typing import Self
 
 from adapters.memory import MemoryStore
 from core.errors import StoreError, TransactionConflictError
+from core.ports.cancellation import Cancellation
+from core.ports.job_repository import JobReader, JobRepository
 from core.ports.run_repository import RunReader, RunRepository
 from core.ports.store import Store
 from core.ports.unit_of_work import UnitOfWork
@@ -30,8 +32,11 @@ class ObservedStore(Store):
     def unit_of_work(self) -> UnitOfWork:
         return ObservedWork(self, self._inner.unit_of_work())
 
-    def reader(self) -> AbstractContextManager[RunReader]:
-        return self._inner.reader()
+    def reader(self, cancellation: Cancellation | None = None) -> AbstractContextManager[RunReader]:
+        return self._inner.reader(cancellation)
+
+    def job_reader(self, cancellation: Cancellation | None = None) -> AbstractContextManager[JobReader]:
+        return self._inner.job_reader(cancellation)
 
     def check_room(self) -> None:
         self._inner.check_room()
@@ -55,6 +60,10 @@ class ObservedWork(UnitOfWork):
     @property
     def runs(self) -> RunRepository:
         return self._inner.runs
+
+    @property
+    def jobs(self) -> JobRepository:
+        return self._inner.jobs
 
     def __enter__(self) -> Self:
         if self._store.entering_fails:

@@ -12,10 +12,15 @@ from psycopg.sql import SQL, Identifier
 from entrypoints.databases import open_database
 from tests.servers import Finish, MakeRun, Serve, Start
 
-NEEDED = "it needs SELECT, INSERT and UPDATE on the tables runs and tallies, SELECT on runsink_schema"
+NEEDED = "it needs SELECT, INSERT and UPDATE on the tables runs and tallies, the same and DELETE on jobs and"
 
 READING = ("SELECT ON ALL TABLES IN SCHEMA {schema}",)
-WRITING = (*READING, "INSERT, UPDATE ON runs, tallies", "USAGE ON SEQUENCE arrivals")
+WRITING = (
+    *READING,
+    "INSERT, UPDATE ON runs, tallies",
+    "INSERT, UPDATE, DELETE ON jobs, job_findings",
+    "USAGE ON SEQUENCE arrivals",
+)
 
 
 @pytest.fixture
@@ -88,6 +93,7 @@ def test_a_role_that_may_not_write_is_not_ready(start: Start, make_run: MakeRun,
     [
         ("UPDATE ON runs", "UPDATE on runs"),
         ("INSERT ON tallies", "INSERT on tallies"),
+        ("DELETE ON jobs", "DELETE on jobs"),
         ("USAGE ON SEQUENCE arrivals", "USAGE on arrivals"),
     ],
 )

@@ -1,0 +1,38 @@
+"""The job repository over PostgreSQL."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+
+from adapters.postgres.errors import translated_errors
+from adapters.sql_jobs import SqlJobRepository
+from core.ports.cancellation import Cancellation
+
+
+class PostgresJobRepository(SqlJobRepository):
+    """The jobs as one transaction sees them, until the cancellation is requested.
+
+    ``writing`` says whether the transaction is one that writes, and so has to lock what it reads.
+    """
+
+    # Numbers of this sequence only grow, and it does no harm that arrivals take some.
+    number = "nextval('arrivals')"
+
+    def __init__(self, connection: psycopg.Connection, cancellation: Cancellation, *, writing: bool) -> None:
+        self._connection = connection
+        self._cancellation = cancellation
+        self.locking = " FOR UPDATE" if writing else ""
+
+    def _rows(self, sql: str, bindings: Sequence[Any]) -> list[tuple[Any, ...]]:
+        self._cancellation.check()
+        with translated_errors():
+            return self._connection.execute(_in_dialect(sql), tuple(bindings)).fetchall()
+
+    def _carry_out(self, sql: str, bindings: Sequence[Any]) -> None:
+        with translated_errors():
+            self._connection.execute(_in_dialect(sql), tuple(bindings))
+
+
+def _in_dialect(sql: str) -> bytes:
+    return sql.replace("?", "%s").encode()
