@@ -7,7 +7,7 @@ import attrs
 import msgspec
 
 from adapters.wire.query import format_cursor
-from core.model.batch import BatchResult, RefusedRun
+from core.model.batch import BatchResult, Candidate, RefusedRun
 from core.model.listing import Cursor, Metadata, PageRequest
 from core.model.run import FIELDS, JsonText, Run, Timestamp
 
@@ -21,6 +21,9 @@ def _embed(value: object) -> msgspec.Raw:
 
 _encoder = msgspec.json.Encoder(enc_hook=_embed)
 
+
+_ERROR_BYTES: Final = 200
+"""What an error has beside the ids and the reason, which stands in ``detail`` as well."""
 
 _TIMES: Final = tuple(field.name for field in attrs.fields(Run) if field.type in (Timestamp, Timestamp | None))
 _WHOLE: Final = ".000000Z"
@@ -68,6 +71,16 @@ def batch_answer(result: BatchResult) -> dict[str, Any]:
         "errors": [error for refused in result.refused for error in _errors(refused)],
         "conflicts": result.conflicts,
     }
+
+
+def count_error_bytes(batch: Iterable[Candidate]) -> int:
+    """Return about how many bytes the errors of a batch take in its answer, ``detail`` included."""
+    total = 0
+    for refused in batch:
+        if isinstance(refused, RefusedRun):
+            ids = len(_encoder.encode((refused.event_id, refused.run_id)))
+            total += sum(ids + _ERROR_BYTES + 2 * len(str(error)) for error in refused.errors)
+    return total
 
 
 def page_ending(request: PageRequest, next_cursor: Cursor | None, total: int | None) -> dict[str, Any]:

@@ -70,15 +70,20 @@ def ingest_atomic(batch: Sequence[Candidate], work: UnitOfWork, admit: Admit | N
     return _store(batch, refused, work, admit)
 
 
-def create_run(candidate: Candidate, work: UnitOfWork) -> Run:
+def create_run(candidate: Candidate, work: UnitOfWork, admit: Admit | None = None) -> Run:
     """Store one run and return it as stored, be it new or there before.
+
+    What was stored before may be much larger than what was sent, so ``admit`` is asked before anything is kept.
 
     Raises:
         RunRefusedError: the run is bad.
     """
     if isinstance(candidate, RefusedRun):
         raise RunRefusedError(candidate)
-    return _store([candidate], (), work, lambda _: None).runs[0]
+    run = _store([candidate], (), work, lambda _: None).runs[0]
+    if admit is not None and run is not candidate:
+        admit(count_text_bytes(run))
+    return run
 
 
 def _refused(batch: Sequence[Candidate]) -> tuple[RefusedRun, ...]:

@@ -3,29 +3,43 @@
 import attrs
 
 from core.errors import RunNotFoundError
-from core.model.run import Commit, EventId, Run, RunChanges, Timestamp
+from core.model.run import Commit, EventId, Run, RunChanges, Timestamp, count_text_bytes
 from core.ports.unit_of_work import UnitOfWork
+from core.use_cases.ingest import Admit
 from core.validation.keys import require_key
 
 
-def update_run(event_id: str, changes: RunChanges, now: Timestamp, work: UnitOfWork) -> Run:
+def update_run(event_id: str, changes: RunChanges, now: Timestamp, work: UnitOfWork, admit: Admit | None = None) -> Run:
     """Apply the changes and return the run; with no changes it comes back untouched.
 
+    ``admit`` is asked whether the run may be returned before the change is kept.
+
     Raises:
         RunNotFoundError: no run has this ``event_id``.
     """
     run = _find(event_id, work)
-    return _replace(attrs.evolve(run, **changes), now, work) if changes else run
+    if changes:
+        run = attrs.evolve(run, **changes, updated_at=now)
+    _admit(run, admit)
+    if changes:
+        work.runs.replace(run)
+    return run
 
 
-def associate_commit(event_id: str, commit: Commit, now: Timestamp, work: UnitOfWork) -> Run:
+def associate_commit(
+    event_id: str, commit: Commit, now: Timestamp, work: UnitOfWork, admit: Admit | None = None
+) -> Run:
     """Tie a commit to the run, in place of any earlier one, and return the run.
 
+    ``admit`` is asked whether the run may be returned before the commit is kept.
+
     Raises:
         RunNotFoundError: no run has this ``event_id``.
     """
-    run = _find(event_id, work)
-    return _replace(attrs.evolve(run, **attrs.asdict(commit)), now, work)
+    run = attrs.evolve(_find(event_id, work), **attrs.asdict(commit), updated_at=now)
+    _admit(run, admit)
+    work.runs.replace(run)
+    return run
 
 
 def _find(event_id: str, work: UnitOfWork) -> Run:
@@ -35,7 +49,6 @@ def _find(event_id: str, work: UnitOfWork) -> Run:
     return run
 
 
-def _replace(run: Run, now: Timestamp, work: UnitOfWork) -> Run:
-    changed = attrs.evolve(run, updated_at=now)
-    work.runs.replace(changed)
-    return changed
+def _admit(run: Run, admit: Admit | None) -> None:
+    if admit is not None:
+        admit(count_text_bytes(run))

@@ -40,6 +40,9 @@ class Pipeline:
         with admission.lease() as lease:
             connection_of(request).lease = lease
             response = await self._respond(request, handler)
+            if isinstance(response, web.Response) and isinstance(response.body, bytes):
+                # What was done is done: a response that came out larger than expected counts, and is not rejected.
+                lease.hold(len(response.body))
             await compress(request, response, self.compressing)
             if self.draining.is_set():
                 response.force_close()

@@ -23,6 +23,8 @@ ALLOWED_BYTES = 200 * MIB
 LARGE_RUNS = 500_000
 
 NAMES = 40
+JSON = {"Content-Type": "application/json"}
+COUNTS = ("duration_ms", "items_discovered", "items_succeeded", "items_failed", "items_skipped")
 
 LATE = 1.0
 """How much longer than ``drain-seconds`` stopping may take, in seconds."""
@@ -145,6 +147,24 @@ def test_unread_metadata_is_bounded(serve: Serve, make_run: MakeRun, scale: Scal
             path = f"/api/v1/metadata?cursor={part['next_cursor']}"
         assert found == names
         assert part["counts"] == {"agent_names": NAMES, "job_types": NAMES}
+    assert grown < ALLOWED_BYTES
+    figures(clients=clients, memory_grown_by=f"{grown >> 20} MiB")
+
+
+def test_unread_errors_are_bounded(serve: Serve, scale: Scale, figures: Figures) -> None:
+    """Errors that repeat long ids come to many times the body: they count against the room as well."""
+    clients = scale(50, 200)
+    texts = ("product", "platform", "subdomain", "website", "item_name", "git_repo", "git_branch", "input_summary")
+    bad = {"event_id": "\x01" * 250, "run_id": "\x01" * 250, **{name: [] for name in (*texts, *COUNTS)}}
+    body = json.dumps({"runs": [bad] * 400}).encode()
+    upload = POST_RUN.replace(b" HTTP", b"/batch HTTP") + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    with serve("--port", "0") as served:
+        assert len(served.api.request("POST", "/api/v1/runs/batch", body, JSON).body["errors"]) == 400 * (
+            3 + len(texts) + len(COUNTS)
+        )
+        before = resident_bytes(served.process.pid)
+        with silent_clients(served.api, [upload] * clients):
+            grown = peak_growth(served, before, 4)
     assert grown < ALLOWED_BYTES
     figures(clients=clients, memory_grown_by=f"{grown >> 20} MiB")
 

@@ -11,6 +11,7 @@ from entrypoints.http.api.context import Context
 from entrypoints.http.api.run_pages import PageSender
 from entrypoints.http.messages.request_body import Allowance
 from entrypoints.http.messages.responses import json_response
+from entrypoints.http.transport.connections import lease_of
 
 
 @attrs.frozen
@@ -47,8 +48,8 @@ class Runs:
             Allowance.of_run(application.limits),
             lambda body: application.structurer.changes(decode_json(body)),
         )
-        now = application.clock.now()
-        return json_response(await self.context.write(lambda work: update_run(event_id, changes, now, work)))
+        now, admit = application.clock.now(), lease_of(request).cover
+        return json_response(await self.context.write(lambda work: update_run(event_id, changes, now, work, admit)))
 
     async def post_commit(self, request: web.Request) -> web.Response:
         """Tie a commit to a run."""
@@ -58,5 +59,7 @@ class Runs:
             Allowance.of_run(application.limits),
             lambda body: application.structurer.commit(decode_json(body)),
         )
-        now = application.clock.now()
-        return json_response(await self.context.write(lambda work: associate_commit(event_id, commit, now, work)))
+        now, admit = application.clock.now(), lease_of(request).cover
+        return json_response(
+            await self.context.write(lambda work: associate_commit(event_id, commit, now, work, admit))
+        )

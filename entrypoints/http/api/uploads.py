@@ -6,7 +6,7 @@ from http import HTTPStatus
 import attrs
 from aiohttp import web
 
-from adapters.wire.encode import batch_answer
+from adapters.wire.encode import batch_answer, count_error_bytes
 from core.model.batch import BatchResult, Candidate
 from core.use_cases.ingest import Admit, check_response_size, create_run, ingest_atomic, ingest_lenient
 from entrypoints.http.api.context import Context
@@ -52,16 +52,20 @@ class Uploads:
             lambda body: application.decoder.run(body, application.clock.now()),
         )
         self.context.access.charge_runs(request, 1)
-        run = await self.context.write(lambda work: create_run(candidate, work))
+        admit = lease_of(request).cover
+        run = await self.context.write(lambda work: create_run(candidate, work, admit))
         return json_response(run, status=HTTPStatus.CREATED)
 
     async def _read_batch(self, request: web.Request) -> list[Candidate]:
-        application = self.context.application
-        batch = await self.context.decode(
-            request,
-            Allowance.of_batch(application.limits),
-            lambda body: application.decoder.batch(body, application.clock.now()),
-        )
+        application, lease = self.context.application, lease_of(request)
+
+        def decode(body: bytes) -> list[Candidate]:
+            batch = application.decoder.batch(body, application.clock.now())
+            # Every error repeats the ids of its run, so they can come to many times the body.
+            lease.cover(count_error_bytes(batch))
+            return batch
+
+        batch = await self.context.decode(request, Allowance.of_batch(application.limits), decode)
         self.context.access.charge_runs(request, len(batch))
         return batch
 

@@ -109,5 +109,5 @@ def _find_other_origin(request: web.Request, hosts: Sequence[Host | None]) -> st
     own = origin is not None and bool(hosts) and all(host is not None and origin.is_at(host) for host in hosts)
     if hdrs.ORIGIN in request.headers and not own:
         return f"{hdrs.ORIGIN} {describe(', '.join(request.headers.getall(hdrs.ORIGIN)))}"
-    sites = _OTHER_SITES.intersection(request.headers.getall(_SITE, ()))
+    sites = _OTHER_SITES.intersection(map(str.lower, request.headers.getall(_SITE, ())))
     return f"{_SITE} {min(sites)}" if sites else None

@@ -91,6 +91,9 @@ def read_tokens(file: Path | None, variable: str | None) -> tuple[Token, ...]:
 
 
 def _entries_of_file(file: Path) -> list[tuple[str, str]]:
+    if file.exists() and not file.is_file():
+        # Opening a named pipe would wait for somebody at its other end.
+        raise TokensError(f"token file {file}: it must be a regular file")
     try:
         # What is not UTF-8 fails later, where the line is known.
         text = file.read_bytes().decode("utf-8-sig", "surrogateescape")

@@ -13,6 +13,9 @@ from entrypoints.http.rejections import RejectedRequestError
 MEMORY_SECONDS: Final = 10.0
 """How long the speed of a moment counts for the speed of now: it loses two thirds of its weight in that time."""
 
+UNCOUNTED_BYTES: Final = 64 * 1024
+"""A response up to this size is handed to the kernel or its connection's buffer at once."""
+
 MAX_RETRY_SECONDS: Final = 60
 """Nothing that happens later than this can be told from the speed of the last seconds."""
 
@@ -142,6 +145,11 @@ class Lease:
         """Take room for so many bytes in all, unless there is that much already, or raise ``OverloadedError``."""
         if size > self._size:
             self.grow(size - self._size)
+
+    def hold(self, size: int) -> None:
+        """Hold so many bytes at least, whatever others hold. Few do not count: they wait in the kernel."""
+        if size > max(self._size, UNCOUNTED_BYTES):
+            self.resize(size)
 
     def resize(self, size: int) -> None:
         """Hold exactly so many bytes, whatever others hold: for the next part of a response that has begun."""

@@ -58,3 +58,17 @@ def test_unknown_keys_are_not_found(work: UnitOfWork) -> None:
             update_run("b", change, LATER, work)
     with pytest.raises(RunNotFoundError, match=r"^Run not found: b$"):
         associate_commit("b", COMMIT, LATER, work)
+
+
+@pytest.mark.parametrize("changes", [{}, {"error_summary": Text("no")}])
+def test_a_run_without_room_is_not_changed(work: UnitOfWork, changes: RunChanges) -> None:
+    """Whether the run may be returned is asked before anything is kept."""
+
+    def refuse(_size: int) -> None:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        update_run("a", changes, LATER, work, admit=refuse)
+    with pytest.raises(MemoryError):
+        associate_commit("a", COMMIT, LATER, work, admit=refuse)
+    assert everything(work.runs) == (sample_run("a", commit_author="old"),)
