@@ -164,7 +164,7 @@ def test_unread_errors_are_bounded(serve: Serve, scale: Scale, figures: Figures)
         )
         before = resident_bytes(served.process.pid)
         with silent_clients(served.api, [upload] * clients):
-            grown = peak_growth(served, before, 4)
+            grown = peak_growth(served, before)
     assert grown < ALLOWED_BYTES
     figures(clients=clients, memory_grown_by=f"{grown >> 20} MiB")
 
