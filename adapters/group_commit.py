@@ -3,6 +3,7 @@
 import logging
 import random
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
@@ -184,4 +185,6 @@ def _attempt(command: Callable[[UnitOfWork], Any], work: UnitOfWork) -> _Outcome
     except StoreError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the caller of this command alone
+        # What the command had read must not stay in memory for as long as its error.
+        traceback.clear_frames(error.__traceback__)
         return _Outcome(error=error)

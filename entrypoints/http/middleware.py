@@ -50,6 +50,9 @@ class Pipeline:
             with suppress(ConnectionError):
                 await response.prepare(request)
                 await response.write_eof()
+            if isinstance(response, web.Response):
+                # Request and response refer to each other, so they stay until the garbage collector finds them.
+                response.body = None
         return response
 
     async def _respond(self, request: web.Request, handler: _Handler) -> web.StreamResponse:

@@ -125,6 +125,28 @@ def test_unread_replays_are_bounded(serve: Serve, make_run: MakeRun, scale: Scal
     figures(clients=clients, memory_grown_by=f"{grown >> 20} MiB")
 
 
+@pytest.mark.parametrize("method", ["GET", "PATCH", "POST"])
+def test_unread_runs_are_bounded(serve: Serve, make_run: MakeRun, scale: Scale, figures: Figures, method: str) -> None:
+    """A single large run, asked back with every request and never read: memory stays."""
+    clients = scale(200, 900)
+    text = "x" * 500_000
+    run = make_run(input_summary=text, output_summary=text, error_details=text)
+    heads = {
+        "GET": (f"GET /api/v1/runs/{run['run_id']}", b""),
+        "PATCH": (f"PATCH /api/v1/runs/{run['event_id']}", b'{"duration_ms":5}'),
+        "POST": ("POST /api/v1/runs", json.dumps(make_run(event_id=run["event_id"])).encode()),
+    }
+    target, body = heads[method]
+    head = f"{target} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    with serve("--port", "0") as served:
+        assert served.api.create(run).status == 201
+        before = resident_bytes(served.process.pid)
+        with silent_clients(served.api, [head.encode() + b"\r\n\r\n" + body] * clients):
+            grown = peak_growth(served, before)
+    assert grown < ALLOWED_BYTES
+    figures(clients=clients, method=method, memory_grown_by=f"{grown >> 20} MiB")
+
+
 def test_unread_metadata_is_bounded(serve: Serve, make_run: MakeRun, scale: Scale, figures: Figures) -> None:
     """Long names make no long response: it holds a part of them, and the next parts hold the rest."""
     clients = scale(200, 900)

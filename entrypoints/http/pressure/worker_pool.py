@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
@@ -37,6 +38,8 @@ class _Job:
         try:
             self.future.set_result(self.call())
         except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to who waits for the outcome
+            # What the call had read must not stay in memory for as long as its error.
+            traceback.clear_frames(error.__traceback__)
             self.future.set_exception(error)
 
 

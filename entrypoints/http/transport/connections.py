@@ -1,6 +1,6 @@
 """Connections with deadlines and a cap, and answers in JSON to what is no HTTP.
 
-aiohttp (3.12 to 3.14, ``aiohttp.web_protocol.RequestHandler``) has a timer for idle connections and for nothing else:
+aiohttp (3.14, ``aiohttp.web_protocol.RequestHandler``) has a timer for idle connections and for nothing else:
 a client that sends a head, sends a body or reads an answer too slowly holds its connection for ever, any number of them
 are taken, and malformed HTTP is answered in plain text before the application sees it. So its protocol and its server
 are subclassed. Only names that they have in public are overridden or used.
