@@ -61,7 +61,7 @@ class Spool:
         Raises:
             SpoolFullError: there is no room for another file.
         """
-        with _translated_errors():
+        with _translated_errors(), self._locked():
             descriptor = os.open(self._path(job_id, _PART), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             writer = SpoolWriter(self, job_id, descriptor)
@@ -90,7 +90,7 @@ class Spool:
             os.close(descriptor)
             return None
 
-    def list(self) -> list[JobId]:
+    def job_ids(self) -> list[JobId]:
         """Return the ids of all jobs that have a whole file."""
         with _translated_errors():
             return sorted(JobId(entry.name.removesuffix(_BODY)) for entry in _entries(self._directory, _BODY))
@@ -118,7 +118,8 @@ class Spool:
     def remove_parts(self) -> int:
         """Remove files that nobody writes any more and that are not whole; return how many."""
         removed = 0
-        with _translated_errors():
+        # A file that is being created is locked before anybody looks at it here.
+        with _translated_errors(), self._locked():
             for entry in _entries(self._directory, _PART):
                 with suppress(FileNotFoundError):
                     descriptor = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC)
