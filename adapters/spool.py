@@ -61,8 +61,9 @@ class Spool:
         Raises:
             SpoolFullError: there is no room for another file.
         """
-        with _translated_errors(), self._locked():
-            descriptor = os.open(self._path(job_id, _PART), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        path = self._path(job_id, _PART)
+        with _translated_errors(FileNotFoundError), self._locked():
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             writer = SpoolWriter(self, job_id, descriptor)
         try:
@@ -320,12 +321,13 @@ def _sync_directory(directory: Path) -> None:
 
 
 @contextmanager
-def _translated_errors() -> Iterator[None]:
+def _translated_errors(*kinds: type[OSError]) -> Iterator[None]:
+    """Raise errors of the operating system as ``StoreError``; of missing files only if those are among ``kinds``."""
     try:
         yield
-    except FileNotFoundError:
-        raise
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and not isinstance(error, kinds):
+            raise
         if error.errno in _NO_ROOM:
             raise StoreFullError(f"the disk of the spool is full ({error.strerror})") from error
         raise StoreError(f"the spool failed: {error}") from error
