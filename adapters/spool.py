@@ -61,8 +61,9 @@ class Spool:
         Raises:
             SpoolFullError: there is no room for another file.
         """
-        with _translated_errors():
-            descriptor = os.open(self._path(job_id, _PART), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        path = self._path(job_id, _PART)
+        with _translated_errors(FileNotFoundError), self._locked():
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             writer = SpoolWriter(self, job_id, descriptor)
         try:
@@ -90,7 +91,7 @@ class Spool:
             os.close(descriptor)
             return None
 
-    def list(self) -> list[JobId]:
+    def job_ids(self) -> list[JobId]:
         """Return the ids of all jobs that have a whole file."""
         with _translated_errors():
             return sorted(JobId(entry.name.removesuffix(_BODY)) for entry in _entries(self._directory, _BODY))
@@ -118,7 +119,8 @@ class Spool:
     def remove_parts(self) -> int:
         """Remove files that nobody writes any more and that are not whole; return how many."""
         removed = 0
-        with _translated_errors():
+        # A file that is being created is locked before anybody looks at it here.
+        with _translated_errors(), self._locked():
             for entry in _entries(self._directory, _PART):
                 with suppress(FileNotFoundError):
                     descriptor = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC)
@@ -319,12 +321,13 @@ def _sync_directory(directory: Path) -> None:
 
 
 @contextmanager
-def _translated_errors() -> Iterator[None]:
+def _translated_errors(*kinds: type[OSError]) -> Iterator[None]:
+    """Raise errors of the operating system as ``StoreError``; of missing files only if those are among ``kinds``."""
     try:
         yield
-    except FileNotFoundError:
-        raise
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and not isinstance(error, kinds):
+            raise
         if error.errno in _NO_ROOM:
             raise StoreFullError(f"the disk of the spool is full ({error.strerror})") from error
         raise StoreError(f"the spool failed: {error}") from error

@@ -6,10 +6,12 @@ from typing import Any, Final
 import attrs
 import msgspec
 
-from adapters.wire.query import format_cursor
+from adapters.wire.query import format_cursor, format_job_cursor
 from core.model.batch import BatchResult, Candidate, RefusedRun
+from core.model.job import Job, JobPage
 from core.model.listing import Cursor, Metadata, PageRequest
 from core.model.run import FIELDS, JsonText, Run, Timestamp
+from core.model.stream import LineError, StreamResult
 
 
 def _embed(value: object) -> msgspec.Raw:
@@ -98,6 +100,54 @@ def encode_runs(runs: Iterable[Run]) -> bytes:
     return _encoder.encode(list(map(_shown, runs)))
 
 
+def encode_lines(runs: Iterable[Run]) -> bytes:
+    """Runs as newline-delimited JSON, each with its line end."""
+    return _encoder.encode_lines(list(map(_shown, runs)))
+
+
+def stream_answer(result: StreamResult) -> dict[str, Any]:
+    """The answer to a streaming upload."""
+    return {
+        **stream_progress(result),
+        "errors": list(map(_line_error, result.errors)),
+        "errors_omitted": result.errors_omitted,
+        "conflicts": result.conflicts,
+        "conflicts_omitted": result.conflicts_omitted,
+    }
+
+
+def stream_progress(result: StreamResult) -> dict[str, Any]:
+    """What is told of a streaming upload after each chunk."""
+    return {
+        "last_line": result.last_line,
+        "total": result.total,
+        "created": result.created,
+        "existing": result.existing,
+        "failed": result.failed,
+    }
+
+
+def job_answer(job: Job) -> dict[str, Any]:
+    """A job as answers show it."""
+    return {
+        "job_id": job.job_id,
+        "state": job.state,
+        "created_at": _shown_time(job.created_at),
+        "started_at": _shown_time(job.started_at),
+        "finished_at": _shown_time(job.finished_at),
+        "bytes_done": job.bytes_done,
+        "bytes_total": job.bytes_total,
+        **stream_answer(job.result),
+        "detail": job.detail,
+    }
+
+
+def job_page_answer(page: JobPage) -> dict[str, Any]:
+    """The answer to ``GET /api/v1/jobs``."""
+    next_cursor = None if page.next_cursor is None else format_job_cursor(page.next_cursor)
+    return {"jobs": list(map(job_answer, page.jobs)), "next_cursor": next_cursor}
+
+
 def metadata_answer(metadata: Metadata, next_cursor: str | None) -> dict[str, Any]:
     """The answer to ``GET /api/v1/metadata``."""
     return {
@@ -105,6 +155,21 @@ def metadata_answer(metadata: Metadata, next_cursor: str | None) -> dict[str, An
         "job_types": metadata.job_types.names,
         "counts": {"agent_names": metadata.agent_names.total, "job_types": metadata.job_types.total},
         "next_cursor": next_cursor,
+    }
+
+
+def _shown_time(time: Timestamp | None) -> str | None:
+    return None if time is None else time.replace(_WHOLE, "Z")
+
+
+def _line_error(found: LineError) -> dict[str, Any]:
+    return {
+        "line": found.line,
+        "event_id": found.event_id,
+        "run_id": found.run_id,
+        "field": found.error.field,
+        "error": str(found.error),
+        "retryable": False,
     }
 
 

@@ -2,18 +2,32 @@
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import TypeVar
 
 from adapters.wire.structure import Structurer
 from core.errors import InvalidQueryError
-from core.model.limits import Limits
+from core.model.job import JobFilter, JobPageRequest, JobState
+from core.model.limits import MAX_COUNT, Limits
 from core.model.listing import Cursor, MetadataRequest, PageRequest, RunFilter
 from core.model.run import Timestamp
 from core.model.validation_error import ValidationError
+from core.validation.fields import describe
 from core.validation.queries import INVALID_CURSOR, OFFSET_BESIDE_CURSOR, metadata_request, page_request
 
 _PAGING = ("limit", "offset", "cursor")
 _METADATA_PAGING = ("limit", "cursor")
+_JOB_PARAMETERS = ("state", "limit", "cursor")
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+
+class ExportFormat(StrEnum):
+    """As what runs are exported."""
+
+    NDJSON = "ndjson"
+    CSV = "csv"
 
 
 def parse_list_query(
@@ -35,18 +49,41 @@ def parse_list_query(
 def parse_metadata_query(pairs: Iterable[tuple[str, str]], limits: Limits) -> MetadataRequest:
     """Which part of the metadata; reads and raises as ``parse_list_query`` does."""
     query = _distinct(pairs)
-    if unknown := sorted(query.keys() - set(_METADATA_PAGING)):
-        reason = f"cannot be given here; what can is {', '.join(_METADATA_PAGING)}"
-        raise InvalidQueryError(tuple(ValidationError(name, reason) for name in unknown))
+    if unknown := _unknown(query, _METADATA_PAGING):
+        raise InvalidQueryError(tuple(unknown))
     parts: dict[str, object] = {"limit": _number(query["limit"])} if "limit" in query else {}
     if query.get("cursor"):
         parts |= _parse_metadata_cursor(query["cursor"])
     return metadata_request(parts, limits)
 
 
+def parse_jobs_query(pairs: Iterable[tuple[str, str]], limits: Limits) -> tuple[JobFilter, JobPageRequest]:
+    """Which jobs and which part of their list; reads and raises as ``parse_list_query`` does."""
+    query = _distinct(pairs)
+    if unknown := _unknown(query, _JOB_PARAMETERS):
+        raise InvalidQueryError(tuple(unknown))
+    state = _choice(JobState, "state", query["state"]) if "state" in query else None
+    cursor = _parse_job_cursor(query["cursor"]) if query.get("cursor") else None
+    parts: dict[str, object] = {"limit": _number(query["limit"])} if "limit" in query else {}
+    limit = page_request(parts, limits).limit
+    return JobFilter(state=state), JobPageRequest(limit=limit, cursor=cursor)
+
+
+def parse_export_query(pairs: Iterable[tuple[str, str]], structurer: Structurer) -> tuple[RunFilter, ExportFormat]:
+    """Which runs, and as what; reads and raises as ``parse_list_query`` does."""
+    query = _distinct(pairs)
+    kind = _choice(ExportFormat, "format", query.pop("format", ExportFormat.NDJSON))
+    return structurer.run_filter(query), kind
+
+
 def format_cursor(cursor: Cursor) -> str:
     """A cursor as a text that is only meant to be sent back."""
     return _sealed(cursor.start_time, cursor.arrival)
+
+
+def format_job_cursor(cursor: int) -> str:
+    """A place in the list of jobs as a text that is only meant to be sent back."""
+    return _sealed(cursor)
 
 
 def format_metadata_cursor(rest: MetadataRequest) -> str:
@@ -59,6 +96,29 @@ def _distinct(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     if repeated := sorted(name for name, times in Counter(name for name, _ in sent).items() if times > 1):
         raise InvalidQueryError(tuple(ValidationError(name, "is given more than once") for name in repeated))
     return dict(sent)
+
+
+def _unknown(query: dict[str, str], known: Sequence[str]) -> list[ValidationError]:
+    reason = f"cannot be given here; what can is {', '.join(known)}"
+    return [ValidationError(name, reason) for name in sorted(query.keys() - set(known))]
+
+
+def _choice(kind: type[_Choice], name: str, text: str) -> _Choice:
+    try:
+        return kind(text)
+    except ValueError:
+        reason = f"must be one of {', '.join(kind)}; not {describe(text)}"
+        raise InvalidQueryError((ValidationError(name, reason),)) from None
+
+
+def _parse_job_cursor(text: str) -> int:
+    try:
+        (number,) = map(int, _unsealed(text))
+    except ValueError:
+        number = -1
+    if not 0 <= number <= MAX_COUNT:
+        raise InvalidQueryError((INVALID_CURSOR,))
+    return number
 
 
 def _parse_paging(paging: dict[str, str], limits: Limits) -> PageRequest:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from adapters.memory import MemoryStore
 from core.errors import RunRefusedError
 from core.model.batch import Candidate, RefusedRun
-from core.model.run import EventId, Name, differing_fixed_fields
+from core.model.run import differing_fixed_fields
 from core.model.stream import MAX_LISTED, Chunk, LineConflict, LineError, StreamResult
 from core.model.validation_error import ValidationError
 from core.ports.store import Store
@@ -64,7 +64,8 @@ def test_only_so_much_is_listed_and_the_rest_counted() -> None:
     """The first errors and conflicts are listed, over chunks."""
     store = MemoryStore()
     keep(store, sample_run("a", agent_name="another"))
-    result, step = StreamResult(), MAX_LISTED - 1
+    step = MAX_LISTED - 1
+    result = StreamResult()
     for start in (1, step + 1, 2 * step + 1):
         lines = range(start, start + step)
         bad = Chunk([refused(line) for line in lines], lines, start + step - 1)
@@ -100,9 +101,7 @@ def test_nothing_is_taken_or_counted_twice() -> None:
 def candidates() -> st.SearchStrategy[list[Candidate]]:
     """Runs of few keys and contents, and refused ones."""
     runs = st.builds(
-        lambda key, agent: sample_run(EventId(key), agent_name=Name(agent)),
-        st.sampled_from("abc"),
-        st.sampled_from("xy"),
+        lambda key, agent: sample_run(key, agent_name=agent), st.sampled_from("abc"), st.sampled_from("xy")
     )
     bad = st.integers(1, 2).map(lambda number: RefusedRun(0, None, None, BAD[:number]))
     return st.lists(runs | bad, max_size=20)
