@@ -85,6 +85,18 @@ class Settings:
         validator=Range(1, 64),
         help="Processes that take requests and share the database; 1 does without a supervising process.",
     )
+    spool: Path | None = option(
+        default=None, help="Directory of the bodies of background jobs; by default beside the SQLite file."
+    )
+    spool_bytes: int = option(
+        default=4 * 1024**3, validator=Range(1, 2**50), help="Bytes that the bodies of all jobs may have; more is 507."
+    )
+    job_keep_days: int = option(
+        default=30, validator=Range(1, 36_500), help="Days after which a finished job is removed."
+    )
+    max_streams: int = option(
+        default=8, validator=Range(1, 1000), help="Streaming uploads at once in each process; more are answered 503."
+    )
     token_file: Path | None = option(
         default=None, help="File of bearer tokens: a name, a scope (read or write) and a secret a line."
     )

@@ -23,6 +23,7 @@ from entrypoints.application import build_application
 from entrypoints.http.guard.access import build_access
 from entrypoints.http.server import start_server
 from entrypoints.http.transport.listening import listen, url_of
+from entrypoints.process.job_service import JobService
 from entrypoints.settings import Settings
 from tests.launcher import Command
 
@@ -180,11 +181,14 @@ def running_server(settings: Settings) -> Iterator[Api]:
     try:
         sockets = listen(settings.host, settings.port)
         url = url_of(sockets)
-        server = asyncio.run_coroutine_threadsafe(start_server(application, settings, access, sockets), loop).result()
+        jobs = JobService(application, settings)
+        starting = start_server(application, jobs, settings, access, sockets)
+        server = asyncio.run_coroutine_threadsafe(starting, loop).result()
         try:
             yield Api(url)
         finally:
             asyncio.run_coroutine_threadsafe(server.close(), loop).result()
+            jobs.close(None)
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()

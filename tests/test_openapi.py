@@ -24,8 +24,8 @@ from core.model.listing import RunFilter
 from core.model.run import FIELDS, FIXED_FIELDS, Commit, RunChanges, Status
 from core.validation.fields import STATUSES
 from entrypoints.http.api.operations import Operations
+from entrypoints.http.api.stream import Stream
 from entrypoints.http.server import api_routes
-from entrypoints.settings import Settings
 from tests.properties.machine import COMMITS, changes
 from tests.properties.strategies import sent_runs, texts
 from tests.servers import Answer, Api, MakeRun, Start
@@ -93,7 +93,7 @@ def test_documented_routes_are_the_servers() -> None:
     served = defaultdict(set)
     # The handlers are only looked at, so they need nothing to work with.
     nothing: Any = None
-    for route in api_routes(nothing, Settings(), Operations(nothing, {}, "")):
+    for route in api_routes(nothing, 500, Stream(nothing, nothing, nothing, 60, nothing), Operations(nothing, {}, "")):
         served[re.sub(r"\{[^}]*\}", "{id}", route.path)].add(route.method.lower())
     documented = defaultdict(set)
     for path, method, _ in operations():

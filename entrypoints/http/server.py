@@ -11,9 +11,12 @@ from aiohttp import web
 
 from entrypoints.application import Application
 from entrypoints.http.api.context import Context
+from entrypoints.http.api.exports import Exports
+from entrypoints.http.api.jobs import JobsResource
 from entrypoints.http.api.metadata import MetadataResource
 from entrypoints.http.api.operations import Operations
 from entrypoints.http.api.runs import Runs
+from entrypoints.http.api.stream import MIN_BYTES_PER_SECOND, Jobs, Stream, StreamSlots
 from entrypoints.http.api.uploads import Uploads
 from entrypoints.http.guard.access import Access
 from entrypoints.http.guard.origins import Origins
@@ -73,7 +76,7 @@ class RunningServer:
 
 
 async def start_server(
-    application: Application, settings: Settings, access: Access, sockets: Sequence[socket.socket]
+    application: Application, jobs: Jobs, settings: Settings, access: Access, sockets: Sequence[socket.socket]
 ) -> RunningServer:
     """Take connections from these listening sockets, which are closed with the server."""
     pools = Pools.start()
@@ -91,8 +94,12 @@ async def start_server(
         **attrs.asdict(application.limits),
         **attrs.asdict(limits),
         "max_queue_bytes": settings.max_queue_bytes,
+        "max_streams": settings.max_streams,
+        "min_stream_bytes_per_second": MIN_BYTES_PER_SECOND,
     }
-    app.add_routes(api_routes(context, settings, Operations(readiness, shown_limits, version("runsink"))))
+    stream = Stream(context, jobs, StreamSlots(settings.max_streams), settings.body_seconds, draining)
+    operations = Operations(readiness, shown_limits, version("runsink"))
+    app.add_routes(api_routes(context, settings.partial_status, stream, operations))
     app_runner = web.AppRunner(app)
     await app_runner.setup()
     assert app_runner.server is not None  # noqa: S101 - setup has made it
@@ -110,10 +117,13 @@ async def start_server(
     return RunningServer(sockets, sites, runner, app_runner, connections, pools, settings.drain_seconds)
 
 
-def api_routes(context: Context, settings: Settings, operations: Operations) -> list[web.RouteDef]:
+def api_routes(context: Context, partial_status: int, stream: Stream, operations: Operations) -> list[web.RouteDef]:
     """Return every route of the API."""
     routes = [
-        *Uploads(context, settings.partial_status).routes(),
+        *Uploads(context, partial_status).routes(),
+        *stream.routes(),
+        *JobsResource(context).routes(),
+        *Exports(context).routes(),
         *Runs(context).routes(),
         *MetadataResource(context).routes(),
         *operations.routes(),

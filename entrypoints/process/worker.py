@@ -11,6 +11,7 @@ import attrs
 from entrypoints.application import Application, build_application
 from entrypoints.http.guard.access import Access
 from entrypoints.http.server import start_server
+from entrypoints.process.job_service import JobService
 from entrypoints.settings import Settings
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
@@ -35,16 +36,18 @@ def serve_until_told(service: Service, announce: Callable[[], None], orphaned: i
         StoreUnusableError: the store cannot be opened.
     """
     application = build_application(service.settings)
+    jobs = JobService(application, service.settings)
     time_left = None
     try:
-        time_left = asyncio.run(_serve(application, service, announce, orphaned))
+        time_left = asyncio.run(_serve(application, jobs, service, announce, orphaned))
     finally:
+        jobs.close(within=time_left)
         application.close(within=time_left)
     return 0
 
 
 async def _serve(
-    application: Application, service: Service, announce: Callable[[], None], orphaned: int | None
+    application: Application, jobs: JobService, service: Service, announce: Callable[[], None], orphaned: int | None
 ) -> float:
     """Serve until told to stop; return the seconds of the time for draining that are left."""
     loop = asyncio.get_running_loop()
@@ -56,7 +59,7 @@ async def _serve(
     signal.pthread_sigmask(signal.SIG_UNBLOCK, actions)
     if orphaned is not None:
         loop.add_reader(orphaned, stop.set)
-    server = await start_server(application, service.settings, service.access, service.sockets)
+    server = await start_server(application, jobs, service.settings, service.access, service.sockets)
     announce()
     await stop.wait()
     if orphaned is not None:

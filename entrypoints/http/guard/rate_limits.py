@@ -26,12 +26,14 @@ class Unit(StrEnum):
 class RateLimitedError(RejectedRequestError):
     """A client asked for more than its limit leaves it; nothing was counted or done.
 
-    ``retry_after`` is the time in whole seconds after which its full quota is there again.
+    ``retry_after`` is the time in whole seconds after which its full quota is there again. ``can_never_pass`` says
+    that it asked for more than its full quota.
     """
 
-    def __init__(self, detail: str, retry_after: int) -> None:
+    def __init__(self, detail: str, retry_after: int, *, can_never_pass: bool) -> None:
         super().__init__(HTTPStatus.TOO_MANY_REQUESTS, detail, {"Retry-After": str(retry_after)})
         self.retry_after = retry_after
+        self.can_never_pass = can_never_pass
 
 
 class RateLimits:
@@ -105,4 +107,4 @@ class RateLimits:
             detail = f"{cost} {unit} at once can never pass the limit of {quota}; send at most {rate.amount} at once"
         else:
             detail = f"the limit is {quota}, of which {remaining} are left, not {cost}; try again in {seconds} seconds"
-        return RateLimitedError(detail, max(1, seconds))
+        return RateLimitedError(detail, max(1, seconds), can_never_pass=cost > rate.amount)

@@ -1,7 +1,7 @@
 """Header fields that hold a choice of the client's: ``Prefer`` and ``Accept-Encoding``."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from aiohttp import web
@@ -9,15 +9,30 @@ from aiohttp import web
 # A comma inside a quoted string does not end an element (RFC 9110, sections 5.6.1 and 5.6.4). An open quote reaches
 # to the end, so that no text takes more than one pass.
 _ELEMENT = re.compile(r'(?:"(?:\\.|[^"\\])*"?|[^",])+')
+NDJSON_TYPES = ("application/x-ndjson", "application/jsonl")
+
 _WEIGHT = re.compile(r"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)", re.ASCII | re.IGNORECASE)
 
 
 def prefers_minimal(request: web.Request) -> bool:
-    """Whether the client asked for ``return=minimal`` (RFC 7240, section 4.2)."""
-    preferences = _ELEMENT.findall(",".join(request.headers.getall("Prefer", ())))
+    """Return whether the client asked for ``return=minimal`` (RFC 7240, section 4.2)."""
     # The first of several preferences of one name counts (RFC 7240, section 2).
-    returns = (parts for parts in map(_preference, preferences) if parts[0] == "return")
-    return next(returns, ("return", ""))[1] == "minimal"
+    return next((value for name, value in _preferences(request) if name == "return"), "") == "minimal"
+
+
+def prefers_async(request: web.Request) -> bool:
+    """Return whether the client asked for ``respond-async`` (RFC 7240, section 4.1)."""
+    return any(name == "respond-async" for name, _ in _preferences(request))
+
+
+def accepts_ndjson(request: web.Request) -> bool:
+    """Return whether the client asked for newline-delimited JSON, by name."""
+    accepted = ",".join(request.headers.getall("Accept", ())).lower().split(",")
+    return any(element.partition(";")[0].strip() in NDJSON_TYPES for element in accepted)
+
+
+def _preferences(request: web.Request) -> Iterator[tuple[str, str]]:
+    return map(_preference, _ELEMENT.findall(",".join(request.headers.getall("Prefer", ()))))
 
 
 def _preference(text: str) -> tuple[str, str]:

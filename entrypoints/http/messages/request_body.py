@@ -12,7 +12,9 @@ from aiohttp import web
 from adapters.content_coding import CODINGS, ContentTooLargeError, CorruptContentError, TooManyMembersError, decode
 from adapters.wire.value_count import UNCOUNTED_BYTES, holds_more_values
 from core.model.limits import Limits
+from core.model.stream import StreamFormat
 from core.validation.fields import describe
+from entrypoints.http.messages.headers import NDJSON_TYPES
 from entrypoints.http.messages.responses import say_continue
 from entrypoints.http.pressure.admission import Lease
 from entrypoints.http.rejections import RejectedRequestError
@@ -63,7 +65,7 @@ async def read_json_body(request: web.Request, allowed: Allowance, lease: Lease,
         OverloadedError: there is no room for them.
     """
     _check_type(request)
-    coding = _coding(request)
+    coding = content_coding(request)
     content = await _read(request, allowed, lease)
     if coding is not None:
         sent = len(content)
@@ -120,20 +122,41 @@ def _check_values(body: bytes, max_values: int) -> bytes:
     return body
 
 
+def stream_format(request: web.Request) -> StreamFormat:
+    """Return how the runs of a stream are written; raise ``UnacceptableBodyError`` (415) for any other type."""
+    content_type = _content_type(request, f"{' or '.join(NDJSON_TYPES)}, or application/json")
+    if content_type in NDJSON_TYPES:
+        return StreamFormat.NDJSON
+    if _is_json(content_type):
+        return StreamFormat.JSON
+    raise UnacceptableBodyError(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        f"Content-Type must be {' or '.join(NDJSON_TYPES)}, or application/json; not {describe(content_type)}",
+    )
+
+
 def _check_type(request: web.Request) -> None:
-    if "Content-Type" not in request.headers:
-        raise UnacceptableBodyError(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Content-Type is missing: it must be application/json"
-        )
-    # Not request.content_type: older versions of aiohttp fail there on bytes that are not ASCII.
-    content_type = request.headers["Content-Type"].partition(";")[0].strip().lower()
-    if content_type != "application/json" and not content_type.endswith("+json"):
+    content_type = _content_type(request, "application/json")
+    if not _is_json(content_type):
         raise UnacceptableBodyError(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Content-Type must be application/json, not {describe(content_type)}"
         )
 
 
-def _coding(request: web.Request) -> str | None:
+def _content_type(request: web.Request, expected: str) -> str:
+    if "Content-Type" not in request.headers:
+        raise UnacceptableBodyError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Content-Type is missing: it must be {expected}"
+        )
+    # Not request.content_type: older versions of aiohttp fail there on bytes that are not ASCII.
+    return request.headers["Content-Type"].partition(";")[0].strip().lower()
+
+
+def _is_json(content_type: str) -> bool:
+    return content_type == "application/json" or content_type.endswith("+json")
+
+
+def content_coding(request: web.Request) -> str | None:
     """The coding of the body, if there is one. That there is one at most bounds what a small body can cost."""
     if "Content-Encoding" not in request.headers:
         return None

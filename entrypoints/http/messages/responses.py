@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
+import attrs
 from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import BadStatusLine, HttpProcessingError, InvalidHeader, InvalidURLError, LineTooLong
 
 from adapters.wire.encode import batch_answer, encode
-from adapters.wire.json_text import NotJsonError
+from adapters.wire.json_text import NotJsonError, NotUtf8Error
 from core.errors import (
     BatchRolledBackError,
     BatchTooLargeError,
@@ -17,18 +18,22 @@ from core.errors import (
     InvalidChangesError,
     InvalidCommitError,
     InvalidQueryError,
+    JobNotFoundError,
     NotABatchError,
     ResponseTooLargeError,
     RunNotFoundError,
     RunRefusedError,
     RunsinkError,
+    SpoolFullError,
     StoreBusyError,
     StoreError,
     StoreFullError,
     StoreTimeoutError,
+    StreamTooLargeError,
 )
 from core.model.validation_error import ValidationError
 from entrypoints.http.rejections import RejectedRequestError
+from entrypoints.streams import UndecodableStreamError
 
 RETRY_AFTER_SECONDS: Final = 1
 
@@ -53,12 +58,31 @@ def encoded_response(
     return web.Response(body=body, status=status, headers=headers, content_type="application/json")
 
 
-def error_response(error: Exception, request: web.BaseRequest) -> web.Response:
-    """Return the response to any error of a request; one that this module does not know is logged."""
+@attrs.frozen
+class ErrorDocument:
+    """What is responded to an error. After one that ``closes``, the connection cannot be used."""
+
+    status: int
+    body: dict[str, Any]
+    headers: Mapping[str, str] | None = None
+    closes: bool = False
+
+
+def describe_error(error: Exception, request: web.BaseRequest) -> ErrorDocument:
+    """Return what to respond to any error of a request; one that this module does not know is logged."""
     if isinstance(error, RunsinkError):
-        return _domain_response(error)
+        return _describe_domain_error(error)
     rejected = _rejection(error, request)
-    return detail_response(rejected.status, rejected.detail, rejected.headers, closes=rejected.closes)
+    return ErrorDocument(rejected.status, {"detail": rejected.detail}, rejected.headers, rejected.closes)
+
+
+def error_response(error: Exception, request: web.BaseRequest) -> web.Response:
+    """Return the response to any error of a request."""
+    document = describe_error(error, request)
+    response = json_response(document.body, status=document.status, headers=document.headers)
+    if document.closes:
+        response.force_close()
+    return response
 
 
 def _rejection(error: Exception, request: web.BaseRequest) -> RejectedRequestError:
@@ -93,14 +117,9 @@ def raw_response(status: HTTPStatus, detail: str) -> bytes:
     return head.encode() + body
 
 
-def detail_response(
-    status: int, detail: str, headers: Mapping[str, str] | None = None, *, closes: bool = False
-) -> web.Response:
-    """Return a response that only says what is wrong; after one that ``closes``, the connection is closed."""
-    response = json_response({"detail": detail}, status=status, headers=headers)
-    if closes:
-        response.force_close()
-    return response
+def detail_response(status: int, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Return a response that only says what is wrong."""
+    return json_response({"detail": detail}, status=status, headers=headers)
 
 
 async def check_expectation(request: web.Request) -> web.StreamResponse | None:
@@ -119,10 +138,10 @@ def say_continue(request: web.Request) -> None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
-def _domain_response(error: RunsinkError) -> web.Response:
+def _describe_domain_error(error: RunsinkError) -> ErrorDocument:
     status, body = next((status, body) for kind, status, body in _TABLE if isinstance(error, kind))
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status is HTTPStatus.SERVICE_UNAVAILABLE else None
-    return json_response(body(error), status=status, headers=headers)
+    return ErrorDocument(status, body(error), headers)
 
 
 def _malformed(error: HttpProcessingError) -> tuple[HTTPStatus, str]:
@@ -191,6 +210,11 @@ _TABLE: tuple[tuple[type[RunsinkError], HTTPStatus, Callable[[Any], dict[str, An
     (InvalidCommitError, HTTPStatus.BAD_REQUEST, _detail),
     (InvalidQueryError, HTTPStatus.UNPROCESSABLE_ENTITY, _invalid_query),
     (RunNotFoundError, HTTPStatus.NOT_FOUND, _detail),
+    (JobNotFoundError, HTTPStatus.NOT_FOUND, _detail),
+    (UndecodableStreamError, HTTPStatus.BAD_REQUEST, _detail),
+    (NotUtf8Error, HTTPStatus.BAD_REQUEST, _detail),
+    (StreamTooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _detail),
+    (SpoolFullError, HTTPStatus.INSUFFICIENT_STORAGE, _detail),
     (StoreBusyError, HTTPStatus.SERVICE_UNAVAILABLE, _detail),
     (StoreTimeoutError, HTTPStatus.SERVICE_UNAVAILABLE, _read_timeout),
     (StoreFullError, HTTPStatus.INSUFFICIENT_STORAGE, _detail),

@@ -74,6 +74,15 @@ class AdmissionControl:
             self.check(more, own)
             self._count(more)
 
+    def try_admit(self, more: int, own: int) -> bool:
+        """Count more bytes beside the ``own`` of the same request, if there is room; return whether there was."""
+        with self._lock:
+            others = self.held - own
+            if others and self.held + more > self.limit:
+                return False
+            self._count(more)
+            return True
+
     def force(self, more: int) -> None:
         """Count bytes that cannot be refused any more; a negative number forgets them."""
         with self._lock:
@@ -140,6 +149,13 @@ class Lease:
             self._refused = True
             raise
         self._size += size
+
+    def try_grow(self, size: int) -> bool:
+        """Take room for more bytes if there is any; return whether there was."""
+        if not self._admission.try_admit(size, self._size):
+            return False
+        self._size += size
+        return True
 
     def cover(self, size: int) -> None:
         """Take room for so many bytes in all, unless there is that much already, or raise ``OverloadedError``."""

@@ -109,6 +109,7 @@ class Pools:
     reading: WorkerPool
     decoding: WorkerPool
     compressing: WorkerPool
+    spooling: WorkerPool
 
     @classmethod
     def start(cls) -> "Pools":
@@ -117,12 +118,13 @@ class Pools:
             reading=WorkerPool("reading", threads=READING_THREADS, max_waiting=MAX_WAITING),
             decoding=WorkerPool("decoding", threads=2, max_waiting=MAX_WAITING),
             compressing=WorkerPool("compressing", threads=2, max_waiting=MAX_WAITING),
+            spooling=WorkerPool("spooling", threads=2, max_waiting=MAX_WAITING),
         )
 
     def close(self, within: float) -> None:
         """Wait so many seconds at most until what was begun has ended. No call may be made any more."""
         deadline = time.monotonic() + within
-        for pool in (self.reading, self.decoding, self.compressing):
+        for pool in (self.reading, self.decoding, self.compressing, self.spooling):
             pool.close(max(0.0, deadline - time.monotonic()))
 
 

@@ -9,6 +9,7 @@ All deadlines are looked at by one sweep over the connections, so that a request
 """
 
 import asyncio
+import math
 import resource
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -78,6 +79,8 @@ class Phase(Enum):
     """The head of a request is on its way."""
     REQUEST = auto()
     """A request is received, worked on and answered."""
+    STREAM = auto()
+    """The same for a request without a total deadline, whose handler looks after its pace."""
     RESTING = auto()
     """A request is answered and no other has begun."""
     CLOSING = auto()
@@ -155,7 +158,7 @@ class Connection(web.RequestHandler):
                 return
             self._head_bytes += len(data)
         # A body that was answered before it was there may still be coming.
-        elif self._phase is not Phase.REQUEST and data and self._payload.is_eof():
+        elif self._phase not in (Phase.REQUEST, Phase.STREAM) and data and self._payload.is_eof():
             self._enter(Phase.HEAD)
             self._head_bytes = len(data)
         super().data_received(data)
@@ -164,6 +167,10 @@ class Connection(web.RequestHandler):
         """Note that the head of a request is there."""
         self._payload = payload
         self._enter(Phase.REQUEST)
+
+    def begin_stream(self) -> None:
+        """Let the body of the request that has begun take any time."""
+        self._enter(Phase.STREAM)
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -221,7 +228,12 @@ class Connection(web.RequestHandler):
     @property
     def busy(self) -> bool:
         """Whether a request has begun and is not answered."""
-        return self._phase in (Phase.HEAD, Phase.REQUEST)
+        return self._phase in (Phase.HEAD, Phase.REQUEST, Phase.STREAM)
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the client does not read what was sent to it."""
+        return self._stalled_since is not None
 
     def _note_progress(self, now: float) -> None:
         unsent = self._link.get_write_buffer_size()
@@ -277,6 +289,7 @@ class Connections(web.Server):
             Phase.FRESH: limits.max_header_seconds,
             Phase.HEAD: limits.max_header_seconds,
             Phase.REQUEST: limits.max_body_seconds,
+            Phase.STREAM: math.inf,
             Phase.RESTING: limits.max_idle_seconds,
             Phase.CLOSING: limits.max_body_seconds,
         }
