@@ -1,4 +1,4 @@
-"""The use cases that change a stored run: an update, and the commit it led to."""
+"""The use cases that change a stored run: update it, or associate a commit."""
 
 import attrs
 
@@ -9,7 +9,7 @@ from core.validation.keys import require_key
 
 
 def update_run(event_id: str, changes: RunChanges, now: Timestamp, work: UnitOfWork) -> Run:
-    """Apply the changes and return the run; with no changes it comes back untouched.
+    """Apply the changes and return the run; without changes, return it untouched.
 
     Raises:
         RunNotFoundError: no run has this ``event_id``.
@@ -19,7 +19,7 @@ def update_run(event_id: str, changes: RunChanges, now: Timestamp, work: UnitOfW
 
 
 def associate_commit(event_id: str, commit: Commit, now: Timestamp, work: UnitOfWork) -> Run:
-    """Tie a commit to the run, in place of any earlier one, and return the run.
+    """Associate a commit with the run, replacing any earlier one, and return the run.
 
     Raises:
         RunNotFoundError: no run has this ``event_id``.

@@ -239,7 +239,7 @@ def test_kept_values_read_back_exactly(server: Served) -> None:
         (f'"duration_ms":{"9" * 5000}', "duration_ms must be from 0 to 9223372036854775807"),
         ('"duration_ms":NaN', "duration_ms must be an integer"),
         ('"duration_ms":1e400', "duration_ms must be an integer"),
-        ('"":"\\u0000","":NaN', "extra holds NaN, Infinity or a number beyond a double's range (at [''])"),
+        ('"":"\\u0000","":NaN', "extra contains NaN, Infinity or a number beyond a double's range (at [''])"),
     ],
 )
 def test_refused_fields_are_named(server: Served, field: str, reason: str) -> None:

@@ -159,7 +159,7 @@ def test_both_batch_errors_say_what_happened() -> None:
     bad = (refused(2, "has no UTC offset"), refused(4))
     result = BatchResult((), 7, 0, 0, 7, bad)
     assert str(BatchRolledBackError(result)) == (
-        "Batch transaction failed (rolled back): 2 of 7 runs refused; the first is run 2: start_time has no UTC offset"
+        "Batch transaction failed (rolled back): 2 of 7 runs rejected; the first is run 2: start_time has no UTC offset"
     )
     assert str(EveryRunRefusedError(result)) == "None of the 7 runs is valid; nothing was stored"
 

@@ -68,12 +68,12 @@ def test_good_values_are_kept(rule: Callable[[object], Any], value: object, kept
         (rules.parse_commit_hash, "abcdef", "must be 7 to 40 hexadecimal digits, not 'abcdef'"),
         (rules.parse_commit_hash, "0" * 41, "must be 7 to 40 hexadecimal digits, not '" + "0" * 41 + "'"),
         (rules.parse_commit_hash, "abcdef1\n", "must be 7 to 40 hexadecimal digits, not 'abcdef1\\n'"),
-        (rules.parse_timestamp, 0, "must be an ISO 8601 text, not the integer 0"),
+        (rules.parse_timestamp, 0, "must be ISO 8601 text, not the integer 0"),
         (rules.parse_timestamp, "x", "is not an ISO 8601 date and time, such as 2026-01-31T12:00:00Z: 'x'"),
         (
             rules.parse_timestamp,
             "2026-01-31T12:00:00",
-            "has no UTC offset; write it out, as in 2026-01-31T12:00:00Z or \u2026+02:00",
+            "has no UTC offset; add one, as in 2026-01-31T12:00:00Z or \u2026+02:00",
         ),
         (
             rules.parse_timestamp,
@@ -84,21 +84,21 @@ def test_good_values_are_kept(rule: Callable[[object], Any], value: object, kept
             (
                 rules.parse_timestamp,
                 f"2026-01-31T12:00:00{offset}",
-                f"has '{offset}' for its UTC offset; write Z or \u00b1HH:MM, with at most 23 hours and 59 minutes",
+                f"has the invalid UTC offset '{offset}'; use Z or \u00b1HH:MM, up to 23:59",
             )
             for offset in ("+01:60", "-0099", "+24:00", "+24", "+01:00:00", "+010000", "+00:00:00.000001")
         ),
-        (rules.parse_timestamp, "0001-01-01T00:00:00+01:00", "lies outside the years 1 to 9999 once it is in UTC"),
+        (rules.parse_timestamp, "0001-01-01T00:00:00+01:00", "is outside the years 1 to 9999 in UTC"),
         (OBJECT, [], "must be a JSON object, not a list"),
-        (OBJECT, {"a": [1, float("inf")]}, "holds NaN, Infinity or a number beyond a double's range (at ['a'][1])"),
-        (OBJECT, {1: 2}, "has a key that is not text: the integer 1 (at the top)"),
+        (OBJECT, {"a": [1, float("inf")]}, "contains NaN, Infinity or a number beyond a double's range (at ['a'][1])"),
+        (OBJECT, {1: 2}, "has a key that is not text: the integer 1 (at the top level)"),
         (
             OBJECT,
             {"a": {"\ud800": 1}},
             "contains a lone surrogate at character 0, which is not Unicode text (at ['a'])",
         ),
-        (OBJECT, {"a": (1,)}, "holds a Python tuple, which is not JSON (at ['a'])"),
-        (OBJECT, {"a": 10**4300}, "holds an integer of more than 4300 digits (max_json_integer_digits) (at ['a'])"),
+        (OBJECT, {"a": (1,)}, "contains a Python tuple, which is not JSON (at ['a'])"),
+        (OBJECT, {"a": 10**4300}, "contains an integer of more than 4300 digits (max_json_integer_digits) (at ['a'])"),
     ],
 )
 def test_bad_values_are_refused_with_a_reason(rule: Callable[[object], Any], value: object, reason: str) -> None:
@@ -148,7 +148,7 @@ def test_an_object_of_the_greatest_length_is_taken() -> None:
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ("x" * 61, "'" + "x" * 60 + "' and 1 characters more"),
+        ("x" * 61, "'" + "x" * 60 + "' and 1 more characters"),
         ("\u00e9", "'\\xe9'"),
         (10**20, "a very long integer"),
         (-(10**19), "the integer -10000000000000000000"),

@@ -61,7 +61,7 @@ def test_longer_text_is_refused(shared_server: Api, make_run: MakeRun, field: st
     """One character more fails that run alone; the error names field, size, limit and the limit's name."""
     answer = shared_server.lenient([make_run(), make_run(**{field: "x" * (MAX_TEXT + 1)})])
     assert (answer.status, answer.counts, answer.bad_fields) == (500, (2, 1, 0, 1), {(1, field)})
-    reason = f"{field} has {MAX_TEXT + 1} characters, and {MAX_TEXT} are the most that is taken (max_text_characters)"
+    reason = f"{field} has {MAX_TEXT + 1} characters; the maximum is {MAX_TEXT} (max_text_characters)"
     assert answer.body["errors"][0]["error"] == reason
 
 
@@ -78,7 +78,7 @@ def test_longer_object_is_refused(shared_server: Api, make_run: MakeRun, field: 
     """One character more fails that run alone; the error names field, size, limit and the limit's name."""
     answer = shared_server.lenient([make_run(), make_run(**{field: object_of(MAX_JSON + 1)})])
     assert (answer.status, answer.counts, answer.bad_fields) == (500, (2, 1, 0, 1), {(1, field)})
-    reason = f"{field} has {MAX_JSON + 1} characters, and {MAX_JSON} are the most that is taken (max_json_characters)"
+    reason = f"{field} has {MAX_JSON + 1} characters; the maximum is {MAX_JSON} (max_json_characters)"
     assert answer.body["errors"][0]["error"] == reason
 
 
@@ -108,7 +108,7 @@ def test_embedded_has_the_same_caps(embedded: RunStore, make_run: MakeRun) -> No
     """Without HTTP the fields have the same caps, under the same names."""
     assert embedded.create(make_run(product="x" * MAX_TEXT, metrics_json=object_of(MAX_JSON))).product
     for field, value in (("product", "x" * (MAX_TEXT + 1)), ("metrics_json", object_of(MAX_JSON + 1))):
-        with pytest.raises(RunRefusedError, match=f"{field} has .* are the most that is taken"):
+        with pytest.raises(RunRefusedError, match=f"{field} has .* the maximum is"):
             embedded.create(make_run(**{field: value}))
 
 
