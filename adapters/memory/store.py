@@ -12,7 +12,7 @@ from core.ports.store import Store
 
 
 class MemoryStore(Store):
-    """Runs in a dictionary that is never changed once it is committed: each commit puts a new one in its place."""
+    """Runs in a dictionary that never changes once committed: each commit replaces it."""
 
     def __init__(self) -> None:
         self._committed: State = {}

@@ -1,4 +1,4 @@
-"""The unit of work over memory: it works on a copy, which becomes the store's state when it commits."""
+"""The unit of work in memory: it works on a copy, which becomes the store's state on commit."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -6,15 +6,15 @@ from types import TracebackType
 from typing import Self
 
 from adapters.lifetime import Lifetime
-from adapters.memory.run_repository import Kept, MemoryRunRepository
+from adapters.memory.run_repository import MemoryRunRepository, StoredRun
 from core.model.run import EventId
 from core.ports.unit_of_work import UnitOfWork
 
-State = dict[EventId, Kept]
+State = dict[EventId, StoredRun]
 
 
 class MemoryUnitOfWork(UnitOfWork):
-    """Holds the store's lock from entering to leaving."""
+    """Holds the store's lock from entry to exit."""
 
     def __init__(self, read: Callable[[], State], publish: Callable[[State], None], lifetime: Lifetime) -> None:
         self._read = read
@@ -48,7 +48,7 @@ class MemoryUnitOfWork(UnitOfWork):
             raise
 
     def check_writable(self) -> None:
-        """Nothing: memory takes every write."""
+        """Do nothing: memory accepts every write."""
 
     def commit(self) -> None:
         self._publish(dict(self._state))

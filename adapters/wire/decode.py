@@ -1,8 +1,8 @@
-"""JSON bodies as batches and single runs.
+"""Decoding JSON bodies to batches and single runs.
 
-A good run is decoded, checked and typed in one pass by msgspec. Whatever that pass does not take, for whatever
-reason, is decoded again by the standard library and judged by ``structure``, which alone says what is wrong. So the
-fast pass must only ever take less than the slow one, and give the same when it takes.
+A valid run is decoded, checked and typed in one pass by msgspec. Anything that this fast pass rejects is decoded again
+by the standard library and validated by ``structure``, which alone reports errors. So the fast pass must never accept
+more than the slow one, and must return the same run if it accepts.
 """
 
 from typing import Annotated, Any, get_args
@@ -25,15 +25,15 @@ from core.validation.fields import InvalidValueError, parse_json_object
 class _Batch(msgspec.Struct):
     """A batch whose runs are not decoded yet.
 
-    One after the other, a run is still in the processor's cache when it is checked, which is worth more than decoding
-    all of them in one call.
+    Decoded one by one, a run is still in the processor's cache when it is checked. This is faster than decoding all of
+    them in one call.
     """
 
     runs: list[msgspec.Raw]
 
 
 class Decoder:
-    """Reads bodies. Safe to use from several threads."""
+    """Decodes bodies. Thread-safe."""
 
     def __init__(self, structurer: Structurer, limits: Limits) -> None:
         self._structurer = structurer
@@ -42,7 +42,7 @@ class Decoder:
         self._runs = msgspec.json.Decoder(_shape())
 
     def batch(self, body: bytes, received_at: Timestamp) -> list[Candidate]:
-        """The candidates of a batch, in order.
+        """Return the candidates of a batch, in order.
 
         Raises:
             NotJsonError, NotABatchError, BatchTooLargeError
@@ -55,20 +55,18 @@ class Decoder:
         return [self._run(bytes(raw), index, received_at) for index, raw in enumerate(raws)]
 
     def run(self, body: bytes, received_at: Timestamp) -> Candidate:
-        """The candidate of a body that is one run; raises ``NotJsonError``."""
+        """Return the candidate of a body that is one run; raise ``NotJsonError``."""
         return self._run(body, 0, received_at)
 
     def _run(self, raw: bytes, index: int, received_at: Timestamp) -> Candidate:
         if len(raw) > self._limits.max_run_bytes:
-            reason = (
-                f"has {len(raw)} bytes, and {self._limits.max_run_bytes} are the most that is taken (max_run_bytes)"
-            )
+            reason = f"has {len(raw)} bytes; the maximum is {self._limits.max_run_bytes} (max_run_bytes)"
             return RefusedRun(index, None, None, (ValidationError(None, reason),))
         return self._run_fast(raw, received_at) or self._structurer.run(decode_json(raw), index, received_at)
 
     def _run_fast(self, raw: bytes, received_at: Timestamp) -> Run | None:
-        """The run, or nothing when the slow way has to look at it."""
-        # An escaped NUL needs a backslash, and looking for one byte is much quicker than looking for six.
+        """Return the run, or ``None`` if it needs the slow pass."""
+        # An escaped NUL needs a backslash, and searching for one byte is much faster than searching for six.
         if b"\\" in raw and b"\\u0000" in raw:
             return None
         try:
@@ -84,7 +82,7 @@ class Decoder:
         return Run(*values)
 
     def _batch_slowly(self, body: bytes, received_at: Timestamp) -> list[Candidate]:
-        """How long each run was is not known here; no field of it gets longer for that."""
+        """Decode a batch in the slow pass. It ignores ``max_run_bytes``, but the limits of each field still apply."""
         document = decode_json(body)
         if not isinstance(document, dict):
             raise NotABatchError(None, "a batch must be a JSON object with the field runs")
@@ -98,7 +96,7 @@ class Decoder:
 
 
 def _plain_json_text(value: dict[str, Any]) -> JsonText:
-    """The kept form of an object of which msgspec checked everything but how deeply it is nested."""
+    """Return the stored form of an object; msgspec has checked everything but its nesting depth."""
     text = canonical_json(value)
     if text.count("{") + text.count("[") > MAX_JSON_DEPTH:
         parse_json_object(value)
@@ -112,13 +110,13 @@ _SHAPES: dict[Any, Any] = {
     Count: Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)],
     JsonText: dict[str, Any],
 }
-"""What msgspec checks by itself; every other type is a JSON text that goes through its rule."""
+"""What msgspec checks itself; every other type is a JSON string that goes through its rule."""
 
 _FIELDS: tuple["attrs.Attribute[Any]", ...] = attrs.fields(Run)
 
 
 def _kind(field: "attrs.Attribute[Any]") -> Any:
-    """The type of a field without its ``| None``."""
+    """Return the type of a field without its ``| None``."""
     return next((part for part in get_args(field.type) if part is not type(None)), field.type)
 
 
@@ -128,12 +126,12 @@ _RULED = [
     for position, field in enumerate(_FIELDS)
     if _kind(field) in _FAST_RULES and field.name not in SERVER_FIELDS
 ]
-"""Where in a run a rule is left to apply, and which."""
+"""The rules left to apply, with the positions of their fields."""
 _SERVER_POSITIONS = [FIELDS.index(name) for name in SERVER_FIELDS]
 
 
 def _shape() -> type[msgspec.Struct]:
-    """A struct with the fields of ``Run`` in their order, and with the types they have on the wire."""
+    """Return a struct with the fields of ``Run`` in order, with their types on the wire."""
     return msgspec.defstruct("RunShape", list(map(_shape_field, _FIELDS)), forbid_unknown_fields=True)
 
 

@@ -1,4 +1,4 @@
-"""What the contract answers, as JSON bytes."""
+"""Encoding the responses of the contract as JSON."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -13,7 +13,7 @@ from core.model.run import FIELDS, JsonText, Run, Timestamp
 
 
 def _embed(value: object) -> msgspec.Raw:
-    """The text of a JSON object stands in the answer as that object."""
+    """Embed the text of a JSON object in the response as that object."""
     if isinstance(value, JsonText):
         return msgspec.Raw(value.encode())
     raise NotImplementedError(f"no JSON for {type(value).__name__}")
@@ -24,13 +24,13 @@ _encoder = msgspec.json.Encoder(enc_hook=_embed)
 
 _TIMES: Final = tuple(field.name for field in attrs.fields(Run) if field.type in (Timestamp, Timestamp | None))
 _WHOLE: Final = ".000000Z"
-"""How a timestamp of a whole second ends."""
+"""The ending of a timestamp of a whole second."""
 
 
 def _generate_shown() -> Callable[[Run], Run]:
-    """Return the function that shows a run; it is generated, as attrs generates ``__init__``.
+    """Return the function that prepares a run for a response; it is generated, as attrs generates ``__init__``.
 
-    Every run of every answer passes through it, and copying a run in any other way takes more than twice the time.
+    Every run in a response passes through it, and any other way to copy a run takes more than twice as long.
     """
     times = "".join(f"{{run.{name}}}" for name in _TIMES)
     lines = [
@@ -49,16 +49,16 @@ def _generate_shown() -> Callable[[Run], Run]:
 
 
 _shown = _generate_shown()
-"""A run as answers show it: a timestamp of a whole second has no fraction."""
+"""Returns a run as responses show it: timestamps of whole seconds have no fraction."""
 
 
-def encode(answer: object) -> bytes:
-    """Any answer made of plain values, or a run. The other answers below hold runs as they are shown."""
-    return _encoder.encode(_shown(answer) if isinstance(answer, Run) else answer)
+def encode(response: object) -> bytes:
+    """Encode a response of plain values, or a run. The response functions below prepare their runs themselves."""
+    return _encoder.encode(_shown(response) if isinstance(response, Run) else response)
 
 
 def batch_answer(result: BatchResult) -> dict[str, Any]:
-    """The answer to both batch uploads."""
+    """Return the response to either batch upload."""
     return {
         "runs": list(map(_shown, result.runs)),
         "total": result.total,
@@ -71,7 +71,7 @@ def batch_answer(result: BatchResult) -> dict[str, Any]:
 
 
 def page_ending(request: PageRequest, next_cursor: Cursor | None, total: int | None) -> dict[str, Any]:
-    """What follows the runs in the answer to ``GET /api/v1/runs``."""
+    """Return what follows the runs in the response to ``GET /api/v1/runs``."""
     return {
         "total": total,
         "limit": request.limit,
@@ -81,12 +81,12 @@ def page_ending(request: PageRequest, next_cursor: Cursor | None, total: int | N
 
 
 def encode_runs(runs: Iterable[Run]) -> bytes:
-    """A list of runs, as part of an answer."""
+    """Encode a list of runs, as part of a response."""
     return _encoder.encode(list(map(_shown, runs)))
 
 
 def metadata_answer(metadata: Metadata, next_cursor: str | None) -> dict[str, Any]:
-    """The answer to ``GET /api/v1/metadata``."""
+    """Return the response to ``GET /api/v1/metadata``."""
     return {
         "agent_names": metadata.agent_names.names,
         "job_types": metadata.job_types.names,
@@ -103,7 +103,7 @@ def _errors(refused: RefusedRun) -> list[dict[str, Any]]:
             "run_id": refused.run_id,
             "field": error.field,
             "error": str(error),
-            # What was refused for its content is refused again: only a changed run can be taken.
+            # A run rejected for its content is rejected again: only a changed run can be accepted.
             "retryable": False,
         }
         for error in refused.errors

@@ -1,4 +1,4 @@
-"""Any JSON text as plain values, however deeply it is nested."""
+"""Decoding any JSON text to plain values, however deeply nested."""
 
 import json
 
@@ -9,14 +9,14 @@ from core.validation.fields import JSON_INTEGER_BOUND
 
 
 class NotJsonError(RunsinkError):
-    """A body is not JSON (RFC 8259); the message says where."""
+    """The body is not JSON (RFC 8259); the message says where."""
 
 
 def decode_json(body: bytes) -> object:
-    """Any JSON document, as plain values.
+    """Decode any JSON document to plain values.
 
-    NaN, Infinity, lone surrogates and numbers out of range are let through, for the rules to say where they stand. A
-    document that is nested too deeply for the decoder is read without its deepest levels, as ``cut_nesting`` leaves it.
+    NaN, Infinity, lone surrogates and numbers out of range pass, so that the rules can report where they are. A
+    document that is nested too deeply for the decoder loses its deepest levels (``cut_nesting``).
 
     Raises:
         NotJsonError: the body is not JSON, or not UTF-8.
@@ -35,7 +35,7 @@ def _decode_cut(body: bytes) -> object:
     try:
         return _loads(body)
     except json.JSONDecodeError:
-        raise NotJsonError("the body is not JSON, and nested too deeply to say where it is not") from None
+        raise NotJsonError("the body is not JSON; it is nested too deeply to say where") from None
 
 
 def _loads(body: bytes) -> object:
@@ -43,5 +43,5 @@ def _loads(body: bytes) -> object:
 
 
 def _parse_int(digits: str) -> int:
-    """The integer, or another one that is refused as well when it is too long to convert in reasonable time."""
+    """Convert an integer. One too long to convert in reasonable time becomes another that is rejected as well."""
     return int(digits) if len(digits.removeprefix("-")) <= MAX_JSON_INTEGER_DIGITS else JSON_INTEGER_BOUND

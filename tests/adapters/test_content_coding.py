@@ -51,7 +51,7 @@ def test_every_cut_is_found(coding: str) -> None:
     whole = encode(coding, TEXT[:100]) + encode(coding, TEXT[:200])
     ends = [at for at in range(len(whole)) if not whole[:at] or at != len(encode(coding, TEXT[:100]))]
     for at in ends:
-        with pytest.raises(CorruptContentError, match=f"breaks off after {at} bytes"):
+        with pytest.raises(CorruptContentError, match=f"is truncated after {at} bytes"):
             undo(coding, whole[:at])
 
 
@@ -59,7 +59,7 @@ def test_every_cut_is_found(coding: str) -> None:
 @pytest.mark.parametrize("junk", [b"\0", b"junk", b"\x1f\x8b", b'{"runs": []}'])
 def test_what_follows_has_to_be_a_member(coding: str, junk: bytes) -> None:
     """Anything else behind the last member is refused, and the message says where."""
-    with pytest.raises(CorruptContentError, match=r"(damaged at or|breaks off) after (byte )?\d+"):
+    with pytest.raises(CorruptContentError, match=r"(damaged at or|truncated) after (byte )?\d+"):
         undo(coding, encode(coding, TEXT) + junk)
 
 

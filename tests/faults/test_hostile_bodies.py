@@ -136,7 +136,7 @@ def test_digits_without_end(upload: Upload, prefix: str) -> None:
 def test_depth_without_end(upload: Upload, body: bytes) -> None:
     """A hundred thousand levels that are no JSON are refused whole."""
     answer = upload(body)
-    detail = "the body is not JSON, and nested too deeply to say where it is not"
+    detail = "the body is not JSON; it is nested too deeply to say where"
     assert (answer.status, answer.body["detail"]) == (400, detail)
 
 
