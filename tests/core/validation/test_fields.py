@@ -1,4 +1,4 @@
-"""The rules for single fields, one by one: what is kept, and how a refusal reads."""
+"""The rules for single fields: the stored form, and the error messages."""
 
 from collections.abc import Callable
 from typing import Any
@@ -39,7 +39,7 @@ WORDS = "running, success, failure, partial, timeout, cancelled, failed, complet
     ],
 )
 def test_good_values_are_kept(rule: Callable[[object], Any], value: object, kept: object) -> None:
-    """Each rule returns the kept form of what it takes."""
+    """Each rule returns the stored form of a valid value."""
     assert rule(value) == kept
 
 
@@ -102,7 +102,7 @@ def test_good_values_are_kept(rule: Callable[[object], Any], value: object, kept
     ],
 )
 def test_bad_values_are_refused_with_a_reason(rule: Callable[[object], Any], value: object, reason: str) -> None:
-    """Nothing is coerced, and each refusal completes the sentence begun by the field's name."""
+    """Nothing is coerced, and each message completes a sentence that starts with the field's name."""
     with pytest.raises(InvalidValueError) as caught:
         rule(value)
     assert str(caught.value) == reason
@@ -116,14 +116,14 @@ def _nested(depth: int) -> dict[str, Any]:
 
 
 def test_objects_nest_to_a_hundred_levels() -> None:
-    """The hundredth level is taken and the next refused."""
+    """The hundredth level is accepted and the next rejected."""
     assert OBJECT(_nested(100)) == _nested(100)
     with pytest.raises(InvalidValueError, match="is nested deeper than 100 levels"):
         OBJECT(_nested(101))
 
 
 def test_an_object_that_holds_itself_is_refused() -> None:
-    """A cycle ends at the limit of depth."""
+    """A cycle is rejected at the depth limit."""
     cycle: dict[str, Any] = {}
     cycle["again"] = [cycle, cycle]
     with pytest.raises(InvalidValueError, match="nested deeper"):
@@ -131,7 +131,7 @@ def test_an_object_that_holds_itself_is_refused() -> None:
 
 
 def test_a_small_object_whose_text_has_no_end_is_refused() -> None:
-    """Lists that stand several times in one another are counted as often as they would be written."""
+    """Lists that occur several times in one another are counted once per occurrence."""
     value: list[object] = ["x"]
     for _ in range(60):
         value = [value, value]
@@ -140,7 +140,7 @@ def test_a_small_object_whose_text_has_no_end_is_refused() -> None:
 
 
 def test_an_object_of_the_greatest_length_is_taken() -> None:
-    """What is counted before the text is made refuses nothing that may be kept."""
+    """Counting before the text is built rejects nothing that may be stored."""
     values = [1] * ((rules.MAX_JSON_CHARACTERS - len('{"a":[1]}')) // 2)
     assert OBJECT({"a": values}) == {"a": values}
 
@@ -158,5 +158,5 @@ def test_an_object_of_the_greatest_length_is_taken() -> None:
     ],
 )
 def test_values_are_described_in_the_words_of_json(value: object, words: str) -> None:
-    """A description is short, printable and speaks of JSON's types."""
+    """A description is short, printable and uses JSON's type names."""
     assert rules.describe(value) == words
