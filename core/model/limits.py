@@ -15,7 +15,7 @@ MAX_JSON_INTEGER_DIGITS: Final = 4300
 
 @attrs.frozen
 class Limits:
-    """The limits in force. Every error caused by a limit names it, except for the batch size, whose text is given.
+    """The limits in force. Errors name the limit exceeded, except for the batch size, whose text the contract sets.
 
     Bodies and runs are measured as sent, and bodies also after decompression. JSON values are counted in bodies over
     1 MiB; an empty object or list counts as two, to reflect the cost of decoding. A member is one gzip member or zstd

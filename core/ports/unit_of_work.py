@@ -28,7 +28,7 @@ class UnitOfWork(Protocol):
     ) -> None: ...
 
     def savepoint(self) -> AbstractContextManager[None]:
-        """Return a block that an exception rolls back, and nothing else with it.
+        """Return a context manager that, on an exception, rolls back only what was done inside it.
 
         Savepoints nest. The exception propagates.
         """
