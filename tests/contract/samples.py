@@ -104,7 +104,7 @@ def outcome_in_fork(work: Callable[[], object]) -> str:
     """Return the name of the error that an action raises in a forked process, if any."""
     told, telling = os.pipe()
     with warnings.catch_warnings():
-        # That threads do not come along is what is tested.
+        # The test is about the threads that are missing after a fork.
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if child == 0:

@@ -237,6 +237,6 @@ def test_a_slow_read_is_given_up(store: PostgresStore) -> None:
     """A query beyond the time limit raises an error that says how to ask for less; the store keeps working."""
     keep(store, sample_run("first"))
     with pytest.raises(StoreTimeoutError, match="max_read_seconds"), store.reader() as runs:
-        # Said as the reader says its own: to fill ten million rows takes too long.
+        # Sent like the reader's own queries; filling ten million rows would take too long.
         runs._number("SELECT count(pg_sleep(5))", ())  # type: ignore[attr-defined]  # noqa: SLF001
     assert all_keys(store) == {"first"}

@@ -96,7 +96,7 @@ def test_a_checkpoint_of_another_process_is_not_in_the_way(
         assert runs.newest("launch-1") is not None
         keep(store, sample_run("second"))
         other = apsw.Connection(str(path))
-        # A connection that has read nothing yet does not know of the WAL.
+        # A connection that has not read yet does not know about the WAL.
         other.pragma("schema_version")
         other.set_busy_handler(wait_for_readers)
         thread = Thread(target=_restart_wal, args=(other,))

@@ -173,7 +173,7 @@ def test_a_full_disk_reaches_all_who_share_the_commit(path: Path, connections: l
     """All commands of a group fail; the next one succeeds once there is space."""
     store = fill_up(path, connections)
     writer = GroupCommitWriter(store)
-    with store.unit_of_work():  # while this is open, the first command waits and the others gather
+    with store.unit_of_work():  # meanwhile the first command waits and the others queue up
         futures = [writer.submit(_adding(run)) for run in (sample_run("a"), big_run("b"), sample_run("c"))]
     told = [type(future.exception(HANG_GUARD_SECONDS)) for future in futures]
     assert StoreFullError in told

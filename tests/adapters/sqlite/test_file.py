@@ -216,7 +216,7 @@ def test_a_pipe_is_refused(path: Path) -> None:
 
 def test_a_socket_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A socket is rejected."""
-    # The address of a socket may not be as long as a path.
+    # A socket address must be shorter than a path.
     monkeypatch.chdir(path.parent)
     with closing(socket.socket(socket.AF_UNIX)) as listener:
         listener.bind(path.name)
