@@ -1,1 +1,1 @@
-"""The technologies around the core, one folder or file each."""
+"""The technologies around the core, one package or module each."""

@@ -1,7 +1,7 @@
-"""Content codings (RFC 9110, section 8.4.1): gzip (RFC 1952) and zstd (RFC 8878), done and undone.
+"""Content codings (RFC 9110, section 8.4.1): encoding and decoding gzip (RFC 1952) and zstd (RFC 8878).
 
-Decompressing is bounded by what comes out: the input goes in by slices so small that the most that one of them can
-become is a part of what a body may hold.
+Decompression is bounded by its output: it takes input in slices so small that even the largest possible output of one
+is only part of the maximum body size.
 """
 
 import zlib
@@ -14,7 +14,7 @@ import zstandard
 _MIB: Final = 1024 * 1024
 
 _MAX_ZSTD_WINDOW: Final = 8 * _MIB
-"""What a decoder should support at least, and so the most that an encoder may count on (RFC 8878, section 3.1.1)."""
+"""The window that every decoder should support, so encoders may use up to this size (RFC 8878, section 3.1.1)."""
 
 _SMALL_MEMBER_BYTES: Final = 4096
 
@@ -23,19 +23,19 @@ _ZSTD_LEVEL: Final = 3
 
 
 class CorruptContentError(Exception):
-    """The content is not what its coding says: damaged, cut off, or followed by something else."""
+    """The content is damaged, truncated, or followed by something else."""
 
 
 class ContentTooLargeError(Exception):
-    """More comes out of the content than was asked for."""
+    """The decoded content exceeds the limit."""
 
 
 class TooManyMembersError(Exception):
-    """The content consists of more parts than were asked for; each costs something, even when it is empty."""
+    """The content has more members than the limit; each has a cost, even an empty one."""
 
 
 class _Member(Protocol):
-    """One gzip member or zstd frame that is being decompressed."""
+    """One gzip member or zstd frame being decompressed."""
 
     @property
     def eof(self) -> bool: ...
@@ -45,20 +45,20 @@ class _Member(Protocol):
 
 
 class Encoder(Protocol):
-    """Content that is being encoded part by part."""
+    """Encodes content part by part."""
 
     def compress(self, data: bytes, /) -> bytes:
-        """Take the next part; return what is ready to be sent."""
+        """Encode the next part; return the output that is ready."""
         ...
 
     def flush(self) -> bytes:
-        """Return the rest, after the last part."""
+        """Return the rest of the output, after the last part."""
         ...
 
 
 @attrs.frozen
 class _Coding:
-    """How one coding is done, and undone: ``slice_bytes`` of input become 8 MiB or so at most."""
+    """How to encode and decode one coding; ``slice_bytes`` of input decode to about 8 MiB at most."""
 
     begin: Callable[[], Callable[[], _Member]]
     slice_bytes: int
@@ -75,14 +75,14 @@ def _zstd_frames() -> Callable[[], _Member]:
 
 
 _CODINGS: Final = {
-    # The most that 4 bytes become is a block of 128 KiB.
+    # 4 bytes decode to at most a block of 128 KiB.
     "zstd": _Coding(_zstd_frames, 256, lambda size: zstandard.ZstdCompressor(_ZSTD_LEVEL).compressobj(size), 4 * _MIB),
-    # Deflate makes at most 1032 bytes of one.
+    # Deflate expands one byte to at most 1032.
     "gzip": _Coding(_gzip_members, 4096, lambda _: zlib.compressobj(_GZIP_LEVEL, wbits=zlib.MAX_WBITS | 16), _MIB // 4),
 }
 
 CODINGS: Final = tuple(_CODINGS)
-"""The names of the codings, the one that costs least first."""
+"""The names of the codings, cheapest first."""
 
 
 class _Identity:
@@ -96,20 +96,20 @@ class _Identity:
 
 
 def encoder(coding: str | None, size: int = -1) -> Encoder:
-    """Begin to encode content in this coding, at a level that is quick; ``None`` leaves it as it is.
+    """Return an encoder for this coding, at a fast level; with ``None``, for no coding.
 
-    ``size`` is the number of bytes of the content, where that is known.
+    ``size`` is the length of the content in bytes, if known.
     """
     return _Identity() if coding is None else _CODINGS[coding].encoder(size)
 
 
 def encoder_bytes(coding: str | None) -> int:
-    """Return about how much memory an encoder takes."""
+    """Return roughly how many bytes of memory an encoder takes."""
     return 0 if coding is None else _CODINGS[coding].encoder_bytes
 
 
 def encode(coding: str, content: bytes) -> bytes:
-    """The content in this coding, at a level that is quick."""
+    """Encode the content, at a fast level."""
     whole = encoder(coding, len(content))
     return whole.compress(content) + whole.flush()
 
@@ -191,7 +191,7 @@ def decoder(coding: str | None, max_members: int) -> Decoder:
 
 
 def decode(coding: str, content: bytes, max_bytes: int, max_members: int) -> bytes:
-    """What was encoded: all of it, in one member or frame or in several.
+    """Decode the whole content, in one or more members or frames.
 
     Raises:
         CorruptContentError, ContentTooLargeError, TooManyMembersError
@@ -213,7 +213,7 @@ def decode(coding: str, content: bytes, max_bytes: int, max_members: int) -> byt
 
 def _decompress(member: _Member, piece: memoryview, coding: str, at: int) -> bytes:
     if not piece:
-        raise CorruptContentError(f"the {coding} content breaks off after {at} bytes")
+        raise CorruptContentError(f"the {coding} content is truncated after {at} bytes")
     try:
         return member.decompress(piece)
     except (zlib.error, zstandard.ZstdError) as error:

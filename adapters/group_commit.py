@@ -1,4 +1,4 @@
-"""One thread that writes for all: what waits while one transaction is committed shares the next."""
+"""Group commit: one thread writes for all, and commands that arrive during one commit share the next."""
 
 import logging
 import random
@@ -20,16 +20,16 @@ from core.ports.unit_of_work import UnitOfWork
 MAX_COMMANDS_PER_COMMIT = 64
 
 IDLE_SECONDS = 1.0
-"""How often housekeeping is looked at while nobody writes: a reader may have held it up and be gone now."""
+"""How often housekeeping runs while there are no writes: a reader that held it up may be gone by now."""
 
-CUT_SECONDS = 0.2
-"""How long closing waits for the command that is under way when its time is over."""
+ABORT_SECONDS = 0.2
+"""How long ``close`` waits for the command in flight after its timeout."""
 
 MAX_ATTEMPTS = 10
-"""How often a unit of work is carried out that keeps meeting those of other processes."""
+"""The maximum number of attempts for a unit of work that conflicts with other processes."""
 
-FIRST_PAUSE_SECONDS = 0.005
-"""The longest pause after the first attempt; it doubles with each, to 1.3 seconds before the last."""
+FIRST_BACKOFF_SECONDS = 0.005
+"""The maximum backoff after the first attempt; it doubles with each, to 1.3 seconds before the last."""
 
 _log = logging.getLogger("runsink")
 
@@ -39,7 +39,7 @@ _T = TypeVar("_T")
 
 @attrs.frozen
 class _Submitted:
-    """A command and where its outcome goes."""
+    """A command and the future for its outcome."""
 
     command: Callable[[UnitOfWork], Any]
     future: "Future[Any]"
@@ -47,7 +47,7 @@ class _Submitted:
 
 @attrs.frozen
 class _Outcome:
-    """What a command returned, or the error it ended with."""
+    """What a command returned, or the error it raised."""
 
     value: Any = None
     error: BaseException | None = None
@@ -60,13 +60,13 @@ class _Outcome:
 
 
 class GroupCommitWriter:
-    """Carries out commands against a store, one after the other, several to a commit.
+    """Executes commands against a store, one after another, several per commit.
 
-    Each command has a savepoint of its own: one that raises undoes only itself. No future is done before the
-    commit, so a result means that it is durable. Nothing waits for company: a lone command is committed at once.
+    Each command has its own savepoint: one that raises rolls back only itself. Futures complete only after the
+    commit, so a result is durable. A lone command is committed at once, without waiting for others.
 
-    A command may be carried out several times, each time in a new unit of work after the one before was undone, so
-    it does nothing but work in it.
+    A command may be executed several times, each time in a new unit of work after the previous one was rolled back.
+    So it must have no effects outside it.
     """
 
     def __init__(self, store: Store) -> None:
@@ -74,51 +74,52 @@ class GroupCommitWriter:
         self._lifetime = Lifetime()
         self._waiting: SimpleQueue[_Submitted | None] = SimpleQueue()
         self._closing = False
-        self._housekeeping_fails = False
-        self._cutting = False
+        self._housekeeping_failing = False
+        self._aborting = False
         self._thread = Thread(target=self._run, name="runsink-writer", daemon=True)
         self._thread.start()
 
     def submit(self, command: Callable[[UnitOfWork], _T]) -> "Future[_T]":
-        """Have a command carried out; from any thread.
+        """Submit a command, from any thread.
 
-        The future gets what the command returns or raises, or a ``StoreError`` when the commit failed, in which
-        case nothing of the command was kept.
+        The future receives what the command returns or raises. If the commit fails, it receives a ``StoreError`` and
+        nothing of the command was stored.
 
         Raises:
             StoreClosedError: after ``close``.
-            StoreForkedError: in a process that was forked since, which has no such thread.
+            StoreForkedError: in a process forked since, which does not have the thread.
         """
         future: Future[_T] = Future()
-        # A caller that stops waiting does not take back what it submitted.
+        # A caller that stops waiting does not withdraw its command.
         future.set_running_or_notify_cancel()
-        # What is in the queue before the end is carried out; nothing gets in behind it.
+        # Commands queued before the end are executed; none can be queued after it.
         with self._lifetime:
             self._waiting.put(_Submitted(command, future))
         return future
 
     def close(self, within: float | None = None) -> bool:
-        """Carry out what was submitted, then end the thread. Closing again waits for the same end.
+        """Execute the submitted commands, then end the thread. Closing again waits for the same end.
 
-        What has not begun ``within`` so many seconds ends with ``StoreBusyError``. False says that a command is still
-        under way, waiting for the store; then the store may not be closed, and the thread ends with the process.
+        Commands that have not begun ``within`` this many seconds fail with ``StoreBusyError``. Return ``False`` if a
+        command is still in flight, waiting for the store. Do not close the store then: the thread ends with the
+        process.
         """
         if self._lifetime.end():
             self._waiting.put(None)
         self._thread.join(within)
-        self._cutting = True
-        self._thread.join(None if within is None else CUT_SECONDS)
+        self._aborting = True
+        self._thread.join(None if within is None else ABORT_SECONDS)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
         while not self._closing:
             group = self._next_group()
-            for submitted, outcome in zip(group, self._carry_out(group), strict=True):
+            for submitted, outcome in zip(group, self._execute(group), strict=True):
                 outcome.deliver(submitted.future)
             self._maintain()
 
     def _next_group(self) -> Sequence[_Submitted]:
-        """Wait a while for one command, then take all that wait behind it, up to the limit of one commit."""
+        """Wait a while for one command, then take all that are queued behind it, up to the limit of one commit."""
         group: list[_Submitted] = []
         try:
             submitted = self._waiting.get(timeout=IDLE_SECONDS)
@@ -139,37 +140,37 @@ class GroupCommitWriter:
         try:
             self._store.maintain(quiet=self._waiting.empty())
         except StoreError:
-            # Nobody waits for it, it is tried again in a moment, and writing goes on meanwhile.
-            if not self._housekeeping_fails:
-                _log.exception("housekeeping of the store failed; it is tried again until it succeeds")
-            self._housekeeping_fails = True
+            # Nobody is waiting for it. It is retried soon, and writing continues meanwhile.
+            if not self._housekeeping_failing:
+                _log.exception("store housekeeping failed; retrying until it succeeds")
+            self._housekeeping_failing = True
         else:
-            self._housekeeping_fails = False
+            self._housekeeping_failing = False
 
-    def _carry_out(self, group: Sequence[_Submitted]) -> Sequence[_Outcome]:
+    def _execute(self, group: Sequence[_Submitted]) -> Sequence[_Outcome]:
         if not group:
             return ()
-        if self._cutting:
-            return [_Outcome(error=StoreBusyError("the server stopped before this could be written"))] * len(group)
+        if self._aborting:
+            return [_Outcome(error=StoreBusyError("the server stopped before this was written"))] * len(group)
         try:
-            return self._repeat(group)
-        except BaseException as error:  # noqa: BLE001 - whatever it is, every waiting caller has to hear of it
+            return self._retry(group)
+        except BaseException as error:  # noqa: BLE001 - every waiting caller must be told, whatever it is
             return [_Outcome(error=error)] * len(group)
 
-    def _repeat(self, group: Sequence[_Submitted]) -> Sequence[_Outcome]:
-        """Carry the group out, again and again while others are in its way."""
+    def _retry(self, group: Sequence[_Submitted]) -> Sequence[_Outcome]:
+        """Execute the group, retrying while it conflicts with other processes."""
         for attempt in range(MAX_ATTEMPTS - 1):
             try:
-                return self._attempt_all(group)
+                return self._execute_once(group)
             except TransactionConflictError:
-                # Of a random length, or those that met once would meet again.
-                time.sleep(random.uniform(0, FIRST_PAUSE_SECONDS * 2**attempt))  # noqa: S311 - no secret
-        return self._attempt_all(group)
+                # Jitter, so that they do not collide again.
+                time.sleep(random.uniform(0, FIRST_BACKOFF_SECONDS * 2**attempt))  # noqa: S311 - no secret
+        return self._execute_once(group)
 
-    def _attempt_all(self, group: Sequence[_Submitted]) -> Sequence[_Outcome]:
+    def _execute_once(self, group: Sequence[_Submitted]) -> Sequence[_Outcome]:
         with self._store.unit_of_work() as work:
             if len(group) == 1:
-                # Where nobody else can be harmed, undoing it all is undoing the command, and costs nothing.
+                # A lone command needs no savepoint: rolling back the unit of work does the same.
                 outcomes = [_Outcome(group[0].command(work))]
             else:
                 outcomes = [_attempt(submitted.command, work) for submitted in group]
@@ -178,7 +179,7 @@ class GroupCommitWriter:
 
 
 def _attempt(command: Callable[[UnitOfWork], Any], work: UnitOfWork) -> _Outcome:
-    """Carry out one command. A failing store ends the whole unit of work; any other error only the command."""
+    """Execute one command. A ``StoreError`` ends the whole unit of work; any other error ends only the command."""
     try:
         with work.savepoint():
             return _Outcome(command(work))

@@ -1,4 +1,4 @@
-"""How long something that holds on to a store may be used: until it is closed, in the process that opened it."""
+"""How long a store may be used: until it is closed, and only in the process that opened it."""
 
 import os
 from contextlib import suppress
@@ -10,9 +10,9 @@ from core.errors import StoreClosedError, StoreForkedError
 
 
 class Lifetime:
-    """A lock that nobody gets any more after ``end``, and that no forked process gets at all.
+    """A lock that cannot be acquired after ``end``, nor in a forked process.
 
-    What is done while it is held is therefore done before the end. Usable from any thread.
+    So everything done while holding it happens before the end. Thread-safe.
     """
 
     def __init__(self) -> None:
@@ -26,11 +26,11 @@ class Lifetime:
         return self._ended
 
     def check(self) -> None:
-        """Return if the lifetime has not ended.
+        """Raise if the lifetime has ended.
 
         Raises:
-            StoreClosedError: it has.
-            StoreForkedError: it is that of the process from which this one was forked.
+            StoreClosedError: it has ended.
+            StoreForkedError: it belongs to the process from which this one was forked.
         """
         if os.getpid() != self._process:
             raise StoreForkedError
@@ -38,8 +38,8 @@ class Lifetime:
             raise StoreClosedError
 
     def acquire(self) -> None:
-        """Take the lock, waiting for it; raise as ``check`` does."""
-        # In a forked process a lock that another thread held at that moment is never released.
+        """Acquire the lock, waiting for it; raise as ``check`` does."""
+        # In a forked process, a lock that another thread held at the fork is never released.
         self.check()
         self._lock.acquire()
         try:
@@ -49,11 +49,11 @@ class Lifetime:
             raise
 
     def release(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         self._lock.release()
 
     def end(self) -> bool:
-        """End it, waiting for the lock. Return whether this was the call that did; a forked process ends nothing."""
+        """End the lifetime, waiting for the lock. Return whether this call did; a forked process ends nothing."""
         with suppress(StoreClosedError, StoreForkedError), self:
             self._ended = True
             return True

@@ -129,7 +129,7 @@ class SqlJobRepository(JobRepository):
         return [_job_of(row, found[row[0]]) for row in rows]
 
     def _found(self, job_ids: Sequence[str]) -> Mapping[str, list[_Found]]:
-        """What was found, chunk by chunk, in the lines of these jobs."""
+        """Return what was found, chunk by chunk, in the lines of these jobs."""
         found: dict[str, list[_Found]] = defaultdict(list)
         if job_ids:
             among = ", ".join("?" * len(job_ids))

@@ -1,4 +1,4 @@
-"""A run as a row of a table, as all stores with SQL have it. Columns have the names and order of the fields."""
+"""Runs as table rows, shared by all SQL stores. Columns have the names and order of the fields."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,15 +17,15 @@ LAST_ARRIVAL: Final = (1 << 63) - 1
 COLUMNS: Final = ", ".join(FIELDS)
 
 CHANGING: Final = tuple(name for name in FIELDS if name not in {*FIXED_FIELDS, "created_at"})
-"""The columns that a replaced run may change."""
+"""The columns that replacing a run may change."""
 
 TALLIED: Final = ("agent_name", "job_type")
-"""The columns of which the distinct values are kept, with how many runs have each."""
+"""The columns whose distinct values are tracked, with the number of runs for each."""
 
 values_of = attrgetter(*FIELDS)
 changing_values_of = attrgetter(*CHANGING)
 
-# A look-up costs a quarter of what calling the enum does.
+# A lookup costs a quarter of calling the enum.
 _STATUSES: Mapping[str, Status] = {status.value: status for status in Status}
 _COMMIT_SOURCES: Mapping[str, CommitSource] = {source.value: source for source in CommitSource}
 _CONVERTERS: Sequence[tuple[int, Callable[[Any], object]]] = [
@@ -41,7 +41,7 @@ _CONVERTERS: Sequence[tuple[int, Callable[[Any], object]]] = [
 
 
 def run_of(row: Sequence[Any]) -> Run:
-    """The run in a row of ``COLUMNS``; raises ``KeyError`` for a word that was never written."""
+    """Return the run in a row of ``COLUMNS``; raise ``KeyError`` for an enum value that was never written."""
     values = list(row)
     for position, convert in _CONVERTERS:
         value = values[position]
@@ -51,16 +51,16 @@ def run_of(row: Sequence[Any]) -> Run:
 
 
 def count_names(runs: Iterable[Run]) -> Mapping[tuple[str, str], int]:
-    """How many of the runs have each name, by column and name."""
+    """Return the number of runs with each name, by column and name."""
     return Counter((field, name) for field in TALLIED for name in map(attrgetter(field), runs))
 
 
 @attrs.frozen
 class Walk:
-    """The way along the list that a page is part of.
+    """The range of the list that a page is part of, and its direction.
 
-    It begins behind the start and the arrival of ``after`` and ends with the last run that starts at ``until``. Where
-    they are ``None`` it begins or ends with the list.
+    It begins after the start and arrival in ``after`` and ends with the last run that starts at ``until``. ``None``
+    stands for the beginning or end of the list.
     """
 
     oldest_first: bool
@@ -68,17 +68,17 @@ class Walk:
     until: Timestamp | None
 
     def sql(self, template: str, *parts: str) -> str:
-        """Return SQL in which ``{beyond}``, ``{within}`` and ``{order}`` say the direction; ``{}`` are the parts."""
+        """Format SQL: ``{beyond}``, ``{within}`` and ``{order}`` express the direction; ``{}`` are the parts."""
         beyond, within, order = (">", "<=", "ASC") if self.oldest_first else ("<", ">=", "DESC")
         return template.format(*parts, beyond=beyond, within=within, order=order)
 
 
 def walk_of(which: RunFilter, request: PageRequest) -> Walk:
-    """The way from one end of the time range, or from the cursor if that is further on, to the other end."""
+    """Return the walk from one end of the time range, or the cursor if that is further on, to the other end."""
     near, until = which.start_time_to, which.start_time_from
     if request.oldest_first:
         near, until = until, near
-    # One bound and not two: databases may begin at the wrong one of them and pass by all that lies between.
+    # One bound, not two: a database may start at the wrong one and scan everything in between.
     begins = [] if near is None else [(near, -1 if request.oldest_first else LAST_ARRIVAL)]
     if request.cursor is not None:
         begins.append((request.cursor.start_time, request.cursor.arrival))

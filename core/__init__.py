@@ -1,1 +1,1 @@
-"""What a run is, what a batch is, and what may happen to them. No input, no output, no clock of its own."""
+"""The domain: runs, batches and their rules. It does no I/O and has no clock of its own."""

@@ -1,15 +1,15 @@
-"""Everything that can go wrong, as one family. Each error carries its data in typed attributes."""
+"""The exception hierarchy. Each error carries its data in typed attributes."""
 
 from core.model.batch import BatchResult, RefusedRun
 from core.model.validation_error import ValidationError
 
 
 class RunsinkError(Exception):
-    """The base of every error that this product raises on purpose."""
+    """Base class of every error that runsink raises deliberately."""
 
 
 class NotABatchError(RunsinkError):
-    """A document is well formed, but it is not a batch. ``field`` is the invalid field, or ``None`` for the whole."""
+    """The document is well formed but not a batch. ``field`` is the invalid field, or ``None`` for the whole."""
 
     def __init__(self, field: str | None, reason: str) -> None:
         super().__init__(reason)
@@ -18,7 +18,7 @@ class NotABatchError(RunsinkError):
 
 
 class BatchTooLargeError(RunsinkError):
-    """A batch holds more runs than one batch may."""
+    """The batch has more runs than allowed."""
 
     def __init__(self, size: int, limit: int) -> None:
         super().__init__(f"Batch size {size} exceeds maximum limit of {limit} runs")
@@ -27,7 +27,7 @@ class BatchTooLargeError(RunsinkError):
 
 
 class EveryRunRefusedError(RunsinkError):
-    """Not one run of a lenient batch could be taken, so nothing was stored."""
+    """No run of a lenient batch is valid; nothing was stored."""
 
     def __init__(self, result: BatchResult) -> None:
         super().__init__(f"None of the {result.total} runs is valid; nothing was stored")
@@ -35,30 +35,30 @@ class EveryRunRefusedError(RunsinkError):
 
 
 class BatchRolledBackError(RunsinkError):
-    """A run of an atomic batch was refused, so nothing of the batch was stored."""
+    """At least one run of an atomic batch is invalid; nothing was stored."""
 
     def __init__(self, result: BatchResult) -> None:
         first = result.refused[0]
         super().__init__(
-            f"Batch transaction failed (rolled back): {len(result.refused)} of {result.total} runs refused; "
+            f"Batch transaction failed (rolled back): {len(result.refused)} of {result.total} runs rejected; "
             f"the first is run {first.index}: {first.errors[0]}"
         )
         self.result = result
 
 
 class ResponseTooLargeError(RunsinkError):
-    """The stored runs that an upload asks back are too large together, so nothing was stored."""
+    """The stored runs that an upload asks for are too large together; nothing was stored."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(
-            f"the runs of the response have more than {limit} bytes (max_response_bytes), since some were stored "
-            "before; nothing was stored; send smaller batches, or ask for a response without runs"
+            f"the response would exceed {limit} bytes (max_response_bytes) because some runs were stored before; "
+            "nothing was stored; send smaller batches, or ask for a response without runs"
         )
         self.limit = limit
 
 
 class RunRefusedError(RunsinkError):
-    """A single run breaks the rules and was not stored."""
+    """A single run is invalid and was not stored."""
 
     def __init__(self, refused: RefusedRun) -> None:
         super().__init__("; ".join(map(str, refused.errors)))
@@ -66,7 +66,7 @@ class RunRefusedError(RunsinkError):
 
 
 class InvalidFieldsError(RunsinkError):
-    """Fields of something other than a run break their rules; nothing was done."""
+    """Fields of something other than a run are invalid; nothing was done."""
 
     def __init__(self, errors: tuple[ValidationError, ...]) -> None:
         super().__init__("; ".join(map(str, errors)))
@@ -74,15 +74,15 @@ class InvalidFieldsError(RunsinkError):
 
 
 class InvalidChangesError(InvalidFieldsError):
-    """An update names fields that cannot change, or values that break their rules."""
+    """An update has an immutable field or an invalid value."""
 
 
 class InvalidCommitError(InvalidFieldsError):
-    """A commit association lacks a field or has one that breaks its rule."""
+    """A commit association has a missing or invalid field."""
 
 
 class InvalidQueryError(InvalidFieldsError):
-    """A query for runs names an unknown filter or a value that breaks its rule."""
+    """A query for runs has an unknown filter or an invalid value."""
 
 
 class RunNotFoundError(RunsinkError):
@@ -117,55 +117,54 @@ class SpoolFullError(RunsinkError):
 
 
 class StoreError(RunsinkError):
-    """The store failed; nothing of the unit of work was kept, unless the message says that nobody knows."""
+    """The store failed. The unit of work was rolled back, unless the message says that the outcome is unknown."""
 
 
 class StoreBusyError(StoreError):
-    """The store is locked by another process, or not to be reached; the same request may succeed in a moment."""
+    """The store is locked by another process or cannot be reached. A retry may succeed in a moment."""
 
 
 class TransactionConflictError(StoreBusyError):
-    """Another process touched the same runs; the whole unit of work may be carried out again, at once."""
+    """Another process touched the same runs. The whole unit of work can be retried at once."""
 
 
 class StoreFullError(StoreError):
-    """The disk is full; writes succeed again as soon as there is room."""
+    """The disk is full. Writes succeed again once there is space."""
 
 
 class StoreTimeoutError(StoreError):
-    """Reading took longer than ``max_read_seconds`` allows; it was given up and may succeed when it asks for less."""
+    """The read exceeded ``max_read_seconds`` and was cancelled. Asking for less may succeed."""
 
     def __init__(self) -> None:
         super().__init__(
-            "reading took longer than max_read_seconds allows; "
-            "ask for less: a shorter time range, or a page without a total"
+            "the read exceeded max_read_seconds; ask for less: a shorter time range, or a page without a total"
         )
 
 
 class ReadCancelledError(StoreError):
-    """Nobody waits for what was being read, so it was given up."""
+    """The read was cancelled because nobody is waiting for it."""
 
     def __init__(self) -> None:
-        super().__init__("reading was cancelled")
+        super().__init__("the read was cancelled")
 
 
 class StoreDamagedError(StoreError):
-    """What the store kept is damaged; the message says what to do, and nothing was changed."""
+    """Stored data is damaged. Nothing was changed; the message says what to do."""
 
 
 class StoreClosedError(StoreError):
-    """The store was closed before; nothing was done."""
+    """The store is closed; nothing was done."""
 
     def __init__(self) -> None:
         super().__init__("the store is closed; open it again to use it")
 
 
 class StoreForkedError(StoreError):
-    """The store was opened by the process from which this one was forked; nothing was done."""
+    """The store was opened before this process was forked; nothing was done."""
 
     def __init__(self) -> None:
         super().__init__("the store was opened before this process was forked; open it again in this process")
 
 
 class StoreUnusableError(StoreError):
-    """The store cannot be opened; the message says why and what to do, in one line."""
+    """The store cannot be opened. The message says why and what to do, in one line."""

@@ -1,4 +1,4 @@
-"""What other programs may use of runsink. Every other module may change without notice."""
+"""The public API of runsink. All other modules may change without notice."""
 
 from core.errors import (
     BatchRolledBackError,

@@ -1,4 +1,4 @@
-"""``python -m runsink``: the same as the command ``runsink``."""
+"""Run the command ``runsink`` as ``python -m runsink``."""
 
 from entrypoints.cli import main
 

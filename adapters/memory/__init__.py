@@ -1,4 +1,4 @@
-"""Runs kept in memory, for tests and for trying things out: everything is gone when the process ends."""
+"""Runs stored in memory, for tests and experiments. Everything is lost when the process ends."""
 
 from adapters.memory.store import MemoryStore
 

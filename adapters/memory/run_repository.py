@@ -1,4 +1,4 @@
-"""The run repository over a dictionary."""
+"""The run repository on a dictionary."""
 
 from collections.abc import Callable, Iterator, Sequence
 from operator import gt, lt
@@ -20,63 +20,66 @@ from core.ports.run_repository import RunRepository, ignore
 
 
 @attrs.frozen
-class Kept:
-    """A run and its number in the order of arrival."""
+class StoredRun:
+    """A run and its arrival number."""
 
     run: Run
     arrival: int
 
     @property
     def place(self) -> Cursor:
-        """Where the run stands in the list."""
+        """The position of the run in the list."""
         return Cursor(self.run.start_time, self.arrival)
 
 
 class MemoryRunRepository(RunRepository):
     """Runs by key, in order of arrival."""
 
-    def __init__(self, kept: dict[EventId, Kept]) -> None:
-        self._kept = kept
+    def __init__(self, stored: dict[EventId, StoredRun]) -> None:
+        self._stored = stored
 
     def get(self, event_id: EventId) -> Run | None:
-        kept = self._kept.get(event_id)
-        return kept.run if kept else None
+        stored = self._stored.get(event_id)
+        return stored.run if stored else None
 
     def newest(self, run_id: str) -> Run | None:
-        named = (kept for kept in self._kept.values() if kept.run.run_id == run_id)
-        newest = max(named, key=lambda kept: kept.place, default=None)
+        named = (stored for stored in self._stored.values() if stored.run.run_id == run_id)
+        newest = max(named, key=lambda stored: stored.place, default=None)
         return newest.run if newest else None
 
     def page(self, which: RunFilter, request: PageRequest) -> RunPage:
-        matching = sorted(self._matching(which), key=lambda kept: kept.place, reverse=not request.oldest_first)
+        matching = sorted(self._matching(which), key=lambda stored: stored.place, reverse=not request.oldest_first)
         if request.cursor is not None:
             passed = gt if request.oldest_first else lt
-            matching = [kept for kept in matching if passed(kept.place, request.cursor)]
+            matching = [stored for stored in matching if passed(stored.place, request.cursor)]
         chosen, more = take_what_fits(
-            matching[request.offset :], lambda kept: count_text_bytes(kept.run), request.limit, request.max_text_bytes
+            matching[request.offset :],
+            lambda stored: count_text_bytes(stored.run),
+            request.limit,
+            request.max_text_bytes,
         )
-        return RunPage(tuple(kept.run for kept in chosen), chosen[-1].place if more else None)
+        return RunPage(tuple(stored.run for stored in chosen), chosen[-1].place if more else None)
 
     def count(self, which: RunFilter) -> int:
         return sum(1 for _ in self._matching(which))
 
     def names(self, field: NameField, request: NamesRequest) -> Names:
-        names = sorted({getattr(kept.run, field) for kept in self._kept.values()})
+        names = sorted({getattr(stored.run, field) for stored in self._stored.values()})
         chosen, _ = take_what_fits(names[request.offset :], count_bytes, request.limit, request.max_text_bytes)
         return Names(tuple(chosen), len(names))
 
     def add(self, runs: Sequence[Run], found: Callable[[Run], object] = ignore) -> None:
         for run in runs:
-            if run.event_id in self._kept:
-                found(self._kept[run.event_id].run)
+            if run.event_id in self._stored:
+                found(self._stored[run.event_id].run)
             else:
-                self._kept[run.event_id] = Kept(run, arrival=len(self._kept))
+                self._stored[run.event_id] = StoredRun(run, arrival=len(self._stored))
 
     def replace(self, run: Run) -> None:
-        self._kept[run.event_id] = Kept(run, self._kept[run.event_id].arrival)
+        self._stored[run.event_id] = StoredRun(run, self._stored[run.event_id].arrival)
 
-    def _matching(self, which: RunFilter) -> Iterator[Kept]:
-        return (kept for kept in self._kept.values() if _matches(kept.run, which))
+    def _matching(self, which: RunFilter) -> Iterator[StoredRun]:
+        return (stored for stored in self._stored.values() if _matches(stored.run, which))
 
 
 def _matches(run: Run, which: RunFilter) -> bool:

@@ -1,4 +1,4 @@
-"""The unit of work over memory: it works on a copy, which becomes the store's state when it commits."""
+"""The unit of work in memory: it works on a copy, which becomes the store's state on commit."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ import attrs
 
 from adapters.lifetime import Lifetime
 from adapters.memory.job_repository import KeptJob, MemoryJobRepository
-from adapters.memory.run_repository import Kept, MemoryRunRepository
+from adapters.memory.run_repository import MemoryRunRepository, StoredRun
 from core.model.job import JobId
 from core.model.run import EventId
 from core.ports.unit_of_work import UnitOfWork
@@ -19,7 +19,7 @@ from core.ports.unit_of_work import UnitOfWork
 class State:
     """What a store holds."""
 
-    runs: dict[EventId, Kept] = attrs.field(factory=dict)
+    runs: dict[EventId, StoredRun] = attrs.field(factory=dict)
     jobs: dict[JobId, KeptJob] = attrs.field(factory=dict)
 
     def copy(self) -> Self:
@@ -35,7 +35,7 @@ class State:
 
 
 class MemoryUnitOfWork(UnitOfWork):
-    """Holds the store's lock from entering to leaving."""
+    """Holds the store's lock from entry to exit."""
 
     def __init__(self, read: Callable[[], State], publish: Callable[[State], None], lifetime: Lifetime) -> None:
         self._read = read
@@ -73,7 +73,7 @@ class MemoryUnitOfWork(UnitOfWork):
             raise
 
     def check_writable(self) -> None:
-        """Nothing: memory takes every write."""
+        """Do nothing: memory accepts every write."""
 
     def commit(self) -> None:
         self._publish(self._state.copy())

@@ -1,4 +1,4 @@
-"""Runs kept in PostgreSQL, or in an engine that speaks its protocol, through psycopg."""
+"""Runs stored in PostgreSQL, or in an engine that speaks its protocol, through psycopg."""
 
 from adapters.postgres.store import PostgresStore
 

@@ -1,4 +1,4 @@
-"""Opening connections: the URL, its checks, and the settings every connection has."""
+"""Opening connections: the URL, the checks, and the settings of every connection."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -14,37 +14,37 @@ from adapters.postgres.schema import migrate
 from core.errors import StoreError, StoreUnusableError
 
 MAX_CONNECTIONS: Final = 8
-"""One that writes, and one for each reader; more than the HTTP server ever has at once."""
+"""One for writing, and one for each reader; more than the HTTP server ever uses at once."""
 
-PATIENCE_SECONDS: Final = 3.0
-"""How long a request waits for a connection before it is told to come again."""
+POOL_TIMEOUT_SECONDS: Final = 3.0
+"""How long a request waits for a connection before it is told to retry."""
 
 _DEFAULTS: Final[Mapping[str, str | int]] = {
     "application_name": "runsink",
     "connect_timeout": 5,
-    # A peer that is gone without a word is noticed within half a minute
+    # A peer that vanishes silently is noticed within half a minute
     # (https://www.postgresql.org/docs/current/libpq-connect.html).
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
-"""What the URL does not say."""
+"""Parameters that the URL may override."""
 
 SESSION: Final[dict[str, str]] = {
-    # No statement and no lock is waited for longer than a client waits.
+    # No statement runs, and no lock is awaited, longer than a client waits.
     "lock_timeout": "10s",
     "statement_timeout": "60s",
-    # A server that stands still in a transaction gives back what it has locked.
+    # A server that hangs in a transaction loses its locks.
     "idle_in_transaction_session_timeout": "60s",
     "client_encoding": "UTF8",
 }
-"""What every session is set to."""
+"""The settings of every session."""
 
 _log = logging.getLogger("runsink")
 
 _DURABLE = (
-    # Committed means on disk, whatever the database's own default; remote_apply promises even more
+    # Committed means on disk, whatever the database's default; remote_apply guarantees even more
     # (https://www.postgresql.org/docs/current/runtime-config-wal.html).
     "SELECT set_config('synchronous_commit', "
     "CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false)"
@@ -52,40 +52,40 @@ _DURABLE = (
 
 
 def open_pool(url: str, shown: str) -> ConnectionPool:
-    """Connect, bring the database to the current schema version, and open a pool of connections.
+    """Connect, migrate the database to the current schema version, and open a connection pool.
 
-    ``shown`` is the URL as it may be shown.
+    ``shown`` is the URL without secrets.
 
     Raises:
-        StoreUnusableError: the database cannot serve; the message says why in one line.
+        StoreUnusableError: the database cannot be used; the message says why in one line.
     """
     conninfo = _conninfo(url, shown)
-    with _explained(shown), psycopg.connect(conninfo, autocommit=True) as connection:
+    with _explain_errors(shown), psycopg.connect(conninfo, autocommit=True) as connection:
         configure(connection)
         _check_encoding(connection)
         migrate(connection)
-        _warn_of_reading_only(connection, shown)
+        _warn_if_read_only(connection, shown)
     pool = ConnectionPool(
         conninfo,
         min_size=1,
         max_size=MAX_CONNECTIONS,
         kwargs={"autocommit": True},
         configure=configure,
-        # A connection that broke while nobody used it is noticed here and not by a request.
+        # A connection that broke while idle is noticed here, not by a request.
         check=ConnectionPool.check_connection,
-        timeout=PATIENCE_SECONDS,
-        # After so long the pool gives up, and the next request makes it try at once.
-        reconnect_timeout=PATIENCE_SECONDS,
+        timeout=POOL_TIMEOUT_SECONDS,
+        # After this long the pool gives up, and the next request makes it retry at once.
+        reconnect_timeout=POOL_TIMEOUT_SECONDS,
         num_workers=2,
         open=True,
     )
-    with _explained(shown):
+    with _explain_errors(shown):
         pool.wait()
     return pool
 
 
 def configure(connection: psycopg.Connection) -> None:
-    """Give a new connection the settings that every session needs."""
+    """Apply the settings of every session to a new connection."""
     for name, value in SESSION.items():
         connection.execute("SELECT set_config(%s, %s, false)", (name, value))
     connection.execute(_DURABLE)
@@ -95,7 +95,7 @@ def _conninfo(url: str, shown: str) -> str:
     try:
         given = {name: value for name, value in conninfo_to_dict(url).items() if value is not None}
     except psycopg.ProgrammingError:
-        # libpq's message may repeat the password.
+        # libpq's message may contain the password.
         raise StoreUnusableError(
             f"cannot use {shown}: it is not a PostgreSQL URL; check its parameters and percent-encoding"
         ) from None
@@ -105,28 +105,28 @@ def _conninfo(url: str, shown: str) -> str:
 def _check_encoding(connection: psycopg.Connection) -> None:
     encoding = connection.info.parameter_status("server_encoding")
     if encoding not in ("UTF8", None):
-        raise StoreUnusableError(f"its encoding is {encoding}, which cannot keep every text; create it with UTF8")
+        raise StoreUnusableError(f"its encoding is {encoding}, which cannot store every text; create it with UTF8")
 
 
-def _warn_of_reading_only(connection: psycopg.Connection, shown: str) -> None:
-    """Tell the operator of a role that may not write; with it, reading works nevertheless."""
+def _warn_if_read_only(connection: psycopg.Connection, shown: str) -> None:
+    """Warn the operator if the role may not write; reading works anyway."""
     try:
         check_privileges(connection)
     except StoreError as error:
-        _log.warning("%s can only be read: %s", shown, error)
+        _log.warning("%s is read-only: %s", shown, error)
 
 
 @contextmanager
-def _explained(shown: str) -> Iterator[None]:
-    """Say of every way to fail which database it was about, in one line."""
+def _explain_errors(shown: str) -> Iterator[None]:
+    """Raise every error as a one-line ``StoreUnusableError`` that names the database."""
     try:
         yield
     except StoreUnusableError as error:
         raise StoreUnusableError(f"cannot use {shown}: {error}") from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise StoreUnusableError(
-            f"cannot use {shown}: {error.diag.message_primary}; the first start takes a role that may create tables, "
-            f"and of every later one {NEEDED_PRIVILEGES}"
+            f"cannot use {shown}: {error.diag.message_primary}; the first start needs a role that may create tables; "
+            f"on later starts {NEEDED_PRIVILEGES}"
         ) from error
     except psycopg.Error as error:
         raise StoreUnusableError(f"cannot use {shown}: {' '.join(str(error).split())}") from error

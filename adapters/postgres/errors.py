@@ -1,6 +1,6 @@
-"""The border between psycopg's errors and the domain's: driver errors are translated, programming errors pass.
+"""Translating psycopg's errors to the core's; programming errors pass through.
 
-Told apart by SQLSTATE, never by text (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+Errors are distinguished by SQLSTATE, never by text (https://www.postgresql.org/docs/current/errcodes-appendix.html).
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,20 +14,18 @@ from adapters.postgres.privileges import NEEDED_PRIVILEGES
 from core.errors import StoreBusyError, StoreClosedError, StoreError, StoreFullError, TransactionConflictError
 
 CONFLICTS = ("40001", "40P01")
-"""Serialization failure and deadlock: whoever repeats the whole transaction may succeed at once."""
+"""Serialization failure and deadlock: retrying the whole transaction may succeed at once."""
 
 _NAMED: Final[Mapping[str, tuple[type[StoreError], str]]] = {
-    **dict.fromkeys(
-        CONFLICTS, (TransactionConflictError, "other transactions keep touching the same runs; send it again")
-    ),
+    **dict.fromkeys(CONFLICTS, (TransactionConflictError, "other transactions keep changing the same runs; retry")),
     "53100": (StoreFullError, "the disk of the database is full"),
-    "42501": (StoreError, f"the role may not do this in the database; {NEEDED_PRIVILEGES}"),
-    # A standby takes writes as soon as it is promoted.
-    "25006": (StoreBusyError, "the database is read-only, such as a standby; connect to one that takes writes"),
+    "42501": (StoreError, f"the role lacks a privilege in the database; {NEEDED_PRIVILEGES}"),
+    # A standby accepts writes once it is promoted.
+    "25006": (StoreBusyError, "the database is read-only, such as a standby; connect to one that accepts writes"),
 }
 _BUSY = ("08", "25P03", "25P04", "40003", "53", "55P03", "57")
-"""Connections lost or refused, a lock or a statement that took too long, a database that starts, stops or has no
-resources left."""
+"""A lost or refused connection, a lock or statement timeout, a database that is starting, stopping or out of
+resources."""
 
 
 @contextmanager
@@ -43,7 +41,7 @@ def translated_errors() -> Iterator[None]:
 
 
 def _translate(error: psycopg.Error) -> StoreError | None:
-    """``None`` for what only a mistake in the program can cause."""
+    """Return the translated error, or ``None`` if only a programming error can cause it."""
     if isinstance(error, PoolClosed):
         return StoreClosedError()
     state = error.sqlstate or ""
@@ -51,7 +49,7 @@ def _translate(error: psycopg.Error) -> StoreError | None:
         kind, message = _NAMED[state]
         return kind(message)
     if state.startswith(_BUSY) or (isinstance(error, psycopg.OperationalError) and not state):
-        return StoreBusyError("the database cannot be reached or is overloaded; send it again in a moment")
+        return StoreBusyError("the database cannot be reached or is overloaded; retry in a moment")
     if isinstance(error, (psycopg.ProgrammingError, psycopg.IntegrityError, psycopg.DataError)):
         return None
     return StoreError(f"the database failed: {error}")

@@ -1,4 +1,4 @@
-"""What the role of a server must be allowed to do in the database."""
+"""The privileges that a server's role needs in the database."""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ NEEDED_PRIVILEGES: Final = (
     "it needs SELECT, INSERT and UPDATE on the tables runs and tallies, the same and DELETE on jobs and job_findings, "
     "SELECT on runsink_schema, and USAGE on the sequence arrivals"
 )
-"""The end of each message about a role that lacks one of them."""
+"""The end of every message about a role that lacks one of them."""
 
 _LACKING: Final = """
 SELECT name || ' cannot be found'
@@ -24,13 +24,13 @@ AND (privilege <> 'DELETE' OR name IN ('jobs', 'job_findings'))
 UNION ALL
 SELECT 'USAGE on arrivals' WHERE NOT has_sequence_privilege(to_regclass('arrivals')::oid, 'USAGE')
 """
-"""Of something that is missing, every privilege is NULL."""
+"""For a missing object, every privilege is NULL."""
 
 
 def check_privileges(connection: psycopg.Connection) -> None:
-    """Raise ``StoreError`` if a table is missing or the role of the connection may not write.
+    """Raise ``StoreError`` if a table is missing or the connection's role may not write.
 
-    The message says what is lacking. ``psycopg.Error`` passes.
+    The message says what is missing. ``psycopg.Error`` propagates.
     """
     lacking = [name for (name,) in connection.execute(_LACKING).fetchall()]
     if lacking:

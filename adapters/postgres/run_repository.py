@@ -1,4 +1,4 @@
-"""The run repository over PostgreSQL: what is said to the tables, and how rows become runs."""
+"""The run repository on PostgreSQL: its statements, and the conversion of rows to runs."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
@@ -38,15 +38,15 @@ from core.ports.cancellation import Cancellation
 from core.ports.run_repository import RunReader, RunRepository, ignore
 
 ARRIVALS_PER_CALL: Final = 1 << 16
-"""One number of the sequence stands for so many arrivals, which the places in the batch tell apart."""
+"""Each value of the sequence stands for this many arrivals, distinguished by their positions in the batch."""
 
 TALLY_SLOTS: Final = 64
-"""Servers that chose different slots never wait for each other's tallies, and those with the same one only wait."""
+"""Servers with different slots never wait for each other's tallies; those with the same slot only wait."""
 
 _NUMBERS = frozenset(field.name for field in attrs.fields(Run) if field.type == Count | None)
 _ARRAYS = ", ".join(f"%s::{'bigint' if name in _NUMBERS else 'text'}[]" for name in FIELDS)
 TEXT_BYTES: Final = " + ".join(f"coalesce(octet_length({name}), 0)" for name in LONG_TEXTS)
-"""How many bytes ``count_text_bytes`` counts, told by PostgreSQL without reading texts that it keeps apart."""
+"""The result of ``count_text_bytes``, computed by PostgreSQL without reading texts stored out of line."""
 
 _SELECT = f"SELECT {COLUMNS} FROM runs"
 _INSERT = (
@@ -68,11 +68,11 @@ _PREFIXES: Mapping[str, int] = {
     **dict.fromkeys(("run_id", "parent_run_id"), NAME_PREFIX),
     **dict.fromkeys((*TALLIED, "product"), FILTER_PREFIX),
 }
-"""How many characters of a column are in an index."""
+"""How many characters of a column are indexed."""
 
 
 class PostgresRunReader(RunReader):
-    """The runs as one transaction sees them, until the cancellation is requested."""
+    """The runs as one transaction sees them, until cancellation is requested."""
 
     def __init__(self, connection: psycopg.Connection, cancellation: Cancellation) -> None:
         self._connection = connection
@@ -89,8 +89,8 @@ class PostgresRunReader(RunReader):
         walk = walk_of(which, request)
         where, bindings = _where(which, walk)
         sql = f"SELECT {{}} FROM runs{where} ORDER BY start_time {{order}}, arrival {{order}} LIMIT %s OFFSET %s"
-        # The sizes come first, for psycopg fetches all rows of a result before it hands out one. One row more than
-        # asked for tells whether there is a next page.
+        # Read the sizes first, because psycopg fetches all rows of a result before it returns one. One row more than
+        # requested tells whether there is a next page.
         sizes = self._rows(walk.sql(sql, TEXT_BYTES), (*bindings, request.limit + 1, request.offset))
         fitting, more = take_what_fits(sizes, lambda row: row[0], request.limit, request.max_text_bytes)
         if not fitting:
@@ -121,7 +121,7 @@ class PostgresRunReader(RunReader):
 
     def _one(self, event_id: EventId, ending: str) -> Run | None:
         sql = f"{_SELECT} WHERE event_id = %s{ending}"
-        rows = self._rows(sql, (event_id,)) if _can_be_kept(event_id) else []
+        rows = self._rows(sql, (event_id,)) if _is_storable(event_id) else []
         return run_of(rows[0]) if rows else None
 
     def _number(self, sql: str, bindings: Sequence[Any]) -> int:
@@ -134,7 +134,7 @@ class PostgresRunReader(RunReader):
 
 
 class PostgresRunRepository(PostgresRunReader, RunRepository):
-    """The same for a transaction that writes, as the server of this slot."""
+    """The same in a writing transaction, for the server with this slot."""
 
     def __init__(self, connection: psycopg.Connection, slot: int) -> None:
         super().__init__(connection, Cancellation())
@@ -147,10 +147,10 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
         if not runs:
             return
         new = self._insert(runs)
-        kept_before = self._find([run.event_id for run in runs if run.event_id not in new], found)
-        if len(new) + kept_before != len(runs):
-            # Neither new nor there: another transaction took it away between the two statements.
-            raise TransactionConflictError("a run was deleted while it was sent; send it again")
+        existing = self._find([run.event_id for run in runs if run.event_id not in new], found)
+        if len(new) + existing != len(runs):
+            # Neither new nor existing: another transaction deleted it between the two statements.
+            raise TransactionConflictError("a run was deleted while it was being sent; retry")
         self._tally([run for run in runs if run.event_id in new])
 
     def replace(self, run: Run) -> None:
@@ -158,14 +158,14 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
             self._connection.execute(_REPLACE.encode(), (*changing_values_of(run), run.event_id))
 
     def _insert(self, runs: Sequence[Run]) -> set[EventId]:
-        """Keep the new ones of the runs; return their keys."""
-        # In the order of their keys, so that two batches that share some wait for each other and do not deadlock.
+        """Store the runs that are new; return their keys."""
+        # In key order, so that two batches with keys in common wait for each other instead of deadlocking.
         ordered = sorted(enumerate(runs), key=lambda numbered: numbered[1].event_id)
         columns = zip(*(values_of(run) for _, run in ordered), strict=True)
         return {key for (key,) in self._rows(_INSERT, ([place for place, _ in ordered], *map(_column, columns)))}
 
     def _find(self, keys: Sequence[EventId], found: Callable[[Run], object]) -> int:
-        """Hand over the runs that are kept under these keys, a part at a time; return how many there are."""
+        """Pass the runs stored under these keys to ``found``, one part at a time; return their number."""
         if not keys:
             return 0
         among = "FROM runs WHERE event_id = ANY(%s::text[])"
@@ -185,9 +185,9 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
 
 
 def _where(which: RunFilter, walk: Walk) -> tuple[str, list[Any]]:
-    """The filter and the ends of the walk as SQL, which says the direction as the walk does, and its bindings."""
+    """Return the filter and the ends of the walk as a template for ``Walk.sql``, and its bindings."""
     given = attrs.asdict(which, filter=lambda part, value: value is not None and part.name not in TIMES)
-    if not all(map(_can_be_kept, given.values())):
+    if not all(map(_is_storable, given.values())):
         return " WHERE FALSE", []
     conditions = [_equals(name, value) for name, value in given.items()]
     bindings = [
@@ -203,7 +203,7 @@ def _where(which: RunFilter, walk: Walk) -> tuple[str, list[Any]]:
 
 
 def _part(sizes: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-    """Draw keys with their sizes until these come to a part."""
+    """Yield keys with their sizes until they add up to a part."""
     total = 0
     while total < MAX_PART_BYTES and (row := next(sizes, None)) is not None:
         total += row[1]
@@ -211,10 +211,10 @@ def _part(sizes: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
 
 
 def _equals(name: str, value: str) -> str:
-    """That a column has the value, said so that an index is of use.
+    """Return the condition that a column has this value, in a form that can use an index.
 
-    A text that fits in the index is compared there alone. With a second condition the planner would expect so few rows
-    that it had better sort them.
+    A text that fits in the index is compared only there. With a second condition, the planner would expect so few rows
+    that it would sort them instead.
     """
     length = _PREFIXES.get(name)
     if length is None:
@@ -223,8 +223,8 @@ def _equals(name: str, value: str) -> str:
     return prefix if len(value) < length else f"{prefix} AND {name} = %s"
 
 
-def _can_be_kept(text: str) -> bool:
-    """Whether any run can have this text; PostgreSQL may not even be asked for one that none can have."""
+def _is_storable(text: str) -> bool:
+    """Return whether a run can have this text; PostgreSQL rejects queries for any other."""
     try:
         return b"\0" not in text.encode()
     except UnicodeEncodeError:
@@ -232,7 +232,7 @@ def _can_be_kept(text: str) -> bool:
 
 
 def _column(values: tuple[Any, ...]) -> list[Any] | None:
-    """The values as an array; where none is given, no array at all, which ``unnest`` fills up with NULL."""
+    """Return the values as an array. If all are ``None``, return ``None``; ``unnest`` then fills in NULL."""
     return list(values) if values.count(None) < len(values) else None
 
 

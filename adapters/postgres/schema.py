@@ -1,7 +1,7 @@
-"""The tables, and how a database gets from any older version to this one.
+"""The tables, and the migrations from older versions.
 
-Everything here is taken by PostgreSQL, Citus, CockroachDB and YugabyteDB. Not all of them undo DDL with its
-transaction, so each statement may be carried out again after a failure in the middle.
+Everything here works on PostgreSQL, Citus, CockroachDB and YugabyteDB. Not all of them roll back DDL with its
+transaction, so each statement can be executed again after a failure midway.
 """
 
 from collections.abc import Sequence
@@ -14,17 +14,17 @@ from adapters.postgres.errors import CONFLICTS
 from core.errors import StoreUnusableError
 
 NAME_PREFIX: Final = 255
-"""So many characters of a text are in an index. A row of a PostgreSQL index holds about 2700 bytes and texts have no
-limit, so whoever looks one up compares the whole text as well."""
+"""How many characters of a text are indexed. A row of a PostgreSQL index holds about 2700 bytes and texts have no
+limit, so a lookup compares the whole text as well."""
 
 FILTER_PREFIX: Final = 64
-"""The same for the columns that are in the index of the list only to skip rows."""
+"""The same for columns that are in the list's index only to skip rows."""
 
 _BY_CODE_POINT = ' COLLATE "C"'  # as SQLite does, whatever the database's locale
 _TEXT = f"TEXT{_BY_CODE_POINT}"
 
 _VERSION_1: Final = (
-    # Columns stand in the order of core.model.run.Run, after the order of arrival.
+    # Columns are in the order of core.model.run.Run, after the order of arrival.
     f"""
     CREATE TABLE IF NOT EXISTS runs (
         arrival BIGINT NOT NULL,  -- the order of arrival; settles the order among equal starts
@@ -63,27 +63,27 @@ _VERSION_1: Final = (
         commit_author {_TEXT},
         commit_timestamp {_TEXT},
         extra {_TEXT},
-        PRIMARY KEY (event_id)  -- what exactly-once hangs on, and what a distributed engine spreads the runs by
+        PRIMARY KEY (event_id)  -- ensures exactly-once; a distributed engine also distributes the runs by it
     )
     """,
-    # Each call of add takes one number of it, for all of its runs.
+    # Each call of add takes one value, for all of its runs.
     "CREATE SEQUENCE IF NOT EXISTS arrivals",
-    # GET /runs: newest first. The filters that match many runs are in the index, so that walking it reads no row in
-    # vain. DESC is written out because YugabyteDB spreads a first column without an order by its hash.
+    # GET /runs: newest first. Filters that match many runs are in the index, so that a scan reads no other rows. DESC
+    # is explicit because YugabyteDB distributes a first column without an order by its hash.
     f"""
     CREATE INDEX IF NOT EXISTS runs_by_start_time ON runs (
         start_time DESC, arrival DESC, status,
         left(job_type, {FILTER_PREFIX}), left(agent_name, {FILTER_PREFIX}), left(product, {FILTER_PREFIX})
     )
     """,
-    # GET /runs/{run_id}: the newest of a name.
+    # GET /runs/{run_id}: the newest run with a name.
     f"CREATE INDEX IF NOT EXISTS runs_by_run_id ON runs (left(run_id, {NAME_PREFIX}), start_time DESC, arrival DESC)",
     # GET /runs?parent_run_id=: the children of a run, newest first.
     f"""
     CREATE INDEX IF NOT EXISTS runs_by_parent_run_id
     ON runs (left(parent_run_id, {NAME_PREFIX}), start_time DESC, arrival DESC) WHERE parent_run_id IS NOT NULL
     """,
-    # How many runs each name has: the metadata and the size of the whole list, without counting rows.
+    # How many runs each name has, for the metadata and the size of the whole list without counting rows.
     f"""
     CREATE TABLE IF NOT EXISTS tallies (
         field {_TEXT} NOT NULL,  -- agent_name or job_type
@@ -144,19 +144,19 @@ _OURS: Final = (
 )
 
 _REPEATABLE: Final = (*CONFLICTS, "23505", "42710", "42P07", "XX000")
-"""Two that create the same table at the same instant: ``IF NOT EXISTS`` does not keep one of them from a unique
-violation in the catalogue, a duplicate type or table or, when it creates an index, "tuple concurrently updated"."""
+"""Two processes create the same table at once. Despite ``IF NOT EXISTS``, one of them may get a unique violation in the
+catalogue, a duplicate type or table or, when it creates an index, "tuple concurrently updated"."""
 
 _ATTEMPTS: Final = 20
 
 
 def migrate(connection: psycopg.Connection) -> None:
-    """Bring the database to this version; several processes may do so at once.
+    """Migrate the database to this version; several processes may do so at once.
 
-    The lock is the row of ``runsink_schema``, which is there before any other table: a lock that every engine has.
+    The lock is the row of ``runsink_schema``, which exists before any other table. Every engine has row locks.
 
     Raises:
-        StoreUnusableError: the tables are another application's or of a newer version; they are left untouched.
+        StoreUnusableError: the tables belong to another application or a newer version; they are left untouched.
         psycopg.Error: the database failed.
     """
     for remaining in reversed(range(_ATTEMPTS)):
@@ -182,18 +182,18 @@ def _migrate(connection: psycopg.Connection) -> None:
 
 
 def in_dialect(statement: str, cockroach_version: str | None) -> str:
-    """The statement as the engine takes it.
+    """Return the statement in the engine's dialect.
 
-    CockroachDB compares by code point anyway and refuses columns that say so
+    CockroachDB compares by code point anyway and rejects columns that say so
     (https://github.com/cockroachdb/cockroach/pull/96828).
     """
     return statement if cockroach_version is None else statement.replace(_BY_CODE_POINT, "")
 
 
 def _found_version(connection: psycopg.Connection) -> int:
-    """The version of the schema that the connection works in; 0 for an empty one."""
+    """Return the version of the connection's schema; 0 if it is empty."""
     rows = connection.execute(
-        # The information schema would hide the tables that this role may not use.
+        # The information schema would hide tables that this role may not use.
         "SELECT relname::text FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace "
         "WHERE nspname = current_schema() AND relname IN ('runs', 'tallies', 'jobs', 'job_findings', 'runsink_schema')"
     ).fetchall()
@@ -209,6 +209,6 @@ def _known(row: tuple[int, ...] | None) -> int:
     version = row[0] if row else 0
     if version > VERSION:
         raise StoreUnusableError(
-            f"it has schema version {version} and this runsink knows versions up to {VERSION}; upgrade runsink"
+            f"it has schema version {version} but this runsink supports only up to {VERSION}; upgrade runsink"
         )
     return version

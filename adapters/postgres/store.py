@@ -24,17 +24,17 @@ from core.ports.run_repository import RunReader
 from core.ports.store import Store
 
 CANCEL_SECONDS: Final = 5.0
-"""How long the database may take to hear that a read is given up."""
+"""How long the database may take to receive a cancellation."""
 
 
 class PostgresStore(Store):
-    """A pool of connections: one unit of work at a time, and readers beside it.
+    """A connection pool: one unit of work at a time, and concurrent readers.
 
-    Tables that do not exist are created. Any number of processes may use the same database. Of the limits,
-    ``max_read_seconds`` is kept here.
+    Missing tables are created. Any number of processes may use the same database. Of the limits, ``max_read_seconds``
+    is enforced here.
 
     Raises:
-        StoreUnusableError: the database cannot serve.
+        StoreUnusableError: the database cannot be used.
     """
 
     def __init__(self, url: str, shown: str, limits: Limits) -> None:
@@ -86,19 +86,19 @@ class PostgresStore(Store):
                 raise StoreTimeoutError from error
             raise
         finally:
-            # A connection that cannot roll back is broken, and then the database does it.
+            # A connection that cannot roll back is broken, so the database does it.
             with suppress(psycopg.Error):
-                # A cancellation may arrive late, and must not meet the next user of the connection.
+                # A cancellation may arrive late, and must not hit the next user of the connection.
                 connection.close() if cancellation.requested else connection.rollback()
             self._pool.putconn(connection)
 
 
 def _cancel(connection: psycopg.Connection) -> None:
-    """Have the database give up what the connection is doing; in a thread, for it takes a connection of its own."""
+    """Cancel what the connection is doing; in a thread, because this takes another connection."""
     Thread(target=_cancel_and_wait, args=(connection,), name="runsink-cancel", daemon=True).start()
 
 
 def _cancel_and_wait(connection: psycopg.Connection) -> None:
-    # A database that cannot be reached ends the read by itself.
+    # If the database cannot be reached, the read fails by itself.
     with suppress(psycopg.Error):
         connection.cancel_safe(timeout=CANCEL_SECONDS)

@@ -1,4 +1,4 @@
-"""The unit of work over PostgreSQL: one transaction on a connection of the pool."""
+"""The unit of work on PostgreSQL: one transaction on a pooled connection."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,14 +20,14 @@ from core.ports.unit_of_work import UnitOfWork
 
 
 class PostgresUnitOfWork(UnitOfWork):
-    """Holds the store's lock and a connection from entering to leaving.
+    """Holds the store's lock and a connection from entry to exit.
 
-    READ COMMITTED, so that a statement sees what other servers have committed before it began: of two that add the
-    same key the second waits for the first and then finds its run.
+    It uses READ COMMITTED, so that a statement sees what other servers committed before it began: of two that add the
+    same key, the second waits for the first and then finds its run.
 
-    In pipeline mode, so that only what reads waits for an answer: that takes one round trip for a command and one for
-    the commit, where it would be four and one. What a statement that does not read has to complain of comes out with
-    the next one that does, or with the commit.
+    It uses pipeline mode, so that only reads wait for a response: one round trip for a command and one for the commit,
+    instead of four and one. An error of a statement that does not read is raised by the next one that does, or by the
+    commit.
     """
 
     def __init__(self, pool: ConnectionPool, lifetime: Lifetime, slot: int) -> None:
@@ -57,7 +57,7 @@ class PostgresUnitOfWork(UnitOfWork):
                 self._pipeline = self._mode.__enter__()
             self._execute("BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE")
         except BaseException:
-            self._let_go()
+            self._release()
             raise
         self._runs = PostgresRunRepository(self._connection, self._slot)
         self._jobs = PostgresJobRepository(self._connection, Cancellation(), writing=True)
@@ -66,7 +66,7 @@ class PostgresUnitOfWork(UnitOfWork):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._let_go()
+        self._release()
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -74,10 +74,10 @@ class PostgresUnitOfWork(UnitOfWork):
         try:
             yield
         except BaseException:
-            # After an error nothing is carried out before the next point of synchronisation.
+            # After an error, nothing is executed until the next synchronisation point.
             with suppress(psycopg.Error):
                 self._pipeline.sync()
-            # A lost connection has taken the whole transaction with it.
+            # A lost connection ends the whole transaction.
             if self._connection.info.transaction_status != TransactionStatus.UNKNOWN:
                 self._execute("ROLLBACK TO SAVEPOINT nested")
                 self._execute("RELEASE SAVEPOINT nested")
@@ -96,17 +96,17 @@ class PostgresUnitOfWork(UnitOfWork):
         except StoreBusyError as error:
             if self._connection.info.transaction_status == TransactionStatus.UNKNOWN:
                 raise StoreBusyError(
-                    "the connection to the database was lost during the commit, so it may have been kept or not; "
+                    "the connection to the database was lost during the commit, so the outcome is unknown; "
                     "send the same again"
                 ) from error
             raise
-        # Of a transaction in which a statement failed, PostgreSQL makes a rollback without an error.
+        # If a statement of the transaction failed, PostgreSQL rolls back without an error.
         if cursor.statusmessage != "COMMIT":
-            raise StoreError("the database rolled the transaction back")
+            raise StoreError("the database rolled back the transaction")
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         try:
-            # A connection that cannot roll back is broken, and then the database does it.
+            # A connection that cannot roll back is broken, so the database does it.
             with suppress(psycopg.Error):
                 self._mode.__exit__(None, None, None)
             with suppress(psycopg.Error):

@@ -1,4 +1,4 @@
-"""Runs kept in one SQLite file, through APSW."""
+"""Runs stored in one SQLite file, through APSW."""
 
 from adapters.sqlite.store import SqliteStore
 

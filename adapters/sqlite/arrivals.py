@@ -1,4 +1,4 @@
-"""Arrival numbers: the order in which runs came, never given twice, whichever runs are deleted."""
+"""Arrival numbers: the order in which runs arrived. None is used twice, even if runs are deleted."""
 
 from typing import Final, cast
 
@@ -9,15 +9,15 @@ _KEEP: Final = "INSERT OR REPLACE INTO arrivals (id, last) VALUES (1, ?)"
 
 
 class Arrivals:
-    """The numbers that one unit of work gives. They are read once and kept once, however many runs it adds."""
+    """The numbers that one unit of work assigns. They are read once and stored once, however many runs it adds."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
         self.last: int | None = None
-        """The last number that was given; ``None`` until the first is."""
+        """The last number assigned; ``None`` before the first."""
 
     def take(self, count: int) -> int:
-        """Return the first of so many numbers in a row."""
+        """Assign ``count`` consecutive numbers; return the first."""
         if self.last is None:
             ((self.last,),) = cast(list[tuple[int]], self._connection.execute(_LAST).fetchall())
         first = self.last + 1
@@ -25,6 +25,6 @@ class Arrivals:
         return first
 
     def keep(self) -> None:
-        """Store what was given, so that none is given again; before the commit."""
+        """Store the last number, so that none is reused. Call it before the commit."""
         if self.last is not None:
             self._connection.execute(_KEEP, (self.last,))

@@ -1,4 +1,4 @@
-"""Opening connections: the checks before it, and the settings every connection has."""
+"""Opening connections: the checks beforehand, and the settings of every connection."""
 
 import time
 from collections.abc import Iterator
@@ -21,17 +21,17 @@ BUSY_TIMEOUT_MS = 10_000
 BUSY_PAUSE_SECONDS = 0.0005
 
 WRITER_CACHE_KIB = 32 * 1024
-"""The inner pages of every tree and the pages that the merge of keys works on, for some ten million runs."""
+"""The inner pages of every tree and the pages that the key merge works on, for about ten million runs."""
 
 WAL_CAP_BYTES = 64 * 1024 * 1024
-"""The size at which the WAL is checkpointed whatever else waits."""
+"""The size at which the WAL is checkpointed even if writes are pending."""
 
 
-class _Patience:
-    """Waits for a lock that another process holds, and asks for it often.
+class _BusyHandler:
+    """Waits for a lock that another process holds, and retries often.
 
-    SQLite's own busy timeout soon asks only ten times a second (https://www.sqlite.org/c3ref/busy_timeout.html), and
-    hardly ever meets the moment between two commits of a process that has much to write.
+    SQLite's own busy timeout soon retries only ten times a second (https://www.sqlite.org/c3ref/busy_timeout.html), and
+    rarely catches the moment between two commits of a busy writer.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -39,7 +39,7 @@ class _Patience:
         self._deadline = 0.0
 
     def __call__(self, attempts: int) -> bool:
-        """Whether to ask once more, after ``attempts`` times in vain for the same lock."""
+        """Return whether to retry, after ``attempts`` failed attempts for the same lock."""
         if not attempts:
             self._deadline = time.monotonic() + self._seconds
         time.sleep(BUSY_PAUSE_SECONDS)
@@ -47,26 +47,26 @@ class _Patience:
 
 
 def wait_for_locks(connection: apsw.Connection, milliseconds: int) -> None:
-    """Have a connection wait so long for each lock that another one holds."""
-    connection.set_busy_handler(_Patience(milliseconds / 1000))
+    """Make a connection wait this long for each lock that another one holds."""
+    connection.set_busy_handler(_BusyHandler(milliseconds / 1000))
 
 
 def open_writer(path: Path) -> apsw.Connection:
-    """Open the file for writing, creating it if need be, and bring it to the current schema version.
+    """Open the file for writing, creating it if missing, and migrate it to the current schema version.
 
     ``path`` is resolved (``adapters.sqlite.file.resolve``).
 
     Raises:
-        StoreUnusableError: the file cannot serve; the message says why in one line.
+        StoreUnusableError: the file cannot be used; the message says why in one line.
     """
-    with _explained(path), forks.opening():
+    with _explain_errors(path), forks.opening():
         _check_sqlite()
         check_file(path)
         _check_room(path)
         create_file(path)
         left_by_crash = int(wal_of(path).exists())
         connection = _open(path)
-        # Closing would work off a WAL that a crash left, and a file that turns out to be damaged is to stay as it is.
+        # Closing would checkpoint a WAL left by a crash, but a file that turns out to be damaged must stay unchanged.
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, left_by_crash)
         try:
             _check_writable(connection)
@@ -80,20 +80,20 @@ def open_writer(path: Path) -> apsw.Connection:
     # An acknowledged run survives a power cut (https://www.sqlite.org/pragma.html#pragma_synchronous).
     connection.pragma("synchronous", "FULL")
     connection.pragma("cache_size", -WRITER_CACHE_KIB)
-    # After a reader has held it up, the WAL's file shrinks again (https://www.sqlite.org/pragma.html).
+    # After a reader has held up checkpoints, the WAL file shrinks again (https://www.sqlite.org/pragma.html).
     connection.pragma("journal_size_limit", WAL_CAP_BYTES)
     return connection
 
 
 def open_reader(path: Path) -> apsw.Connection:
-    """Open a file that a writer has opened before, for reading; ``path`` as for the writer."""
+    """Open a file for reading that a writer has opened before; ``path`` as in ``open_writer``."""
     connection = _open(path)
     connection.pragma("query_only", "ON")
     return connection
 
 
 def _open(path: Path) -> apsw.Connection:
-    # Readers of a WAL write to its index, so that no connection can be read-only. None creates the file, for SQLite
+    # Readers of a WAL write to its index, so no connection can be read-only. None creates the file, because SQLite
     # would make it readable by every user.
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
     forks.note_opened(connection)
@@ -112,12 +112,12 @@ def _check_room(path: Path) -> None:
     free = free_bytes(path)
     if free < WAL_CAP_BYTES:
         raise StoreUnusableError(
-            f"its disk has {free / MIB:.1f} MiB free and {WAL_CAP_BYTES // MIB} MiB are needed; make room"
+            f"its disk has {free / MIB:.1f} MiB free but {WAL_CAP_BYTES // MIB} MiB are required; free up space"
         )
 
 
 def _use_wal(connection: apsw.Connection) -> None:
-    """Switch to WAL, which SQLite refuses at once, without its busy timeout, while another process does the same."""
+    """Switch to WAL. SQLite fails at once, ignoring its busy timeout, while another process does the same."""
     deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
     while True:
         try:
@@ -136,18 +136,17 @@ def _check_writable(connection: apsw.Connection) -> None:
 
 
 def _check_tables(connection: apsw.Connection) -> None:
-    """Find what damage can be found at little cost: SQLite compares the file's size, and each table has to be readable.
+    """Find the damage that is cheap to find: SQLite compares the file's size, and each table must be readable.
 
-    To look at every page takes minutes for a large file; damage elsewhere shows when it is read, as
-    ``StoreDamagedError``.
+    Checking every page takes minutes for a large file. Other damage raises ``StoreDamagedError`` when it is read.
     """
     for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
         connection.execute(f'SELECT * FROM "{name}" LIMIT 1').fetchall()
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Say of every way to fail which file it was about, in one line."""
+def _explain_errors(path: Path) -> Iterator[None]:
+    """Raise every error as a one-line ``StoreUnusableError`` that names the file."""
     try:
         yield
     except StoreUnusableError as error:
@@ -156,17 +155,17 @@ def _explained(path: Path) -> Iterator[None]:
         raise StoreUnusableError(f"cannot use {path}: the file is not an SQLite database; name another") from error
     except (PermissionError, apsw.CantOpenError, apsw.PermissionsError, apsw.ReadOnlyError) as error:
         raise StoreUnusableError(
-            f"cannot use {path}: no right to write the file or its directory; change that or name another file"
+            f"cannot use {path}: no permission to write the file or its directory; grant it or name another file"
         ) from error
     except OSError as error:
         raise StoreUnusableError(f"cannot use {path}: {error.strerror}; name another file") from error
     except (apsw.BusyError, apsw.LockedError) as error:
-        raise StoreUnusableError(f"cannot use {path}: another process keeps it locked; try again later") from error
+        raise StoreUnusableError(f"cannot use {path}: it is locked by another process; try again later") from error
     except apsw.FullError as error:
-        raise StoreUnusableError(f"cannot use {path}: the disk is full; make room") from error
+        raise StoreUnusableError(f"cannot use {path}: the disk is full; free up space") from error
     except apsw.IOError as error:
         raise StoreUnusableError(f"cannot use {path}: {error}; the disk may be failing") from error
     except apsw.Error as error:
         raise StoreUnusableError(
-            f"cannot use {path}: {error}; the file was left as it is, restore it from a backup"
+            f"cannot use {path}: {error}; the file was left unchanged; restore it from a backup"
         ) from error

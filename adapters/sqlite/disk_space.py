@@ -1,4 +1,4 @@
-"""How far the files of a database can still grow."""
+"""How much the files of a database can still grow."""
 
 import resource
 import shutil
@@ -10,7 +10,7 @@ MIB = 1024 * 1024
 
 
 def free_bytes(path: Path) -> int:
-    """What the disk of this resolved path has free, in bytes, or less where ``RLIMIT_FSIZE`` limits its files."""
+    """Return the free bytes on the disk of this resolved path, or less if ``RLIMIT_FSIZE`` limits its files."""
     free = shutil.disk_usage(path.parent).free
     limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
     if limit == resource.RLIM_INFINITY:

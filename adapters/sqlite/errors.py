@@ -1,4 +1,4 @@
-"""The border between APSW's errors and the domain's: driver errors are translated, programming errors pass."""
+"""Translating APSW's errors to the core's; programming errors pass through."""
 
 import errno
 import logging
@@ -19,8 +19,8 @@ _log = logging.getLogger("runsink")
 def translated_errors(connection: apsw.Connection | None = None) -> Iterator[None]:
     """Raise APSW's errors as ``StoreError``, by their type and never by their text.
 
-    The connection, where one is given, has to be open after the block. The operating system's own error, which it
-    knows, says whether there was no room: SQLite takes only ``ENOSPC`` for that, and not in every place.
+    The connection, if given, must still be open after the block. Its operating system error tells whether the disk is
+    full, because SQLite recognises only ``ENOSPC``, and not everywhere.
     """
     try:
         yield
@@ -30,7 +30,7 @@ def translated_errors(connection: apsw.Connection | None = None) -> Iterator[Non
         raise StoreFullError("the disk is full") from error
     except apsw.InterruptError as error:
         raise StoreTimeoutError from error
-    # Every text that was written is UTF-8, so one that is not was damaged since.
+    # All text was written as UTF-8, so text that is not has been damaged since.
     except (apsw.CorruptError, apsw.NotADBError, UnicodeDecodeError) as error:
         raise damaged(error) from error
     except (apsw.ConstraintError, apsw.SQLError, apsw.MisuseError):
@@ -43,7 +43,7 @@ def translated_errors(connection: apsw.Connection | None = None) -> Iterator[Non
 
 
 def damaged(error: Exception) -> StoreDamagedError:
-    """The error to raise from one that shows damage, which is also logged."""
+    """Log an error that shows damage, and return the error to raise from it."""
     _log.error("the database is damaged", exc_info=error)
     return StoreDamagedError(
         f"the database is damaged ({error}); stop every process that uses it and restore it from a backup"

@@ -1,17 +1,17 @@
-"""The index of event and run ids: which runs an id may belong to, at a cost that stays flat as the table grows.
+"""The index of event and run IDs. Its cost stays flat as the table grows.
 
-Ids are random, so in an ordinary index every new one changes a page of its own: a thousand pages for a thousand
-runs, each to be written to the WAL and again at the checkpoint. Here new entries go into a small table and move on
-in key order, a slice at a time: from ``keys_recent`` to ``keys_middle`` to ``keys_settled``. A slice is dense where
-it arrives, so few pages change. This is the rolling merge of O'Neil et al., "The Log-Structured Merge-Tree" (1996),
-in SQL and inside the transaction that adds the runs, so that it is as safe as they are.
+IDs are random, so in an ordinary index every new one changes a different page: a thousand pages for a thousand runs,
+each written to the WAL and again at the checkpoint. Here, new entries go into a small table and move on in key order,
+one slice at a time: from ``keys_recent`` to ``keys_middle`` to ``keys_settled``. A slice is dense where it arrives, so
+few pages change. This is the rolling merge of O'Neil et al., "The Log-Structured Merge-Tree" (1996), in SQL and inside
+the transaction that adds the runs, so it is as safe as they are.
 
-An entry holds 32 bits of a hash, which are fewer bytes than the id. Different ids can share a hash: whoever looks an
-id up compares the text as well. An entry of a ``run_id`` also holds the start of the run, so that the entries of one
-name stand in the order of the list, and a page of them costs the same however many there are.
+An entry holds a 32-bit hash, which is shorter than the ID. Different IDs can share a hash, so a lookup also compares
+the text. An entry of a ``run_id`` also holds the start of the run, so the entries of one name are in list order, and a
+page of them costs the same however many there are.
 
-An entry may outlive its run, if somebody deletes rows by hand. It does no harm, because an arrival number is never
-given twice: it leads to no run.
+An entry may outlive its run, if somebody deletes rows by hand. This is harmless: arrival numbers are never reused, so
+the entry leads to no run.
 """
 
 from array import array
@@ -23,29 +23,29 @@ from typing import Any, Final
 import apsw
 
 HASH_BYTES: Final = 4
-"""With ten million runs an id shares its hash with another one once in 400 times, which costs reading a row in vain."""
+"""With ten million runs, one ID in 400 shares its hash with another, which costs reading an extra row."""
 
 HASH_SPAN: Final = 1 << (8 * HASH_BYTES)
 LOWEST_HASH: Final = -HASH_SPAN // 2  # SQLite's integers have a sign
 
 TABLES: Final = ("keys_recent", "keys_middle", "keys_settled")
 TURNS: Final = (16_384, 524_288)
-"""How many arrivals a table takes to be emptied once, slice by slice; on average it holds half as many runs' keys."""
+"""How many arrivals it takes to empty a table once, slice by slice; on average it holds the keys of half as many."""
 
 STRIDE: Final = 64
-"""The merge moves on with every so many arrivals, so that single runs do not each pay for a slice."""
+"""The merge advances once per this many arrivals, so that single runs do not each pay for a slice."""
 
 AMONG_ARRIVALS: Final = "arrival IN (SELECT value FROM carray(:arrivals))"
-"""A condition on runs, for arrivals bound by ``integers``."""
+"""A condition on runs, with arrivals bound by ``integers``."""
 
 _FIND = " UNION ALL ".join(
     f"SELECT arrival FROM carray(?1) CROSS JOIN {table} ON hash = value AND start = 0" for table in TABLES
 )
-# One statement for all entries, for each statement lets go of the GIL and has to get it back. An entry is one integer,
-# the hash above the place among the new runs.
+# One statement for all entries, because each statement releases the GIL and must reacquire it. An entry is one integer:
+# the hash, then the position among the new runs.
 _PLACE_BITS: Final = 16
 _PLACE = f"(value & {(1 << _PLACE_BITS) - 1})"
-# A run that starts at 0 may have one hash for both of its ids; one entry is enough then.
+# A run that starts at 0 may have the same hash for both IDs; one entry is enough then.
 _ADD = (
     f"INSERT OR IGNORE INTO {TABLES[0]} "
     f"SELECT value >> {_PLACE_BITS}, 0, ?3 + {_PLACE} FROM carray(?1) UNION ALL "
@@ -68,10 +68,10 @@ ENTRIES: Final = (
     )
     + " ORDER BY start {order}, arrival {order} LIMIT ?5"
 )
-"""Starts and arrivals of entries of a ``run_id``, where ``{beyond}``, ``{within}`` and ``{order}`` say the direction.
+"""Starts and arrivals of entries of a ``run_id``; ``{beyond}``, ``{within}`` and ``{order}`` express the direction.
 
-The bindings: a hash; the start and the arrival after which the entries stand, and the last start; how many at most.
-SQLite merges the three tables as far as it has to, since each of them has the entries in their order.
+The bindings: a hash; the start and arrival after which to begin; the last start; the maximum number of entries.
+SQLite merges the three tables only as far as needed, because each has its entries in this order.
 """
 
 _EVENT_HASH = blake2b(digest_size=HASH_BYTES, person=b"event_id")
@@ -79,37 +79,37 @@ _RUN_HASH = blake2b(digest_size=HASH_BYTES, person=b"run_id")
 
 
 def event_hash(event_id: str) -> int:
-    """The hash of an ``event_id``, one of ``HASH_SPAN`` numbers from ``LOWEST_HASH`` on."""
+    """Return the hash of an ``event_id``, one of ``HASH_SPAN`` numbers from ``LOWEST_HASH`` on."""
     return _hash(_EVENT_HASH.copy(), event_id)
 
 
 def run_hash(run_id: str) -> int:
-    """The hash of a ``run_id``, one of ``HASH_SPAN`` numbers from ``LOWEST_HASH`` on."""
+    """Return the hash of a ``run_id``, one of ``HASH_SPAN`` numbers from ``LOWEST_HASH`` on."""
     return _hash(_RUN_HASH.copy(), run_id)
 
 
 def _hash(digest: blake2b, text: str) -> int:
-    # Nobody has an id with a lone surrogate, but anybody may ask for one.
+    # No stored ID has a lone surrogate, but a query may.
     digest.update(text.encode(errors="surrogatepass"))
     return int.from_bytes(digest.digest(), "big", signed=True)
 
 
 def integers(values: Iterable[int]) -> Any:
-    """Hashes or arrivals to be bound for ``carray``."""
-    # An empty array has no address to bind. A 0 stands for it: no arrival, and a hash like any other.
+    """Return hashes or arrivals in a form that binds to ``carray``."""
+    # An empty array has no address to bind. Use a 0 instead: it is no arrival, and a hash like any other.
     return apsw.carray(array("q", values) or array("q", [0]))
 
 
 def find_arrivals(connection: apsw.Connection, hashes: Iterable[int]) -> list[int]:
-    """The arrivals of all runs that have one of the hashes."""
+    """Return the arrivals of all runs that have one of the hashes."""
     return [arrival for (arrival,) in connection.execute(_FIND, (integers(hashes),))]
 
 
 def add_keys(connection: apsw.Connection, hashes: Sequence[tuple[int, int]], first_arrival: int) -> None:
-    """Add the hashes of the two ids of new runs, which are in their table already, in their order of arrival.
+    """Add the hashes of both IDs of new runs, in order of arrival. The runs must already be in their table.
 
-    Also move older entries on. Where the merge stands follows from the arrival numbers alone: with each ``STRIDE`` of
-    them it moves by so many parts in ``TURNS`` of the hash span. There is no state to keep or to lose.
+    Also move older entries on. The position of the merge follows from the arrival numbers alone: with every ``STRIDE``
+    of them, it advances by ``STRIDE / turn`` of the hash span. There is no state to store or lose.
     """
     # Later tables first, so that no entry moves twice.
     for turn, copy, delete in reversed(_MOVES):
@@ -126,7 +126,7 @@ def add_keys(connection: apsw.Connection, hashes: Sequence[tuple[int, int]], fir
 
 
 def _slices(first: int, count: int, turn: int) -> Iterator[tuple[int, int]]:
-    """The hash ranges, both ends included, that are due between one arrival and another."""
+    """Yield the hash ranges, both ends inclusive, that are due for these arrivals."""
     parts = turn // STRIDE
     start = first // STRIDE % parts
     end = start + min((first + count) // STRIDE - first // STRIDE, parts)

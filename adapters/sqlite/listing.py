@@ -1,4 +1,4 @@
-"""Reading the list of runs: every page is walked by key, so it costs the same wherever it is and however many match."""
+"""Reading the list of runs by key, so that a page costs the same wherever it is and however many runs match."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -16,13 +16,13 @@ from core.model.listing import PageRequest, RunFilter
 from core.model.run import Timestamp
 
 SLICE_ENTRIES: Final = 1000
-"""So many entries of a name are read at a time at most; a page begins with as many as it needs if all of them match."""
+"""The maximum number of a name's entries read at a time; a page starts with as many as it needs if all match."""
 
 _ROWS_AT_A_TIME: Final = 16
-"""So many rows of a name are in memory at a time, since each may be large."""
+"""The maximum number of a name's rows in memory, since each may be large."""
 
 Row = tuple[Any, ...]
-"""The place of a run in the list, which are its start and its arrival, and its fields."""
+"""The position of a run in the list (its start and its arrival), and its fields."""
 
 _Place = tuple[int, int]
 
@@ -40,7 +40,7 @@ class RunList:
         self._connection = connection
 
     def rows(self, which: RunFilter, request: PageRequest) -> Generator[Row, None, None]:
-        """Read the rows of a page one by one; close what is returned if it is not drawn to its end."""
+        """Read the rows of a page one by one; close the generator if it is not exhausted."""
         if which.event_id is not None:
             return self._rows_of_key(which, request)
         if which.run_id is not None:
@@ -48,7 +48,7 @@ class RunList:
         return self._rows_of_list(which, request)
 
     def count(self, which: RunFilter) -> int:
-        """Count the runs that match, one by one."""
+        """Count the matching runs one by one."""
         if which.event_id is None and which.run_id is not None:
             return sum(1 for _ in self._places(which, PageRequest(limit=SLICE_ENTRIES)))
         conditions, bindings = self._conditions(which)
@@ -57,7 +57,7 @@ class RunList:
         return int(self._query(sql, bindings | ends)[0][0])
 
     def _rows_of_key(self, which: RunFilter, request: PageRequest) -> Generator[Row, None, None]:
-        """At most one run has the key, so there is nothing to order."""
+        """Return the row of a key. At most one run has it, so there is nothing to order."""
         conditions, bindings = self._conditions(which)
         walk, ends = self._walk(which, request)
         sql = walk.sql(
@@ -67,10 +67,10 @@ class RunList:
         return stream(self._connection, sql, bindings | ends | _limits(request))
 
     def _rows_of_list(self, which: RunFilter, request: PageRequest) -> Generator[Row, None, None]:
-        """The rows in the order of an index, those with the start at which the walk begins before the others.
+        """Return the rows in index order, first those with the start at which the walk begins.
 
-        In two parts, because SQLite has no index range over a column and ``arrival``, which is the number of the row:
-        it would walk through all runs of that start for each page.
+        The query has two parts, because SQLite has no index range over a column and ``arrival``, which is the rowid: it
+        would scan all runs with that start for each page.
         """
         conditions, bindings = self._conditions(which)
         walk, ends = self._walk(which, request)
@@ -82,7 +82,7 @@ class RunList:
         return stream(self._connection, sql, bindings | ends | _limits(request))
 
     def _rows_of_name(self, which: RunFilter, request: PageRequest) -> Generator[Row, None, None]:
-        """The rows in the order of their entries."""
+        """Yield the rows in the order of their entries."""
         # In two steps, because the sum of the two may be more than a slice can count to.
         places = islice(islice(self._places(which, request), request.offset, None), request.limit)
         while part := list(islice(places, _ROWS_AT_A_TIME)):
@@ -91,17 +91,17 @@ class RunList:
             yield from (rows[place] for place in part)
 
     def _places(self, which: RunFilter, request: PageRequest) -> Iterator[_Place]:
-        """The places of all runs of a name that match, in their order."""
+        """Yield the positions of all matching runs of a name, in order."""
         conditions, bindings = self._conditions(which)
         sql = f"SELECT start, arrival FROM runs WHERE {conditions} {AMONG_ARRIVALS}"
         for entries in self._entries(which, request):
-            # Names that share the hash have entries as well, and so have runs that were deleted by hand.
+            # Names that share the hash also have entries, and so do runs that were deleted by hand.
             arrivals = integers(arrival for _, arrival in entries)
             found = set(self._query(sql, bindings | {"arrivals": arrivals}))
             yield from (place for place in entries if place in found)
 
     def _entries(self, which: RunFilter, request: PageRequest) -> Iterator[Sequence[_Place]]:
-        """The entries of a name, slice by slice."""
+        """Yield the entries of a name, slice by slice."""
         walk, ends = self._walk(which, request)
         after = (ends["start"], ends["arrival"])
         size = request.offset + request.limit
@@ -116,7 +116,7 @@ class RunList:
             size *= 2
 
     def _walk(self, which: RunFilter, request: PageRequest) -> tuple[Walk, dict[str, Any]]:
-        """The way that the page is part of, and its ends as ``:start``, ``:arrival`` and ``:until``."""
+        """Return the walk that the page is part of, and its ends as ``:start``, ``:arrival`` and ``:until``."""
         walk = walk_of(which, request)
         first, last = (_FIRST, _LAST) if request.oldest_first else (_LAST, _FIRST)
         (after, arrival), until = walk.after or first, walk.until or last[0]
@@ -124,7 +124,7 @@ class RunList:
         return walk, {"start": start, "arrival": arrival, "until": end}
 
     def _conditions(self, which: RunFilter) -> tuple[str, dict[str, Any]]:
-        """All of the filter but the time range as SQL that another condition is to follow, and its bindings."""
+        """Return the filter without the time range as SQL, to be followed by another condition, and its bindings."""
         bindings = attrs.asdict(which, filter=lambda part, value: value is not None and part.name not in TIMES)
         conditions = "".join(f"{name} = :{name} AND " for name in bindings)
         if which.event_id is None:
@@ -147,7 +147,7 @@ def stream(
 ) -> Generator[tuple[Any, ...], None, None]:
     """Read rows one by one.
 
-    Close it if it is not drawn to its end: a statement that is still being read would hold up checkpoints.
+    Close the generator if it is not exhausted: an open statement would hold up checkpoints.
     """
     with translated_errors(connection), closing(connection.execute(sql, bindings)) as rows:
         yield from rows

@@ -1,4 +1,4 @@
-"""The run repository over SQLite: what is said to the tables, and how rows become runs."""
+"""The run repository on SQLite: its statements, and the conversion of rows to runs."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -53,7 +53,7 @@ class SqliteRunRepository(RunRepository):
         return runs[0] if runs else None
 
     def page(self, which: RunFilter, request: PageRequest) -> RunPage:
-        # One row more than asked for tells whether there is a next page.
+        # One row more than requested tells whether there is a next page.
         with closing(self._list.rows(which, attrs.evolve(request, limit=request.limit + 1))) as rows:
             placed = ((row[1], _to_run(row[2:])) for row in rows)
             taken, more = take_what_fits(
@@ -96,7 +96,7 @@ class SqliteRunRepository(RunRepository):
         self._tally(runs)
 
     def _find(self, hashes: Mapping[EventId, int], found: Callable[[Run], object]) -> set[EventId]:
-        """Hand over the runs that are kept under these keys, given with their hashes; return their keys."""
+        """Pass the runs stored under these keys, given with their hashes, to ``found``; return their keys."""
         arrivals = self._arrivals(hashes.values())
         keys: set[EventId] = set()
         if not arrivals:
@@ -110,7 +110,7 @@ class SqliteRunRepository(RunRepository):
         return keys
 
     def _arrivals(self, hashes: Iterable[int]) -> list[int]:
-        """The arrivals of the runs that have one of the hashes; bound as ``integers`` to ``AMONG_ARRIVALS``."""
+        """Return the arrivals of the runs with one of the hashes; bind them as ``integers`` to ``AMONG_ARRIVALS``."""
         with translated_errors(self._connection):
             return find_arrivals(self._connection, hashes)
 

@@ -1,4 +1,4 @@
-"""The tables, and how a database gets from any older version to this one."""
+"""The tables, and the migrations from older versions."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -15,13 +15,13 @@ _EPOCH: Final = 1_830_297_600  # 2028-01-01: starts from July 2023 to June 2032 
 
 
 def start_of(time: str) -> str:
-    """Return SQL for a start as keys have it, in microseconds since 2028, given SQL for a ``Timestamp`` of any year."""
-    # SQLite rounds fractions of a second to milliseconds, so it is given none.
+    """Return SQL for a start as used in keys, in microseconds since 2028, given SQL for a ``Timestamp`` of any year."""
+    # SQLite rounds fractions of a second to milliseconds, so omit them.
     return f"(unixepoch(substr({time}, 1, 19)) - {_EPOCH}) * 1000000 + substr({time}, 21, 6)"
 
 
 def _version_1(connection: apsw.Connection) -> None:
-    """The first version. Columns stand in the order of ``core.model.run.Run``."""
+    """Create the first version. Columns are in the order of ``core.model.run.Run``."""
     connection.execute(
         f"""
         CREATE TABLE runs (
@@ -65,8 +65,8 @@ def _version_1(connection: apsw.Connection) -> None:
         ) STRICT
         """
     )
-    # GET /runs: newest first. The filters that match many runs are in the index, so that walking it reads no row in
-    # vain. There is no unique index on event_id and none on run_id: see adapters/sqlite/keys.py.
+    # GET /runs: newest first. Filters that match many runs are in the index, so that a scan reads no other rows.
+    # There is no unique index on event_id and none on run_id: see adapters/sqlite/keys.py.
     connection.execute(
         "CREATE INDEX runs_by_start_time ON runs (start, arrival, status, job_type, agent_name, product)"
     )
@@ -85,9 +85,9 @@ def _version_1(connection: apsw.Connection) -> None:
             ) STRICT, WITHOUT ROWID
             """
         )
-    # The last arrival number that was given, so that none is given twice, whichever runs are deleted.
+    # The last arrival number assigned, so that none is used twice, even if runs are deleted.
     connection.execute("CREATE TABLE arrivals (id INTEGER PRIMARY KEY CHECK (id = 1), last INTEGER NOT NULL) STRICT")
-    # How many runs each name has: the metadata and the size of the whole list, without counting rows.
+    # How many runs each name has, for the metadata and the size of the whole list without counting rows.
     connection.execute(
         """
         CREATE TABLE tallies (
@@ -146,14 +146,14 @@ VERSION = len(_STEPS)
 
 
 def migrate(connection: apsw.Connection) -> None:
-    """Bring the database to this version, in one transaction; several processes may do so at once.
+    """Migrate the database to this version, in one transaction; several processes may do so at once.
 
     Raises:
-        StoreUnusableError: the file is another application's or of a newer version; it is left untouched.
+        StoreUnusableError: the file belongs to another application or a newer version; it is left untouched.
     """
     if _version(connection) == VERSION:
         return
-    # Only before the first table: later it takes a VACUUM of the whole file (https://www.sqlite.org/pragma.html).
+    # Only before the first table: later it requires a VACUUM of the whole file (https://www.sqlite.org/pragma.html).
     connection.pragma("auto_vacuum", "INCREMENTAL")
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -168,10 +168,10 @@ def migrate(connection: apsw.Connection) -> None:
 
 
 def identify(application_id: int, user_version: int, schema_version: int) -> int:
-    """The version of a database, by the marks in its header; 0 for an empty one.
+    """Return the version of a database, from the marks in its header; 0 if it is empty.
 
     Raises:
-        StoreUnusableError: it is another application's or of a newer version.
+        StoreUnusableError: it belongs to another application or a newer version.
     """
     if application_id == user_version == schema_version == 0:
         return 0
@@ -179,13 +179,13 @@ def identify(application_id: int, user_version: int, schema_version: int) -> int
         raise StoreUnusableError("it is a database of another application; name another file")
     if user_version > VERSION:
         raise StoreUnusableError(
-            f"it has schema version {user_version} and this runsink knows versions up to {VERSION}; upgrade runsink"
+            f"it has schema version {user_version} but this runsink supports only up to {VERSION}; upgrade runsink"
         )
     return user_version
 
 
 def _version(connection: apsw.Connection) -> int:
-    # One statement, so that what another process commits is seen either whole or not at all.
+    # One statement, so that another process's commit is seen either whole or not at all.
     marks: Any = connection.execute("SELECT * FROM pragma_application_id, pragma_user_version, pragma_schema_version")
     ((application_id, user_version, schema_version),) = marks
     return identify(application_id, user_version, schema_version)

@@ -26,31 +26,31 @@ from core.ports.run_repository import RunReader
 from core.ports.store import Store
 
 CHECKPOINT_PAGES: Final = 4_096
-"""The WAL is checkpointed at a quiet moment once it has so many pages (16 MiB): few enough to be done in the time
-that a client takes to send its next batch, many enough to write pages once that changed often."""
+"""At a quiet moment, the WAL is checkpointed once it has this many pages (16 MiB): few enough to finish before a client
+sends its next batch, and enough to write pages that change often only once."""
 
 WAL_CAP_PAGES: Final = WAL_CAP_BYTES // 4_096
 
 WAL_RESET_WAIT_MS: Final = 250
-"""How long writing is held up for readers to let go of a WAL past its cap, once for each ``CHECKPOINT_PAGES``."""
+"""How long writes wait for readers to release a WAL past its cap, once per ``CHECKPOINT_PAGES``."""
 
-LEAST_ROOM_BYTES: Final = MIB
-"""With less the next batch may well find the disk full."""
+MIN_FREE_BYTES: Final = MIB
+"""With less free space, the next batch may well find the disk full."""
 
 PROGRESS_STEPS: Final = 100_000
-"""How many steps of SQLite's machine lie between two looks at the clock while reading: some milliseconds."""
+"""How many steps of SQLite's virtual machine lie between two checks of the clock in a read: a few milliseconds."""
 
 _DEFAULT_LIMITS: Final = Limits()
 
 
 class SqliteStore(Store):
-    """One connection that writes, and readers beside it, each with a connection of its own.
+    """One connection that writes, and concurrent readers, each with its own connection.
 
-    A file that does not exist is created, for its owner alone. Several processes may have the same file open. Which
-    file the path names is decided once, here. Of the limits, ``max_read_seconds`` is kept here.
+    A missing file is created, private to its owner. Several processes may have the same file open. The path is
+    resolved once, here. Of the limits, ``max_read_seconds`` is enforced here.
 
     Raises:
-        StoreUnusableError: the file cannot serve.
+        StoreUnusableError: the file cannot be used.
     """
 
     def __init__(self, path: Path, limits: Limits = _DEFAULT_LIMITS) -> None:
@@ -61,7 +61,7 @@ class SqliteStore(Store):
         self._wal_pages = 0
         self._patient_from = WAL_CAP_PAGES + CHECKPOINT_PAGES
         self._lifetime = Lifetime()
-        self._room_when_full: int | None = None
+        self._free_when_full: int | None = None
         self._idle_readers: SimpleQueue[apsw.Connection] = SimpleQueue()
 
     def unit_of_work(self) -> SqliteUnitOfWork:
@@ -78,19 +78,19 @@ class SqliteStore(Store):
             yield SqliteJobRepository(connection)
 
     def check_room(self) -> None:
-        """See the port. After a write that found no room there has to be more of it than then.
+        """See the port. After a write that found the disk full, there must be more space than there was then.
 
-        Some limits show in no number that one could ask for, such as another user's quota.
+        Some limits, such as a user's quota, show in no number that can be queried.
         """
-        room, then = free_bytes(self._path), self._room_when_full
-        if room < LEAST_ROOM_BYTES or (then is not None and room <= then):
+        free, then = free_bytes(self._path), self._free_when_full
+        if free < MIN_FREE_BYTES or (then is not None and free <= then):
             raise StoreFullError("the disk is full")
 
     def maintain(self, *, quiet: bool) -> None:
         """Checkpoint the WAL, at a quiet moment or when it reaches its cap.
 
-        A WAL begins again by itself when nobody reads from it just then, and otherwise grows. So past its cap
-        it is made to begin again, and its file is cut.
+        SQLite restarts a WAL by itself only when nobody is reading from it; otherwise it grows. So past its cap it is
+        forced to restart, and its file is truncated.
         """
         pages = self._wal_pages
         if pages < (CHECKPOINT_PAGES if quiet else WAL_CAP_PAGES):
@@ -142,7 +142,7 @@ class SqliteStore(Store):
                     self._close_idle_readers()
 
     def _note_end(self, error: BaseException | None) -> None:
-        self._room_when_full = free_bytes(self._path) if isinstance(error, StoreFullError) else None
+        self._free_when_full = free_bytes(self._path) if isinstance(error, StoreFullError) else None
 
     def _empty_wal(self, wait_ms: int) -> None:
         wait_for_locks(self._writer, wait_ms)

@@ -1,4 +1,4 @@
-"""The unit of work over SQLite: one immediate transaction on the one writing connection."""
+"""The unit of work on SQLite: one immediate transaction on the writing connection."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,10 +16,10 @@ from core.ports.unit_of_work import UnitOfWork
 
 
 class SqliteUnitOfWork(UnitOfWork):
-    """Holds the writing connection, and SQLite's write lock, from entering to leaving.
+    """Holds the writing connection and SQLite's write lock from entry to exit.
 
-    Plain ``BEGIN`` and ``COMMIT`` statements, because ``with connection`` of APSW holds the GIL while it waits
-    for locks and for the disk. ``note_end`` is told how it ended, before it lets go.
+    It uses plain ``BEGIN`` and ``COMMIT`` statements, because APSW's ``with connection`` holds the GIL while it waits
+    for locks and for the disk. Before the lock is released, ``note_end`` is called with the error, if any.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class SqliteUnitOfWork(UnitOfWork):
         try:
             yield
         except BaseException:
-            # A full disk makes SQLite roll the whole transaction back by itself.
+            # On a full disk, SQLite rolls back the whole transaction by itself.
             if self._in_transaction():
                 self._execute("ROLLBACK TO nested")
                 self._execute("RELEASE nested")
@@ -77,7 +77,7 @@ class SqliteUnitOfWork(UnitOfWork):
         self._execute("RELEASE nested")
 
     def check_writable(self) -> None:
-        """Nothing: entering took the lock to write, which a file that is read-only does not give."""
+        """Do nothing: entering acquired the write lock, which is impossible with a read-only file."""
 
     def commit(self) -> None:
         with translated_errors(self._connection):

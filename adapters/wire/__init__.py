@@ -1,5 +1,5 @@
-"""The JSON wire: what the contract writes, as the core's values, and back.
+"""The JSON of the contract, converted to the core's values and back.
 
-``structure`` takes plain Python values and names every fault (cattrs); ``decode`` reads bytes, fast where all is
-well and through ``structure`` where it is not (msgspec); ``encode`` writes bytes; ``query`` reads query strings.
+``structure`` takes plain Python values and reports every error (cattrs); ``decode`` reads bytes, fast if they are
+valid (msgspec) and through ``structure`` if not; ``encode`` writes bytes; ``query`` reads query strings.
 """

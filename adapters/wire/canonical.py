@@ -1,4 +1,4 @@
-"""The one text of a JSON object."""
+"""The canonical text of a JSON object."""
 
 from typing import Any
 
@@ -11,9 +11,9 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 
 
 def canonical_json(value: dict[str, Any]) -> JsonText:
-    """Keys sorted at every level, no blanks, text as UTF-8, each number in its shortest form.
+    """Return the canonical text: keys sorted at every level, no whitespace, text as UTF-8, numbers in shortest form.
 
-    The object has been found to be JSON before, by a decoder or by ``core.validation.fields.parse_json_object``. Raises
-    ``InvalidValueError`` when the text is too long.
+    The object must already be known to be JSON, from a decoder or ``core.validation.fields.parse_json_object``. Raises
+    ``InvalidValueError`` if the text is too long.
     """
     return check_json_text(JsonText(_encode(value), "utf-8"))

@@ -15,12 +15,12 @@ _values = attrgetter(*FIELDS)
 
 
 def csv_header() -> bytes:
-    """The first row: the names of the fields."""
+    """Return the first row: the names of the fields."""
     return _rows([FIELDS])
 
 
 def csv_rows(runs: Iterable[Run]) -> bytes:
-    """A row for each run. A text that a spreadsheet would evaluate has an apostrophe before it; ``None`` is empty."""
+    """Return a row for each run. Text that a spreadsheet would evaluate gets an apostrophe; ``None`` is empty."""
     return _rows([cell if type(cell) is int else _neutral(cell) for cell in _values(run)] for run in runs)
 
 

@@ -1,8 +1,8 @@
-"""JSON bodies as batches and single runs.
+"""Decoding JSON bodies to batches and single runs.
 
-A good run is decoded, checked and typed in one pass by msgspec. Whatever that pass does not take, for whatever
-reason, is decoded again by the standard library and judged by ``structure``, which alone says what is wrong. So the
-fast pass must only ever take less than the slow one, and give the same when it takes.
+A valid run is decoded, checked and typed in one pass by msgspec. Anything that this fast pass rejects is decoded again
+by the standard library and validated by ``structure``, which alone reports errors. So the fast pass must never accept
+more than the slow one, and must return the same run if it accepts.
 """
 
 import codecs
@@ -40,8 +40,8 @@ _TOO_MANY_VALUES: Final = (
 class _Batch(msgspec.Struct):
     """A batch whose runs are not decoded yet.
 
-    One after the other, a run is still in the processor's cache when it is checked, which is worth more than decoding
-    all of them in one call.
+    Decoded one by one, a run is still in the processor's cache when it is checked. This is faster than decoding all of
+    them in one call.
     """
 
     runs: list[msgspec.Raw]
@@ -56,7 +56,7 @@ class Element:
 
 
 class Decoder:
-    """Reads bodies. Safe to use from several threads."""
+    """Decodes bodies. Thread-safe."""
 
     def __init__(self, structurer: Structurer, limits: Limits) -> None:
         self._structurer = structurer
@@ -66,7 +66,7 @@ class Decoder:
         self._runs = msgspec.json.Decoder(_shape())
 
     def batch(self, body: bytes, received_at: Timestamp) -> list[Candidate]:
-        """The candidates of a batch, in order.
+        """Return the candidates of a batch, in order.
 
         Raises:
             NotJsonError, NotABatchError, BatchTooLargeError
@@ -80,11 +80,11 @@ class Decoder:
         return [self._run(bytes(raw), index, received_at) for index, raw in enumerate(raws)]
 
     def run(self, body: bytes, received_at: Timestamp) -> Candidate:
-        """The candidate of a body that is one run; raises ``NotJsonError``."""
+        """Return the candidate of a body that is one run; raise ``NotJsonError``."""
         return self._run(body, 0, received_at)
 
     def line(self, raw: bytes, number: int, received_at: Timestamp) -> Candidate:
-        """The candidate of one line of a stream, which is refused if it is not JSON; its index is its number.
+        """Return the candidate of one line of a stream; its index is the line number.
 
         Raises:
             NotUtf8Error
@@ -96,12 +96,12 @@ class Decoder:
         return self._run_fast(raw, received_at) or self._line_slowly(raw, number, received_at)
 
     def too_long(self, size: int, index: int) -> RefusedRun:
-        """The candidate of a run of more bytes than are taken."""
+        """Return the candidate of a run with too many bytes."""
         most = self._limits.max_run_bytes
-        return _refused(index, f"has {size} bytes, and {most} are the most that is taken (max_run_bytes)")
+        return _refused(index, f"has {size} bytes; the maximum is {most} (max_run_bytes)")
 
     def elements(self, body: bytes) -> Iterator[Element]:
-        """The runs of an array, or of an object with one in its field ``runs``, each waiting to be decoded.
+        """Return the runs of an array, or of an object with an array in its field ``runs``, not decoded yet.
 
         Nothing of the body is decoded but where each run begins and ends, unless it takes the slow way.
 
@@ -144,8 +144,8 @@ class Decoder:
         return self._run_fast(raw, received_at) or self._structurer.run(decode_json(raw), index, received_at)
 
     def _run_fast(self, raw: bytes, received_at: Timestamp) -> Run | None:
-        """The run, or nothing when the slow way has to look at it."""
-        # An escaped NUL needs a backslash, and looking for one byte is much quicker than looking for six.
+        """Return the run, or ``None`` if it needs the slow pass."""
+        # An escaped NUL needs a backslash, and searching for one byte is much faster than searching for six.
         if b"\\" in raw and b"\\u0000" in raw:
             return None
         try:
@@ -161,7 +161,7 @@ class Decoder:
         return Run(*values)
 
     def _batch_slowly(self, body: bytes, received_at: Timestamp) -> list[Candidate]:
-        """How long each run was is not known here; no field of it gets longer for that."""
+        """Decode a batch in the slow pass. It ignores ``max_run_bytes``, but the limits of each field still apply."""
         document = decode_json(body)
         if not isinstance(document, dict):
             raise NotABatchError(None, "a batch must be a JSON object with the field runs")
@@ -185,12 +185,12 @@ def _check_utf8(body: bytes) -> None:
 
 
 def _refused(index: int, reason: str) -> RefusedRun:
-    """A candidate of which nothing is known but what is wrong with it as a whole."""
+    """Return a rejected candidate of which nothing else is known."""
     return RefusedRun(index, None, None, (ValidationError(None, reason),))
 
 
 def _plain_json_text(value: dict[str, Any]) -> JsonText:
-    """The kept form of an object of which msgspec checked everything but how deeply it is nested."""
+    """Return the stored form of an object; msgspec has checked everything but its nesting depth."""
     text = canonical_json(value)
     if text.count("{") + text.count("[") > MAX_JSON_DEPTH:
         parse_json_object(value)
@@ -204,13 +204,13 @@ _SHAPES: dict[Any, Any] = {
     Count: Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)],
     JsonText: dict[str, Any],
 }
-"""What msgspec checks by itself; every other type is a JSON text that goes through its rule."""
+"""What msgspec checks itself; every other type is a JSON string that goes through its rule."""
 
 _FIELDS: tuple["attrs.Attribute[Any]", ...] = attrs.fields(Run)
 
 
 def _kind(field: "attrs.Attribute[Any]") -> Any:
-    """The type of a field without its ``| None``."""
+    """Return the type of a field without its ``| None``."""
     return next((part for part in get_args(field.type) if part is not type(None)), field.type)
 
 
@@ -220,12 +220,12 @@ _RULED = [
     for position, field in enumerate(_FIELDS)
     if _kind(field) in _FAST_RULES and field.name not in SERVER_FIELDS
 ]
-"""Where in a run a rule is left to apply, and which."""
+"""The rules left to apply, with the positions of their fields."""
 _SERVER_POSITIONS = [FIELDS.index(name) for name in SERVER_FIELDS]
 
 
 def _shape() -> type[msgspec.Struct]:
-    """A struct with the fields of ``Run`` in their order, and with the types they have on the wire."""
+    """Return a struct with the fields of ``Run`` in order, with their types on the wire."""
     return msgspec.defstruct("RunShape", list(map(_shape_field, _FIELDS)), forbid_unknown_fields=True)
 
 

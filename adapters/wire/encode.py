@@ -1,4 +1,4 @@
-"""What the contract answers, as JSON bytes."""
+"""Encoding the responses of the contract as JSON."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -15,7 +15,7 @@ from core.model.stream import LineError, StreamResult
 
 
 def _embed(value: object) -> msgspec.Raw:
-    """The text of a JSON object stands in the answer as that object."""
+    """Embed the text of a JSON object in the response as that object."""
     if isinstance(value, JsonText):
         return msgspec.Raw(value.encode())
     raise NotImplementedError(f"no JSON for {type(value).__name__}")
@@ -29,13 +29,13 @@ _ERROR_BYTES: Final = 200
 
 _TIMES: Final = tuple(field.name for field in attrs.fields(Run) if field.type in (Timestamp, Timestamp | None))
 _WHOLE: Final = ".000000Z"
-"""How a timestamp of a whole second ends."""
+"""The ending of a timestamp of a whole second."""
 
 
 def _generate_shown() -> Callable[[Run], Run]:
-    """Return the function that shows a run; it is generated, as attrs generates ``__init__``.
+    """Return the function that prepares a run for a response; it is generated, as attrs generates ``__init__``.
 
-    Every run of every answer passes through it, and copying a run in any other way takes more than twice the time.
+    Every run in a response passes through it, and any other way to copy a run takes more than twice as long.
     """
     times = "".join(f"{{run.{name}}}" for name in _TIMES)
     lines = [
@@ -54,16 +54,16 @@ def _generate_shown() -> Callable[[Run], Run]:
 
 
 _shown = _generate_shown()
-"""A run as answers show it: a timestamp of a whole second has no fraction."""
+"""Returns a run as responses show it: timestamps of whole seconds have no fraction."""
 
 
-def encode(answer: object) -> bytes:
-    """Any answer made of plain values, or a run. The other answers below hold runs as they are shown."""
-    return _encoder.encode(_shown(answer) if isinstance(answer, Run) else answer)
+def encode(response: object) -> bytes:
+    """Encode a response of plain values, or a run. The response functions below prepare their runs themselves."""
+    return _encoder.encode(_shown(response) if isinstance(response, Run) else response)
 
 
 def batch_answer(result: BatchResult) -> dict[str, Any]:
-    """The answer to both batch uploads."""
+    """Return the response to either batch upload."""
     return {
         "runs": list(map(_shown, result.runs)),
         "total": result.total,
@@ -86,7 +86,7 @@ def count_error_bytes(batch: Iterable[Candidate]) -> int:
 
 
 def page_ending(request: PageRequest, next_cursor: Cursor | None, total: int | None) -> dict[str, Any]:
-    """What follows the runs in the answer to ``GET /api/v1/runs``."""
+    """Return what follows the runs in the response to ``GET /api/v1/runs``."""
     return {
         "total": total,
         "limit": request.limit,
@@ -96,17 +96,17 @@ def page_ending(request: PageRequest, next_cursor: Cursor | None, total: int | N
 
 
 def encode_runs(runs: Iterable[Run]) -> bytes:
-    """A list of runs, as part of an answer."""
+    """Encode a list of runs, as part of a response."""
     return _encoder.encode(list(map(_shown, runs)))
 
 
 def encode_lines(runs: Iterable[Run]) -> bytes:
-    """Runs as newline-delimited JSON, each with its line end."""
+    """Return runs as newline-delimited JSON, each with its line end."""
     return _encoder.encode_lines(list(map(_shown, runs)))
 
 
 def stream_answer(result: StreamResult) -> dict[str, Any]:
-    """The answer to a streaming upload."""
+    """Return the response to a streaming upload."""
     return {
         **stream_progress(result),
         "errors": list(map(_line_error, result.errors)),
@@ -117,7 +117,7 @@ def stream_answer(result: StreamResult) -> dict[str, Any]:
 
 
 def stream_progress(result: StreamResult) -> dict[str, Any]:
-    """What is told of a streaming upload after each chunk."""
+    """Return the progress line that follows each chunk of a streaming upload."""
     return {
         "last_line": result.last_line,
         "total": result.total,
@@ -128,7 +128,7 @@ def stream_progress(result: StreamResult) -> dict[str, Any]:
 
 
 def job_answer(job: Job) -> dict[str, Any]:
-    """A job as answers show it."""
+    """Return a job as responses show it."""
     return {
         "job_id": job.job_id,
         "state": job.state,
@@ -143,13 +143,13 @@ def job_answer(job: Job) -> dict[str, Any]:
 
 
 def job_page_answer(page: JobPage) -> dict[str, Any]:
-    """The answer to ``GET /api/v1/jobs``."""
+    """Return the response to ``GET /api/v1/jobs``."""
     next_cursor = None if page.next_cursor is None else format_job_cursor(page.next_cursor)
     return {"jobs": list(map(job_answer, page.jobs)), "next_cursor": next_cursor}
 
 
 def metadata_answer(metadata: Metadata, next_cursor: str | None) -> dict[str, Any]:
-    """The answer to ``GET /api/v1/metadata``."""
+    """Return the response to ``GET /api/v1/metadata``."""
     return {
         "agent_names": metadata.agent_names.names,
         "job_types": metadata.job_types.names,
@@ -181,7 +181,7 @@ def _errors(refused: RefusedRun) -> list[dict[str, Any]]:
             "run_id": refused.run_id,
             "field": error.field,
             "error": str(error),
-            # What was refused for its content is refused again: only a changed run can be taken.
+            # A run rejected for its content is rejected again: only a changed run can be accepted.
             "retryable": False,
         }
         for error in refused.errors

@@ -1,4 +1,4 @@
-"""Any JSON text as plain values, however deeply it is nested."""
+"""Decoding any JSON text to plain values, however deeply nested."""
 
 import json
 
@@ -25,10 +25,10 @@ class NotUtf8Error(RunsinkError):
 
 
 def decode_json(body: bytes) -> object:
-    """Any JSON document, as plain values.
+    """Decode any JSON document to plain values.
 
-    NaN, Infinity, lone surrogates and numbers out of range are let through, for the rules to say where they stand. A
-    document that is nested too deeply for the decoder is read without its deepest levels, as ``cut_nesting`` leaves it.
+    NaN, Infinity, lone surrogates and numbers out of range pass, so that the rules can report where they are. A
+    document that is nested too deeply for the decoder loses its deepest levels (``cut_nesting``).
 
     Raises:
         NotJsonError: the body is not JSON, or not UTF-8.
@@ -55,5 +55,5 @@ def _loads(body: bytes) -> object:
 
 
 def _parse_int(digits: str) -> int:
-    """The integer, or another one that is refused as well when it is too long to convert in reasonable time."""
+    """Convert an integer. One too long to convert in reasonable time becomes another that is rejected as well."""
     return int(digits) if len(digits.removeprefix("-")) <= MAX_JSON_INTEGER_DIGITS else JSON_INTEGER_BOUND

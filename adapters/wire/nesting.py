@@ -1,7 +1,7 @@
 """Cutting a JSON text that is nested too deeply for any decoder.
 
-Where a decoder gives up differs with the version of Python and with the stack of its caller. Nothing here uses a stack,
-and every step over the whole text is one call into C, so that a text costs little whatever is in it.
+The depth at which a decoder fails depends on the Python version and on its caller's stack. Nothing here recurses, and
+every pass over the whole text is one call into C, so any text is cheap to process.
 """
 
 from array import array
@@ -12,14 +12,14 @@ from typing import Final
 from core.model.limits import MAX_JSON_DEPTH
 
 KEPT_LEVELS: Final = MAX_JSON_DEPTH + 4
-"""How many levels are left where a text is cut.
+"""How many levels remain where a text is cut.
 
-A batch has two, the run in it one, and an object of that run may have ``MAX_JSON_DEPTH``. So what is left out lies in
-an object that is one level too deep as it is, which the rules refuse, or in a value that is ignored whatever it is.
+A batch has two, the run in it one, and an object of that run may have ``MAX_JSON_DEPTH``. So the cut part lies in an
+object that is one level too deep anyway, which the rules reject, or in a value that is ignored.
 """
 
 MAX_LEVELS: Final = 256
-"""A text is cut where it has more levels. Every cut so takes out many levels, and there are few of them."""
+"""A text is cut where it has more levels. So every cut removes many levels, and there are few cuts."""
 
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
 _IS_BRACKET = bytes(byte in b"[{]}" for byte in range(256))
@@ -28,11 +28,11 @@ _CHUNK_BYTES = 65_536
 
 
 def cut_nesting(text: bytes) -> bytes:
-    """Return a JSON text of at most ``MAX_LEVELS``: a list or object that leads to more levels is emptied.
+    """Return a JSON text of at most ``MAX_LEVELS``: lists and objects that lead to more levels are emptied.
 
-    What is left out is not looked at. What is left is JSON exactly when the text around it is.
+    The removed text is not examined. The result is JSON exactly when the text around the cuts is.
     """
-    skeleton = _without_texts(text)
+    skeleton = _blank_strings(text)
     places = _places(skeleton, _cuts(_depths(skeleton)))
     kept, begin = [], 0
     for opening in places:
@@ -41,21 +41,21 @@ def cut_nesting(text: bytes) -> bytes:
     return b"".join([*kept, text[begin:]])
 
 
-def _without_texts(text: bytes) -> bytes:
-    """The same number of bytes, with the brackets inside texts blotted out."""
+def _blank_strings(text: bytes) -> bytes:
+    """Blank out the brackets inside strings; return the same number of bytes."""
     parts = text.replace(b"\\\\", b"  ").replace(b'\\"', b"  ").split(b'"')
     parts[1::2] = map(bytes, map(len, parts[1::2]))
     return b'"'.join(parts)
 
 
 def _depths(skeleton: bytes) -> "array[int]":
-    """How many levels are open after each bracket."""
+    """Return the number of open levels after each bracket."""
     steps = memoryview(skeleton.translate(_STEPS, _NO_BRACKETS)).cast("b")
     return array("i", accumulate(steps))
 
 
 def _cuts(depths: "array[int]") -> Iterator[int]:
-    """The numbers of the brackets that begin and end what is to be emptied; the last may have no end."""
+    """Yield the indices of the brackets that begin and end each cut; the last may have no end."""
     backwards = depths[::-1]
     at = 0
     try:
@@ -68,16 +68,16 @@ def _cuts(depths: "array[int]") -> Iterator[int]:
         return
 
 
-def _places(skeleton: bytes, numbers: Iterable[int]) -> Iterator[int]:
-    """Where the brackets with these rising numbers stand; chunks without any of them are only counted."""
+def _places(skeleton: bytes, indices: Iterable[int]) -> Iterator[int]:
+    """Yield the positions of the brackets with these ascending indices; chunks without any are only counted."""
     start, before, held = -_CHUNK_BYTES, 0, 0
     places: list[int] = []
-    for number in numbers:
-        while number >= before + held:
+    for index in indices:
+        while index >= before + held:
             start += _CHUNK_BYTES
             before += held
             chunk = skeleton[start : start + _CHUNK_BYTES]
             held = len(chunk.translate(None, _NO_BRACKETS))
             places = []
         places = places or list(compress(count(start), chunk.translate(_IS_BRACKET)))
-        yield places[number - before]
+        yield places[index - before]

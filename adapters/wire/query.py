@@ -1,4 +1,4 @@
-"""Query strings of lists, and the texts of cursors."""
+"""Query strings of lists, and cursors as text."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import Counter
@@ -33,12 +33,12 @@ class ExportFormat(StrEnum):
 def parse_list_query(
     pairs: Iterable[tuple[str, str]], structurer: Structurer, limits: Limits
 ) -> tuple[RunFilter, PageRequest]:
-    """Which runs and which part of their list, from the names and values of a query string as they stand in it.
+    """Return the filter and the page request in a query string, given its names and values.
 
-    ``cursor=`` without a value begins at the top like no cursor, but without counting.
+    ``cursor=`` without a value starts at the top, as without a cursor, but does not count.
 
     Raises:
-        InvalidQueryError: an unknown or repeated parameter, or a value that breaks its rule.
+        InvalidQueryError: a parameter is unknown, repeated or invalid.
     """
     query = _distinct(pairs)
     paging = {name: query.pop(name) for name in _PAGING if name in query}
@@ -47,7 +47,7 @@ def parse_list_query(
 
 
 def parse_metadata_query(pairs: Iterable[tuple[str, str]], limits: Limits) -> MetadataRequest:
-    """Which part of the metadata; reads and raises as ``parse_list_query`` does."""
+    """Return the request for a part of the metadata; parse and raise as ``parse_list_query`` does."""
     query = _distinct(pairs)
     if unknown := _unknown(query, _METADATA_PAGING):
         raise InvalidQueryError(tuple(unknown))
@@ -77,18 +77,18 @@ def parse_export_query(pairs: Iterable[tuple[str, str]], structurer: Structurer)
 
 
 def format_cursor(cursor: Cursor) -> str:
-    """A cursor as a text that is only meant to be sent back."""
-    return _sealed(cursor.start_time, cursor.arrival)
+    """Return the cursor as opaque text, only meant to be sent back."""
+    return _pack(cursor.start_time, cursor.arrival)
 
 
 def format_job_cursor(cursor: int) -> str:
-    """A place in the list of jobs as a text that is only meant to be sent back."""
-    return _sealed(cursor)
+    """Return a position in the list of jobs as opaque text, only meant to be sent back."""
+    return _pack(cursor)
 
 
 def format_metadata_cursor(rest: MetadataRequest) -> str:
-    """The place where the next part of the metadata begins, as a text that is only meant to be sent back."""
-    return _sealed(rest.agent_names_offset, rest.job_types_offset)
+    """Return the position of the next part of the metadata as opaque text, only meant to be sent back."""
+    return _pack(rest.agent_names_offset, rest.job_types_offset)
 
 
 def _distinct(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -99,7 +99,7 @@ def _distinct(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _unknown(query: dict[str, str], known: Sequence[str]) -> list[ValidationError]:
-    reason = f"cannot be given here; what can is {', '.join(known)}"
+    reason = f"is not allowed here; allowed parameters: {', '.join(known)}"
     return [ValidationError(name, reason) for name in sorted(query.keys() - set(known))]
 
 
@@ -113,7 +113,7 @@ def _choice(kind: type[_Choice], name: str, text: str) -> _Choice:
 
 def _parse_job_cursor(text: str) -> int:
     try:
-        (number,) = map(int, _unsealed(text))
+        (number,) = map(int, _unpack(text))
     except ValueError:
         number = -1
     if not 0 <= number <= MAX_COUNT:
@@ -133,9 +133,9 @@ def _parse_paging(paging: dict[str, str], limits: Limits) -> PageRequest:
 
 
 def _parse_cursor(text: str) -> Cursor | str:
-    """The cursor, or the text that is none."""
+    """Return the cursor, or the text if it is not one."""
     try:
-        start_time, arrival = _unsealed(text)
+        start_time, arrival = _unpack(text)
         return Cursor(Timestamp(start_time), int(arrival))
     except ValueError:
         return text
@@ -143,24 +143,24 @@ def _parse_cursor(text: str) -> Cursor | str:
 
 def _parse_metadata_cursor(text: str) -> dict[str, object]:
     try:
-        agent_names, job_types = map(int, _unsealed(text))
+        agent_names, job_types = map(int, _unpack(text))
     except ValueError:
         raise InvalidQueryError((INVALID_CURSOR,)) from None
     return {"agent_names_offset": agent_names, "job_types_offset": job_types}
 
 
 def _number(text: str) -> int | str:
-    """The number in decimal digits, or the text that is none."""
+    """Return the number in decimal digits, or the text if it is not one."""
     try:
         return int(text if text.isascii() and text.isdecimal() else "")
     except ValueError:
         return text
 
 
-def _sealed(*parts: object) -> str:
+def _pack(*parts: object) -> str:
     return urlsafe_b64encode(" ".join(map(str, parts)).encode()).decode().rstrip("=")
 
 
-def _unsealed(text: str) -> list[str]:
-    """The parts of a cursor; raises ``ValueError`` for what is none."""
+def _unpack(text: str) -> list[str]:
+    """Return the parts of a cursor; raise ``ValueError`` if it is not one."""
     return urlsafe_b64decode(text.encode() + b"==").decode().split(" ")

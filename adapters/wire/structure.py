@@ -1,7 +1,7 @@
-"""Python values as runs, changes, commits and filters, with every error named.
+"""Converting Python values to runs, changes, commits and filters, with every error reported.
 
-They come from ``json.loads``, or from a caller in the same process and then may be anything: runs as read from a store,
-mappings and classes of the caller's own, which may even raise.
+They come from ``json.loads``, or from a caller in the same process. Then they may be anything: runs read from a store,
+other mappings, or objects of the caller's own classes, which may even raise.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -38,14 +38,14 @@ from core.validation.fields import InvalidValueError
 
 _T = TypeVar("_T")
 
-# What a client made up is repeated in answers only so far that they stay in proportion to what was sent.
+# Limits on what responses repeat from requests, to keep their sizes in proportion.
 _MAX_NAMES_SHOWN = 20
 _MAX_NAME_SHOWN = 60
 _MAX_ID_SHOWN = 255
 
 
 def parse_json_text(value: object) -> JsonText:
-    """A JSON object in its kept form; raises ``InvalidValueError``."""
+    """Return a JSON object in its stored form; raise ``InvalidValueError``."""
     return canonical_json(rules.parse_json_object(value))
 
 
@@ -60,11 +60,11 @@ RULES: Mapping[Any, Callable[[object], Any]] = {
     CommitSource: rules.parse_commit_source,
     JsonText: parse_json_text,
 }
-"""Which rule makes a value of which type; each takes any value and raises ``InvalidValueError``."""
+"""The rule for each type; each takes any value and raises ``InvalidValueError``."""
 
 
 class Structurer:
-    """Makes the core's values of others. Safe to use from several threads."""
+    """Converts values to the core's. Thread-safe."""
 
     def __init__(self) -> None:
         self._converter = cattrs.Converter(forbid_extra_keys=True)
@@ -72,7 +72,7 @@ class Structurer:
             self._converter.register_structure_hook(kind, _hook(rule))
 
     def run(self, value: object, index: int, received_at: Timestamp) -> Candidate:
-        """A run, or what is wrong with it. ``null`` means absent; unknown fields go into ``extra``."""
+        """Return a run, or what is wrong with it. ``null`` means absent; unknown fields go into ``extra``."""
         try:
             sent = _members(value)
         except InvalidValueError as error:
@@ -85,15 +85,15 @@ class Structurer:
             return RefusedRun(index, _shown_id(sent, "event_id"), _shown_id(sent, "run_id"), error.errors)
 
     def changes(self, value: object) -> RunChanges:
-        """What to change about a run; raises ``InvalidChangesError``."""
+        """Return the changes to a run; raise ``InvalidChangesError``."""
         return self._structure(_require_members(value, InvalidChangesError), RunChanges, InvalidChangesError)
 
     def commit(self, value: object) -> Commit:
-        """A commit to associate; raises ``InvalidCommitError``."""
+        """Return a commit to associate; raise ``InvalidCommitError``."""
         return self._structure(_require_members(value, InvalidCommitError), Commit, InvalidCommitError)
 
     def run_filter(self, value: RunFilter | Mapping[str, str]) -> RunFilter:
-        """Which runs to list; raises ``InvalidQueryError``."""
+        """Return which runs to list; raise ``InvalidQueryError``."""
         given = _given(value, RunFilter) if isinstance(value, RunFilter) else value
         return self._structure(_require_members(given, InvalidQueryError), RunFilter, InvalidQueryError)
 
@@ -101,7 +101,7 @@ class Structurer:
         try:
             return self._converter.structure(given, kind)
         except cattrs.ClassValidationError as error:
-            raise refusal(tuple(_faults(error))) from None
+            raise refusal(tuple(_validation_errors(error))) from None
 
 
 def _hook(rule: Callable[[object], Any]) -> Callable[[object, Any], Any]:
@@ -116,7 +116,7 @@ def _require_members(value: object, refusal: type[InvalidFieldsError]) -> dict[s
 
 
 def _members(value: object) -> dict[str, Any]:
-    """The members of an object, of another mapping or of a run, by name; raises ``InvalidValueError``."""
+    """Return the members of an object, another mapping or a run, by name; raise ``InvalidValueError``."""
     try:
         held = _as_object(value)
     except Exception as error:
@@ -125,8 +125,8 @@ def _members(value: object) -> dict[str, Any]:
 
 
 def _as_object(value: object) -> object:
-    """The same as a ``dict``, as far as it can be one. It may raise whatever a class of the caller's raises."""
-    # What counts is the class that the value has, and not the one that it says it has.
+    """Return the value as a ``dict``, if it can be one. Raises whatever a caller's class raises."""
+    # The actual class of the value counts, not the one it claims to have.
     kind = type(value)
     if issubclass(kind, dict):
         return value
@@ -136,13 +136,13 @@ def _as_object(value: object) -> object:
 
 
 def _given(value: object, kind: type["attrs.AttrsInstance"]) -> dict[str, Any]:
-    """What is not ``None`` of the fields of that class."""
+    """Return the fields of that class that are not ``None``."""
     fields = ((field.name, getattr(value, field.name)) for field in attrs.fields(kind))
     return {name: item for name, item in fields if item is not None}
 
 
 def _unfolded(value: object) -> object:
-    """The object that the text of a JSON field stands for; what is no such text is left for its rule to refuse."""
+    """Return the object in the text of a JSON field; anything else is left for its rule to reject."""
     if not isinstance(value, JsonText):
         return value
     try:
@@ -152,26 +152,26 @@ def _unfolded(value: object) -> object:
 
 
 def _absent(name: str, value: object) -> bool:
-    """``null`` in a field of the contract is no value; in an unknown field it is one, to be kept."""
+    """Return whether a field counts as absent. ``null`` does in a field of the contract; in others it is a value."""
     return value is None and name in FIELDS
 
 
 def _with_extra(given: dict[str, Any]) -> dict[str, Any]:
-    """Gather the fields that the contract does not name in ``extra``, beside what was sent in it."""
+    """Move the fields that the contract does not name into ``extra``, next to what was sent in it."""
     unknown = {name: given.pop(name) for name in given.keys() - set(FIELDS)}
     if not unknown:
         return given
     try:
         extra = rules.members(given.get("extra", {}))
     except InvalidValueError:
-        return given  # the rule of extra says what is wrong with it
+        return given  # the rule for extra reports what is wrong with it
     if both := sorted(unknown.keys() & extra.keys()):
-        reason = f"and the run itself both hold {rules.describe(both[0])}; send it once"
+        reason = f"and the run itself both have {rules.describe(both[0])}; send it once"
         raise InvalidFieldsError((ValidationError("extra", reason),))
     return given | {"extra": {**extra, **unknown}}
 
 
-def _faults(error: cattrs.ClassValidationError) -> Iterator[ValidationError]:
+def _validation_errors(error: cattrs.ClassValidationError) -> Iterator[ValidationError]:
     for part in error.exceptions:
         match part:
             case ForbiddenExtraKeysError(extra_fields=names, cl=kind):
@@ -185,26 +185,26 @@ def _faults(error: cattrs.ClassValidationError) -> Iterator[ValidationError]:
 
 
 def _unknown_fields(names: list[str], kind: type) -> Iterator[ValidationError]:
-    reason = f"cannot be given here; what can is {', '.join(kind.__annotations__)}"
+    reason = f"is not allowed here; allowed fields: {', '.join(kind.__annotations__)}"
     for name in names[:_MAX_NAMES_SHOWN]:
         yield ValidationError(_printable(name), reason)
     if len(names) > _MAX_NAMES_SHOWN:
-        yield ValidationError(None, f"has {len(names) - _MAX_NAMES_SHOWN} more fields that cannot be given here")
+        yield ValidationError(None, f"has {len(names) - _MAX_NAMES_SHOWN} more fields that are not allowed here")
 
 
 def _field(error: Exception) -> str:
-    """The field that cattrs was structuring when the error arose."""
+    """Return the field that cattrs was structuring when the error occurred."""
     return next(note.name for note in error.__notes__ if isinstance(note, AttributeValidationNote))
 
 
 def _printable(name: str) -> str:
-    """A field name that somebody made up, fit for an answer."""
+    """Return an unknown field name in a form fit for a response."""
     shown = name if len(name) <= _MAX_NAME_SHOWN else f"{name[:_MAX_NAME_SHOWN]}…"
     return shown.encode("utf-8", "backslashreplace").decode()
 
 
 def _shown_id(value: dict[str, Any], name: str) -> str | None:
-    """An id as far as it can be repeated in an answer, with every error of its run."""
+    """Return an ID if it is fit to be repeated in a response, with every error of its run."""
     try:
         text = rules.parse_text(rules.plain(value.get(name)))
     except InvalidValueError:

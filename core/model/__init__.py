@@ -1,1 +1,1 @@
-"""What a run is, what a batch is, and what may be asked of them: values without behaviour of their own."""
+"""Runs, batches, queries and limits: plain values without behaviour."""

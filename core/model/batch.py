@@ -1,4 +1,4 @@
-"""A batch of candidate runs, and what became of it."""
+"""The candidates of a batch, and its result."""
 
 import attrs
 
@@ -8,7 +8,7 @@ from core.model.validation_error import ValidationError
 
 @attrs.frozen
 class RefusedRun:
-    """A run that cannot be taken: where it stood in the batch, its ids so far as they are texts, every bad field."""
+    """An invalid run: its index in the batch, its IDs where they are text, and its validation errors."""
 
     index: int
     event_id: str | None
@@ -17,12 +17,12 @@ class RefusedRun:
 
 
 Candidate = Run | RefusedRun
-"""What the wire makes of one item of a batch."""
+"""What one item of a batch is decoded to."""
 
 
 @attrs.frozen
 class Conflict:
-    """An existing run whose fixed fields differ from what was sent under its ``event_id``."""
+    """An existing run whose immutable fields differ from those sent under its ``event_id``."""
 
     index: int
     event_id: str
@@ -31,10 +31,10 @@ class Conflict:
 
 @attrs.frozen
 class BatchResult:
-    """What became of a batch; ``total == created + existing + failed``.
+    """The result of a batch; ``total == created + existing + failed``.
 
-    ``runs`` are the stored runs in the order they were sent, the failed ones left out. In an atomic batch that
-    was rolled back every run failed, while ``refused`` names only those that caused it.
+    ``runs`` are the stored runs in the order sent, without the failed ones. In a rolled-back atomic batch every run
+    failed, but ``refused`` holds only the invalid ones.
     """
 
     runs: tuple[Run, ...]

@@ -1,4 +1,4 @@
-"""How much of everything is taken."""
+"""Limits on what is accepted."""
 
 from typing import Final
 
@@ -10,18 +10,17 @@ MAX_JSON_CHARACTERS: Final = 2**20
 MAX_COUNT: Final = 2**63 - 1
 MAX_JSON_DEPTH: Final = 100
 MAX_JSON_INTEGER_DIGITS: Final = 4300
-"""What CPython converts by default; see "Integer string conversion length limitation" in its documentation."""
+"""CPython's default; see "Integer string conversion length limitation" in its documentation."""
 
 
 @attrs.frozen
 class Limits:
-    """The limits in force. Every error that comes of one says its name, but the batch's, whose words are given.
+    """The limits in force. Errors name the limit exceeded, except for the batch size, whose text the contract sets.
 
-    A body and a run are measured as they are sent, a body once it is decompressed as well. The values of its JSON are
-    counted in bodies of more than 1 MiB; an empty object or list counts as two, since the limit is there for what
-    decoding costs. A member is one gzip member or zstd frame. The characters of a JSON field are those of its kept
-    form. The bytes of a response are those of the texts of its runs; a page of the list has no such limit over HTTP,
-    where it is sent in parts.
+    Bodies and runs are measured as sent, and bodies also after decompression. JSON values are counted in bodies over
+    1 MiB; an empty object or list counts as two, to reflect the cost of decoding. A member is one gzip member or zstd
+    frame. The characters of a JSON field are those of its stored form. A response is measured by the text of its runs;
+    over HTTP this does not apply to pages of the list, which are sent in parts.
     """
 
     max_batch_runs: int = 1000

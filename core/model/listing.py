@@ -1,4 +1,4 @@
-"""What one asks of the list of runs, and what comes back."""
+"""Queries for the list of runs, and their results."""
 
 from collections.abc import Callable, Iterable
 from enum import StrEnum
@@ -11,12 +11,12 @@ from core.model.run import EventId, Run, Status, Text, Timestamp
 _T = TypeVar("_T")
 
 MAX_PART_BYTES: Final = 1024 * 1024
-"""The bytes of text that are read at a time, unless a single run has more."""
+"""The maximum number of bytes of text read at a time, unless a single run has more."""
 
 
 @attrs.frozen(kw_only=True)
 class RunFilter:
-    """Which runs: those that match every part that is given. Both ends of the time range are included."""
+    """Matches the runs that satisfy every given part. Both ends of the time range are inclusive."""
 
     event_id: EventId | None = None
     status: Status | None = None
@@ -31,7 +31,7 @@ class RunFilter:
 
 @attrs.frozen(order=True)
 class Cursor:
-    """A place in the list: the run that stands there, by start and, among equal starts, by order of arrival."""
+    """A position in the list: the start of the run there and, among equal starts, its arrival number."""
 
     start_time: Timestamp
     arrival: int
@@ -39,12 +39,12 @@ class Cursor:
 
 @attrs.frozen(kw_only=True)
 class PageRequest:
-    """Which part of the list. With a cursor the page begins right after its run; ``offset`` skips runs by counting.
+    """Which part of the list. With a cursor, the page begins right after its run; ``offset`` skips runs by counting.
 
-    ``oldest_first`` walks the list from its other end, with cursors that lead the same way.
-    ``counted`` asks for the number of all runs that match, which costs time in proportion to that number.
-    ``max_text_bytes`` ends the page early: before the run that takes its texts beyond so many bytes of UTF-8, though
-    never before its first.
+    ``oldest_first`` reverses the list; its cursors lead the same way.
+    ``counted`` asks for the number of all matching runs, which takes time proportional to that number.
+    ``max_text_bytes`` ends the page early, before its text exceeds that many bytes of UTF-8. The first run always
+    fits.
     """
 
     limit: int = 100
@@ -57,7 +57,7 @@ class PageRequest:
 
 @attrs.frozen
 class RunPage:
-    """Some runs, newest start first, and where the next page begins; ``None`` when this is the last."""
+    """Some runs, newest start first, and the cursor of the next page; ``None`` on the last page."""
 
     runs: tuple[Run, ...]
     next_cursor: Cursor | None
@@ -65,7 +65,7 @@ class RunPage:
 
 
 class NameField(StrEnum):
-    """The fields whose distinct values the store keeps."""
+    """The fields whose distinct values the store tracks."""
 
     AGENT_NAME = "agent_name"
     JOB_TYPE = "job_type"
@@ -75,7 +75,7 @@ class NameField(StrEnum):
 class NamesRequest:
     """Which part of the sorted distinct values of a field: up to ``limit``, after skipping ``offset``.
 
-    ``max_text_bytes`` ends the part early, as it does a page of runs.
+    ``max_text_bytes`` ends the part early, as in ``PageRequest``.
     """
 
     limit: int = 1000
@@ -85,7 +85,7 @@ class NamesRequest:
 
 @attrs.frozen
 class Names:
-    """Some distinct values of a field, sorted by code point, and how many there are in all."""
+    """Some distinct values of a field, sorted by code point, and their total number."""
 
     names: tuple[str, ...]
     total: int
@@ -93,7 +93,7 @@ class Names:
 
 @attrs.frozen(kw_only=True)
 class MetadataRequest:
-    """Which part of the metadata: up to ``limit`` names of each field, from these offsets on."""
+    """Which part of the metadata: up to ``limit`` names of each field, from these offsets."""
 
     limit: int = 1000
     agent_names_offset: int = 0
@@ -102,7 +102,7 @@ class MetadataRequest:
 
 @attrs.frozen
 class Metadata:
-    """A part of the agent names and job types of all runs; ``next_part`` says where the next part begins."""
+    """Part of the agent names and job types of all runs; ``next_part`` requests the next part."""
 
     agent_names: Names
     job_types: Names
@@ -112,9 +112,9 @@ class Metadata:
 def take_what_fits(
     items: Iterable[_T], size_of: Callable[[_T], int], limit: int, max_bytes: int
 ) -> tuple[list[_T], bool]:
-    """Return the first items, and whether others follow: at most ``limit`` of them and so many bytes, but one anyway.
+    """Return the first items, at most ``limit`` and ``max_bytes`` but at least one, and whether more follow.
 
-    No item is drawn behind the first that does not fit.
+    Nothing is consumed beyond the first item that does not fit.
     """
     taken: list[_T] = []
     room = max_bytes

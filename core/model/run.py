@@ -1,6 +1,6 @@
-"""A run: one launch, worker, gate or model call, as it was sent and as it is kept.
+"""A run: one launch, worker, gate or model call.
 
-The names are those of the wire (the contract, "A run"), so that one word means one thing everywhere.
+Names match the wire (the contract, "A run"), so that each word has one meaning everywhere.
 """
 
 from enum import StrEnum
@@ -22,23 +22,23 @@ Count = NewType("Count", int)
 """An integer from 0 to 2^63 - 1. Durations are counts of milliseconds."""
 
 Timestamp = NewType("Timestamp", str)
-"""An instant, always written ``YYYY-MM-DDTHH:MM:SS.ffffffZ``: 27 characters in UTC, so text order is time order."""
+"""An instant in UTC, always written ``YYYY-MM-DDTHH:MM:SS.ffffffZ`` (27 characters): text order is time order."""
 
 CommitHash = NewType("CommitHash", str)
-"""7 to 40 hexadecimal digits, in the letter case they were sent in."""
+"""7 to 40 hexadecimal digits, case preserved."""
 
 
 class JsonText(str):
-    """A JSON object as canonical text: keys sorted, no blanks. Equal objects are equal texts.
+    """A JSON object as canonical text: sorted keys, no whitespace. Equal objects have equal texts.
 
-    A class of its own, so that a writer of JSON can tell the text of an object from a text.
+    A separate class, so that an encoder can tell a JSON object from a string.
     """
 
     __slots__ = ()
 
 
 class Status(StrEnum):
-    """How a run stands."""
+    """The state of a run."""
 
     RUNNING = "running"
     SUCCESS = "success"
@@ -49,7 +49,7 @@ class Status(StrEnum):
 
 
 class CommitSource(StrEnum):
-    """Who tied the commit to the run."""
+    """Who associated the commit with the run."""
 
     MANUAL = "manual"
     LLM = "llm"
@@ -60,10 +60,10 @@ class CommitSource(StrEnum):
 class Run:
     """One run with every field of the contract; an optional field that was not given is ``None``.
 
-    A value: nobody changes one, a changed run is a new one. It is not frozen because that takes four times as long
-    to make, and making runs is much of the work of taking a batch.
+    Treat it as immutable: to change a run, create a new one. It is not frozen, because frozen instances take four
+    times as long to create, which is a large part of the cost of a batch.
 
-    The values have passed ``core.validation.fields``; ``created_at`` and ``updated_at`` are the store's own.
+    The values have passed ``core.validation.fields``; ``created_at`` and ``updated_at`` are set by the store.
     The order of the fields is the order of the stored columns.
     """
 
@@ -107,23 +107,23 @@ class Run:
 LONG_TEXTS: tuple[str, ...] = tuple(
     field.name for field in attrs.fields(Run) if field.type in (Name, Text | None, JsonText | None)
 )
-"""The fields whose length only ``max_text_characters`` and ``max_json_characters`` bound."""
+"""The fields bounded only by ``max_text_characters`` and ``max_json_characters``."""
 
 _long_texts = attrgetter(*LONG_TEXTS)
 
 
 def count_text_bytes(run: Run) -> int:
-    """Return the UTF-8 bytes of all texts of a run that may be long; its other fields come to a few hundred."""
+    """Return the number of UTF-8 bytes in a run's long texts; its other fields add a few hundred."""
     return count_bytes("".join([text for text in _long_texts(run) if text]))
 
 
 def count_bytes(text: str) -> int:
-    """Return how many bytes the text has in UTF-8."""
+    """Return the length of the text in UTF-8 bytes."""
     return len(text) if text.isascii() else len(text.encode())
 
 
 class RunChanges(TypedDict, total=False):
-    """What may change after creation. A key that is absent leaves its field alone; ``None`` clears it."""
+    """The fields to change. An absent key leaves its field unchanged; ``None`` clears it."""
 
     status: Status
     end_time: Timestamp | None
@@ -142,7 +142,7 @@ class RunChanges(TypedDict, total=False):
 
 @attrs.frozen
 class Commit:
-    """The commit a run led to; the fields are those of the run."""
+    """The commit a run led to; fields as in ``Run``."""
 
     commit_hash: CommitHash
     commit_source: CommitSource
@@ -153,7 +153,7 @@ class Commit:
 FIELDS: tuple[str, ...] = tuple(field.name for field in attrs.fields(Run))
 
 SERVER_FIELDS = frozenset({"created_at", "updated_at"})
-"""Set by the store alone; what a client sends for them is ignored."""
+"""Set by the store only; values sent by clients are ignored."""
 
 FIXED_FIELDS: tuple[str, ...] = tuple(
     name
@@ -162,13 +162,13 @@ FIXED_FIELDS: tuple[str, ...] = tuple(
     and name not in RunChanges.__optional_keys__
     and name not in {field.name for field in attrs.fields(Commit)}
 )
-"""What never changes after creation: all that neither an update nor a commit association can touch."""
+"""The immutable fields: those that neither an update nor a commit association can change."""
 
 _fixed_values = attrgetter(*FIXED_FIELDS)
 
 
 def differing_fixed_fields(sent: Run, stored: Run) -> tuple[str, ...]:
-    """The fixed fields in which two runs of one ``event_id`` differ; empty when it is the same run."""
+    """Return the immutable fields in which two runs with the same ``event_id`` differ."""
     sent_values, stored_values = _fixed_values(sent), _fixed_values(stored)
     if sent_values == stored_values:
         return ()

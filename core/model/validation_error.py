@@ -1,4 +1,4 @@
-"""What is wrong with a field."""
+"""An error in one field."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ import attrs
 
 
 class ErrorKind(StrEnum):
-    """Why a field was refused, for programs."""
+    """Why a field was rejected, for programs."""
 
     MISSING = "missing"
     INVALID = "value_error"
@@ -14,9 +14,9 @@ class ErrorKind(StrEnum):
 
 @attrs.frozen
 class ValidationError:
-    """One field that breaks its rule, or a whole that is no object at all: then ``field`` is ``None``.
+    """An invalid field; ``field`` is ``None`` if the error concerns the value as a whole.
 
-    ``reason`` completes the sentence that starts with the field's name.
+    ``reason`` completes a sentence that starts with the field's name.
     """
 
     field: str | None

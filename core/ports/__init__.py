@@ -1,1 +1,1 @@
-"""What the core needs of the world. An adapter and its contract test carry the name of the port they fill."""
+"""The interfaces that the core requires. Adapters and contract tests are named after the port they implement."""

@@ -1,4 +1,4 @@
-"""The port to the time of day."""
+"""The port for the current time."""
 
 from typing import Protocol
 
@@ -6,8 +6,8 @@ from core.model.run import Timestamp
 
 
 class Clock(Protocol):
-    """Tells the time. Callable from any thread. It may be set back or forward: nothing relies on its order."""
+    """Tells the time. Safe to call from any thread. It may jump back or forward: nothing relies on its order."""
 
     def now(self) -> Timestamp:
-        """The present instant, in UTC, to the microsecond."""
+        """Return the current time in UTC, to the microsecond."""
         ...

@@ -14,11 +14,11 @@ class JobReader(Protocol):
     """
 
     def get(self, job_id: JobId) -> Job | None:
-        """The job with this id, which may be any text."""
+        """Return the job with this id, which may be any text."""
         ...
 
     def page(self, which: JobFilter, request: JobPageRequest) -> JobPage:
-        """The matching jobs, the last added first; with ``oldest_first`` exactly the other way round.
+        """Return the matching jobs, the last added first; with ``oldest_first`` in exactly the reverse order.
 
         The order does not depend on any clock. The page ends early at ``max_text_bytes``. ``next_cursor`` is ``None``
         exactly when no matching job follows the page. A cursor keeps its place when its job is removed.

@@ -1,4 +1,4 @@
-"""The port to the kept runs: reading them, and adding and replacing them inside a unit of work."""
+"""The port for stored runs: reading them, and adding and replacing them inside a unit of work."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -8,65 +8,64 @@ from core.model.run import EventId, Run
 
 
 def ignore(_run: Run) -> None:
-    """Take no notice of a run that was kept before."""
+    """Ignore a run that already exists."""
 
 
 class RunReader(Protocol):
-    """Reads one consistent state of the store.
+    """Reads one consistent snapshot of the store.
 
-    Used by one thread at a time. Every method raises ``StoreError`` when the store fails.
-    What is read equals what was added or replaced, field by field.
+    Use it from one thread at a time. Every method raises ``StoreError`` if the store fails.
+    Runs are returned exactly as they were added or replaced, field by field.
     """
 
     def get(self, event_id: EventId) -> Run | None:
-        """The run with this key."""
+        """Return the run with this key."""
         ...
 
     def newest(self, run_id: str) -> Run | None:
-        """Of the runs with this name the one that started last; of equal starts the one that arrived last."""
+        """Return the run with this name that started last; among equal starts, the one that arrived last."""
         ...
 
     def page(self, which: RunFilter, request: PageRequest) -> RunPage:
-        """The matching runs, newest start first, of equal starts the last arrived first; ``total`` is left out.
+        """Return the matching runs, without ``total``: newest start first and, among equal starts, last arrival first.
 
-        With ``oldest_first`` it is exactly the other way round. The page ends early at ``max_text_bytes``, and no
-        more than that and one run is in memory at a time.
-        ``next_cursor`` is ``None`` exactly when no matching run follows the page.
+        ``oldest_first`` reverses this order. The page ends early at ``max_text_bytes``; no more text than that, plus
+        one run, is in memory at a time. ``next_cursor`` is ``None`` exactly when no matching run follows the page.
         """
         ...
 
     def count(self, which: RunFilter) -> int:
-        """How many runs match."""
+        """Return the number of matching runs."""
         ...
 
     def names(self, field: NameField, request: NamesRequest) -> Names:
-        """A part of the distinct values that the field has in all runs, sorted by code point."""
+        """Return part of the distinct values of the field in all runs, sorted by code point."""
         ...
 
 
 class RunRepository(RunReader, Protocol):
-    """A reader that also writes, inside the unit of work it belongs to, and sees what that has written so far.
+    """A reader that also writes. It belongs to a unit of work and sees what that has written so far.
 
-    Nobody else changes a run that ``get`` has returned until the unit of work is left, so that it may be replaced by
-    what was made of it.
+    No other writer can change a run returned by ``get`` until the unit of work ends, so it is safe to modify and
+    replace it.
     """
 
     def add(self, runs: Sequence[Run], found: Callable[[Run], object] = ignore) -> None:
-        """Keep every run whose ``event_id`` is not kept yet, and hand each run that was kept before to ``found``.
+        """Store every run whose ``event_id`` is new, and pass each run that already exists to ``found``.
 
-        The keys of ``runs`` are distinct. Whether a run is new is decided together with keeping it, so that of
-        two units of work that race for one key exactly one finds it new. One call costs a number of statements
-        that does not depend on how many runs there are.
+        The keys of ``runs`` are distinct. Looking up a key and storing its run are one atomic step: if two units of
+        work race for a key, exactly one of them stores its run. The number of statements does not depend on the
+        number of runs.
 
-        What was kept before is handed over once each, in any order and by and by: no more of it is in memory at a
-        time than ``MAX_PART_BYTES`` of text and one run. What ``found`` raises goes on to the caller, and then
-        nothing of ``runs`` may be relied on until the unit of work is undone.
+        Each existing run is passed once, in any order, while reading: at most ``MAX_PART_BYTES`` of text and one run
+        are in memory at a time. Exceptions from ``found`` propagate. It is then undefined which ``runs`` were added,
+        until the unit of work is rolled back.
         """
         ...
 
     def replace(self, run: Run) -> None:
-        """Put this run in place of the kept one with its ``event_id``, which must be there.
+        """Replace the stored run with the same ``event_id``, which must exist.
 
-        The two differ in no fixed field (``core.model.run.FIXED_FIELDS``) and not in ``created_at``.
+        The two differ neither in an immutable field (``core.model.run.FIXED_FIELDS``) nor in ``created_at``.
         """
         ...

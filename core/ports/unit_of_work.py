@@ -1,4 +1,4 @@
-"""The port to a transaction."""
+"""The port for a transaction."""
 
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -9,17 +9,17 @@ from core.ports.run_repository import RunRepository
 
 
 class UnitOfWork(Protocol):
-    """All or nothing: leaving the block without ``commit()`` undoes everything, so forgetting is safe.
+    """A transaction: leaving the block without ``commit()`` rolls everything back.
 
-    Units of work of one store exclude each other: entering waits until the one before is left. It raises
-    ``StoreBusyError`` when another process keeps it waiting for too long. Those of other processes may run at the
-    same time; where the two cannot both be right, one of them is undone, and any of its methods raises
-    ``TransactionConflictError``. A unit of work is entered once and used by one thread.
+    Units of work of one store are mutually exclusive: entering waits until the previous one has ended. It raises
+    ``StoreBusyError`` if another process keeps it waiting for too long. Those of other processes may run
+    concurrently. If two of them conflict, one is rolled back, and any of its methods may raise
+    ``TransactionConflictError``. Enter a unit of work once, and use it from one thread.
     """
 
     @property
     def runs(self) -> RunRepository:
-        """The runs as this unit of work sees them. Only to be used inside the block."""
+        """The runs as this unit of work sees them. Use it only inside the block."""
         ...
 
     @property
@@ -34,23 +34,23 @@ class UnitOfWork(Protocol):
     ) -> None: ...
 
     def savepoint(self) -> AbstractContextManager[None]:
-        """A block that, left by an exception, undoes what was done inside it and nothing else.
+        """Return a context manager that, on an exception, rolls back only what was done inside it.
 
-        Savepoints nest. The exception goes on to the caller.
+        Savepoints nest. The exception propagates.
         """
         ...
 
     def check_writable(self) -> None:
-        """Raise ``StoreError`` when this unit of work may not add or replace runs, as far as the store can tell.
+        """Raise ``StoreError`` if this unit of work may not add or replace runs, as far as the store can tell.
 
-        It changes nothing. The message says what is lacking.
+        Nothing is changed. The message says what is missing.
         """
         ...
 
     def commit(self) -> None:
-        """Make everything durable: when this returns, no crash or power cut takes it away. Called once, last.
+        """Make everything durable: once this returns, it survives any crash or power cut. Call it once, last.
 
-        Raises ``StoreFullError`` or another ``StoreError``; then nothing of the unit of work was kept. Only where a
-        connection is lost in this very moment can nobody know, and the message of the ``StoreBusyError`` says so.
+        Raises ``StoreFullError`` or another ``StoreError``; the unit of work was then rolled back. Only if the
+        connection is lost during the commit is the outcome unknown, and the ``StoreBusyError`` says so.
         """
         ...

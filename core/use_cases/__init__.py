@@ -1,1 +1,1 @@
-"""What the product does, one module a family of use cases."""
+"""The use cases, one module per family."""

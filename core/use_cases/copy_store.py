@@ -1,7 +1,7 @@
-"""The use case that moves a store to another engine: copy every run, then see that both hold the same.
+"""The use case that moves a store to another engine: copy every run, then check that both stores hold the same.
 
-The list is walked from its oldest end, a page in a unit of work. So runs of equal start arrive in their order, and
-what was broken off goes on where it stopped.
+The list is copied oldest first, one page per unit of work. So runs with equal starts keep their order, and an
+interrupted copy can resume.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,17 +18,17 @@ from core.ports.unit_of_work import UnitOfWork
 PAGE_RUNS: Final = 1000
 
 Write = Callable[[Callable[[UnitOfWork], object]], object]
-"""Carries out a command in a unit of work of the target, and returns once it is committed."""
+"""Executes a command in a unit of work of the target, and returns once it is committed."""
 
 Advance = Callable[[int], object]
-"""Hears of so many more runs that are done."""
+"""Called with the number of runs processed since the last call."""
 
 
 @attrs.frozen
 class Difference:
-    """The first place in the list, oldest first, where two stores do not hold the same run.
+    """The first position, oldest first, at which two stores hold different runs.
 
-    ``None`` stands for the end of a list. ``after`` is a place in the source not far before it.
+    ``None`` stands for the end of a list. ``after`` is a position in the source shortly before the difference.
     """
 
     after: Cursor | None
@@ -46,22 +46,22 @@ class Difference:
 
 
 def resume_after(target: Store) -> Cursor | None:
-    """The place after which the source has to be copied, if the target was filled by copying and nothing else."""
+    """Return the position after which to resume copying, provided that nothing else has written to the target."""
     with target.reader() as runs:
         newest = runs.page(RunFilter(), PageRequest(limit=1)).runs
-    # Other runs of the same start may be missing yet.
+    # Other runs with the same start may still be missing.
     return Cursor(newest[0].start_time, -1) if newest else None
 
 
 def copy_runs(source: Store, write: Write, after: Cursor | None, advance: Advance) -> None:
-    """Add every run behind that place to the target, unless it is there."""
+    """Add every run after this position to the target, unless it exists there."""
     for _, page in _pages(source, after):
         write(_adding(page.runs))
         advance(len(page.runs))
 
 
 def first_difference(source: Store, target: Store, advance: Advance) -> Difference | None:
-    """Compare two stores run by run and field by field."""
+    """Return the first difference between two stores, run by run and field by field."""
     end: tuple[Cursor | None, Run | None] = (None, None)
     for (after, ours), (_, theirs) in zip_longest(_runs(source, advance), _runs(target, lambda _: None), fillvalue=end):
         if ours != theirs:
@@ -74,7 +74,7 @@ def _adding(runs: Sequence[Run]) -> Callable[[UnitOfWork], object]:
 
 
 def _pages(store: Store, after: Cursor | None = None) -> Iterator[tuple[Cursor | None, RunPage]]:
-    """All pages behind a place, each with the place before it, and each read by itself: none holds up a writer."""
+    """Yield all pages after a position, each with the cursor before it. Each is read separately, so no writer waits."""
     while True:
         with store.reader() as runs:
             page = runs.page(RunFilter(), PageRequest(limit=PAGE_RUNS, cursor=after, oldest_first=True))
@@ -85,7 +85,7 @@ def _pages(store: Store, after: Cursor | None = None) -> Iterator[tuple[Cursor |
 
 
 def _runs(store: Store, advance: Advance) -> Iterator[tuple[Cursor | None, Run]]:
-    """All runs, each with the place before its page."""
+    """Yield all runs, each with the cursor before its page."""
     for after, page in _pages(store):
         for run in page.runs:
             yield after, run

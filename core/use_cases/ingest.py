@@ -1,4 +1,4 @@
-"""The batch-ingest use cases: lenient, atomic, and a single run.
+"""The ingest use cases: a lenient batch, an atomic batch, and a single run.
 
 Each works inside a unit of work that its caller has entered and will commit, so that several batches can share one
 commit. Nothing is acknowledged before that commit.
@@ -21,31 +21,31 @@ from core.model.run import EventId, Run, count_text_bytes, differing_fixed_field
 from core.ports.unit_of_work import UnitOfWork
 
 Admit = Callable[[int], object]
-"""Called with the bytes of text of stored runs in a result, as they grow; raises if they are too many."""
+"""Called with the total bytes of text of the stored runs in a result as it grows; raises if there are too many."""
 
 _UNADMITTED_BYTES: Final = 256 * 1024
-"""How many bytes of stored runs may be read between two calls of ``Admit``."""
+"""The maximum bytes of stored runs read between two calls of ``Admit``."""
 
 
 def check_batch_size(size: int, limit: int) -> None:
     """Raise ``NotABatchError`` for an empty batch and ``BatchTooLargeError`` for one of more than ``limit`` runs."""
     if size < 1:
-        raise NotABatchError("runs", "runs must hold at least 1 run")
+        raise NotABatchError("runs", "runs must contain at least 1 run")
     if size > limit:
         raise BatchTooLargeError(size, limit)
 
 
 def check_response_size(size: int, limit: int) -> None:
-    """Raise ``ResponseTooLargeError`` if stored runs of ``size`` bytes of text are too large for one response."""
+    """Raise ``ResponseTooLargeError`` if ``size`` bytes of stored runs are too large for one response."""
     if size > limit:
         raise ResponseTooLargeError(limit)
 
 
 def ingest_lenient(batch: Sequence[Candidate], work: UnitOfWork, admit: Admit | None) -> BatchResult:
-    """Store every good run and name every bad one. Without ``admit``, the result holds no runs.
+    """Store every valid run and report every invalid one. Without ``admit``, the result holds no runs.
 
     Raises:
-        EveryRunRefusedError: no run is good.
+        EveryRunRefusedError: no run is valid.
     """
     refused = _refused(batch)
     if len(refused) == len(batch):
@@ -62,7 +62,7 @@ def ingest_atomic(batch: Sequence[Candidate], work: UnitOfWork, admit: Admit | N
     """Store all runs or none. Without ``admit``, the result holds no runs.
 
     Raises:
-        BatchRolledBackError: at least one run is bad; the error names every bad one.
+        BatchRolledBackError: at least one run is invalid; the error names all of them.
     """
     refused = _refused(batch)
     if refused:
@@ -76,7 +76,7 @@ def create_run(candidate: Candidate, work: UnitOfWork, admit: Admit | None = Non
     What was stored before may be much larger than what was sent, so ``admit`` is asked before anything is kept.
 
     Raises:
-        RunRefusedError: the run is bad.
+        RunRefusedError: the run is invalid.
     """
     if isinstance(candidate, RefusedRun):
         raise RunRefusedError(candidate)
@@ -97,7 +97,7 @@ def _nothing_stored(batch: Sequence[Candidate], refused: tuple[RefusedRun, ...])
 def _store(
     batch: Sequence[Candidate], refused: tuple[RefusedRun, ...], work: UnitOfWork, admit: Admit | None
 ) -> BatchResult:
-    """The one path of both modes: of the good runs, the first of each ``event_id`` is new unless it is stored."""
+    """Store the valid runs in either mode: the first run of each ``event_id`` is created unless it exists."""
     sent = _Sent(batch, admit)
     work.runs.add(sent.firsts(), sent.note_existing)
     created = sent.count_created()
@@ -113,7 +113,7 @@ def _store(
 
 
 class _Sent:
-    """The good runs of a batch, and what is found out about those that are stored already."""
+    """The valid runs of a batch, and what is known about those that already exist."""
 
     def __init__(self, batch: Sequence[Candidate], admit: Admit | None) -> None:
         self._places = [(index, run) for index, run in enumerate(batch) if isinstance(run, Run)]
@@ -130,7 +130,7 @@ class _Sent:
         return [group[0][1] for group in self._groups.values()]
 
     def note_existing(self, stored: Run) -> None:
-        """Note a run that was stored before; it is kept only if the result is to hold it."""
+        """Note a run that already exists; keep it only if the result is to include it."""
         group = self._groups[stored.event_id]
         self._compare(group, stored)
         if self._admit is None:
@@ -143,16 +143,16 @@ class _Sent:
             self._admitted_bytes = self._bytes
 
     def count_created(self) -> int:
-        """Return how many runs are new, once all that exist are noted."""
+        """Return the number of new runs, once all existing ones are noted."""
         return len(self._groups) - len(self._existing)
 
     def stored(self) -> tuple[Run, ...]:
-        """Return the stored runs in the order in which they were sent."""
+        """Return the stored runs in the order sent."""
         existing, groups = self._existing, self._groups
         return tuple(existing.get(run.event_id) or groups[run.event_id][0][1] for _, run in self._places)
 
     def conflicts(self) -> tuple[Conflict, ...]:
-        """Return the conflicts in the order in which their runs were sent."""
+        """Return the conflicts in the order their runs were sent."""
         if len(self._groups) < len(self._places):
             for event_id, group in self._groups.items():
                 if event_id not in self._existing:

@@ -20,7 +20,7 @@ from core.validation.keys import require_key
 
 
 def get_run(run_id: str, runs: RunReader) -> Run:
-    """The newest run of this name.
+    """Return the newest run with this name.
 
     Raises:
         RunNotFoundError: no run has this ``run_id``.
@@ -32,7 +32,7 @@ def get_run(run_id: str, runs: RunReader) -> Run:
 
 
 def list_runs(which: RunFilter, request: PageRequest, limits: Limits, runs: RunReader) -> RunPage:
-    """One page of the matching runs, with their number when it was asked for.
+    """Return one page of the matching runs, with their total number if requested.
 
     Raises:
         InvalidQueryError: the runs of the page are too large together.
@@ -52,13 +52,13 @@ def list_runs(which: RunFilter, request: PageRequest, limits: Limits, runs: RunR
 
 
 def list_part(which: RunFilter, request: PageRequest, runs: RunReader) -> RunPage:
-    """The first part of a page, which may be all of it, with the number of matching runs when it was asked for."""
+    """Return the first part of a page, possibly all of it, with the total number of matching runs if requested."""
     part = runs.page(which, request)
     return attrs.evolve(part, total=runs.count(which)) if request.counted else part
 
 
 def rest_of(request: PageRequest, part: RunPage) -> PageRequest | None:
-    """What to ask for the rest of a page after a part of it; ``None`` when the page is complete."""
+    """Return the request for the rest of a page after this part; ``None`` if the page is complete."""
     left = request.limit - len(part.runs)
     if part.next_cursor is None or not left:
         return None
@@ -66,7 +66,7 @@ def rest_of(request: PageRequest, part: RunPage) -> PageRequest | None:
 
 
 def read_metadata(request: MetadataRequest, runs: RunReader) -> Metadata:
-    """A part of the distinct agent names and job types."""
+    """Return part of the distinct agent names and job types."""
     agent_names = runs.names(NameField.AGENT_NAME, NamesRequest(limit=request.limit, offset=request.agent_names_offset))
     job_types = runs.names(NameField.JOB_TYPE, NamesRequest(limit=request.limit, offset=request.job_types_offset))
     rest = attrs.evolve(
@@ -79,4 +79,4 @@ def read_metadata(request: MetadataRequest, runs: RunReader) -> Metadata:
 
 
 def _too_high(limits: Limits) -> str:
-    return f"is too high: so many of these runs have over {limits.max_response_bytes} bytes (max_response_bytes)"
+    return f"is too high: that many of these runs exceed {limits.max_response_bytes} bytes (max_response_bytes)"

@@ -1,4 +1,4 @@
-"""The use cases that change a stored run: an update, and the commit it led to."""
+"""The use cases that change a stored run: update it, or associate a commit."""
 
 import attrs
 

@@ -1,1 +1,1 @@
-"""The rules of the values that come in, each once."""
+"""The validation rules for input, each defined once."""

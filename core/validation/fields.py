@@ -1,11 +1,11 @@
-"""The rules for single fields: each function takes any plain value and returns it in its kept form, or refuses it.
+"""Validation rules for single fields: each function takes any plain value and returns its stored form, or rejects it.
 
-A refusal is a ``InvalidValueError`` whose text completes the sentence that starts with the field's name
+It rejects a value with an ``InvalidValueError``, whose text completes a sentence that starts with the field's name
 ("start_time" + "has no UTC offset; …"). Nothing is coerced: ``1`` is never ``"1"``, ``True`` is never 1.
 The source of every rule is the contract, "A run".
 
-Plain values are what ``json.loads`` returns. Whatever else a caller in the same process may have is made plain, or a
-``Foreign``, by ``plain``.
+Plain values are what ``json.loads`` returns. Use ``plain`` to convert anything else that a caller in the same process
+may pass.
 """
 
 import math
@@ -27,7 +27,7 @@ from core.model.limits import (
 from core.model.run import CommitHash, CommitSource, Count, EventId, JsonText, Name, Status, Text, Timestamp
 
 JSON_INTEGER_BOUND: Final = 10**MAX_JSON_INTEGER_DIGITS
-"""The first integer that has too many digits."""
+"""The smallest integer with too many digits."""
 
 STATUSES: Final[Mapping[str, Status]] = {
     **{status.value: status for status in Status},
@@ -35,17 +35,17 @@ STATUSES: Final[Mapping[str, Status]] = {
     "completed": Status.SUCCESS,
     "succeeded": Status.SUCCESS,
 }
-"""Every word that is taken for a status, aliases included."""
+"""Every accepted status, aliases included."""
 
 COMMIT_SOURCES: Final[Mapping[str, CommitSource]] = {source.value: source for source in CommitSource}
 
 _COMMIT_HASH = re.compile(r"[0-9A-Fa-f]{7,40}", re.ASCII)
-# CPython's parser takes any separator, stops at a NUL, and takes 24:00 in some versions only, so the form is checked
+# CPython's parser accepts any separator, stops at a NUL, and accepts 24:00 in some versions only, so check the form
 # before the calendar.
 _ISO_8601 = re.compile(
     r"\d{4}(-\d\d-\d\d|\d{4}|-W\d\d(-\d)?|W\d\d\d?)"
     r"[Tt ](?!24)\d\d(:?\d\d(:?\d\d([.,]\d+)?)?)?"
-    # It takes minutes of an offset beyond 59, and seconds.
+    # It accepts offsets with minutes beyond 59, or with seconds.
     r"(Z|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)?",
     re.ASCII,
 )
@@ -53,12 +53,12 @@ _ODD_OFFSET = re.compile(r".+[Tt ][\d:.,]+([+-][\d:.]+)", re.ASCII)
 
 
 class InvalidValueError(ValueError):
-    """The value of one field breaks its rule; the message completes the sentence begun by the field's name."""
+    """A field's value is invalid; the message completes a sentence that starts with the field's name."""
 
 
 @attrs.frozen
 class Foreign:
-    """Stands for a value that JSON does not have; ``type_name`` is the name of its class."""
+    """Stands for a value that has no JSON equivalent; ``type_name`` is the name of its class."""
 
     type_name: str
 
@@ -74,11 +74,10 @@ _PLAIN: Final[tuple[tuple[type, Callable[[Any], object]], ...]] = (
 
 
 def plain(value: object) -> object:
-    """Return a text or a number as exactly that, a list or an object as it is, and a ``Foreign`` for anything else.
+    """Return text and numbers as built-in types, lists and objects unchanged, and a ``Foreign`` for anything else.
 
-    What counts is the class that a value really has. No method of a class of the caller's is called, for it may say
-    anything, or raise. For the same reason the parts of lists and objects are only read with ``list.copy`` and
-    ``members``.
+    The actual class of a value counts. No method of a caller's class is called, because it may return anything, or
+    raise. For the same reason, read the items of lists and objects only with ``list.copy`` and ``members``.
     """
     kind = type(value)
     if kind is str or kind is int or kind is dict or kind is list or kind is bool or value is None or kind is Foreign:
@@ -90,10 +89,10 @@ def plain(value: object) -> object:
 
 
 def members(value: object) -> dict[str, object]:
-    """Return the members of an object under their names as plain texts.
+    """Return the members of an object, with their names as plain text.
 
     Raises:
-        InvalidValueError: it is no object, or a name is not text, or two names are the same text.
+        InvalidValueError: it is not an object, a name is not text, or two names are the same text.
     """
     return _named(_require_object(value))
 
@@ -112,7 +111,7 @@ def _named(value: dict[Any, object]) -> dict[str, object]:
 
 
 def parse_text(value: object) -> Text:
-    """Any text that can be kept exactly."""
+    """Return text that can be stored exactly."""
     if not isinstance(value, str):
         raise InvalidValueError(f"must be text, not {describe(value)}")
     _require_length(value, MAX_TEXT_CHARACTERS, "max_text_characters")
@@ -123,7 +122,7 @@ def parse_text(value: object) -> Text:
 
 
 def parse_name(value: object) -> Name:
-    """Any text that can be kept exactly, but the empty one."""
+    """Return text that can be stored exactly and is not empty."""
     text = parse_text(value)
     if not text:
         raise InvalidValueError("must not be empty")
@@ -131,7 +130,7 @@ def parse_name(value: object) -> Name:
 
 
 def parse_event_id(value: object) -> EventId:
-    """The idempotency key."""
+    """Return the idempotency key."""
     text = parse_text(value)
     if not 1 <= len(text) <= MAX_EVENT_ID_LENGTH:
         raise InvalidValueError(
@@ -141,7 +140,7 @@ def parse_event_id(value: object) -> EventId:
 
 
 def parse_count(value: object) -> Count:
-    """A whole number that a signed 64-bit column holds."""
+    """Return a non-negative integer that fits in a signed 64-bit column."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidValueError(f"must be an integer, not {describe(value)}")
     if not 0 <= value <= MAX_COUNT:
@@ -150,7 +149,7 @@ def parse_count(value: object) -> Count:
 
 
 def parse_status(value: object) -> Status:
-    """One of the statuses or of their aliases."""
+    """Return the status with this name or alias."""
     status = STATUSES.get(value) if isinstance(value, str) else None
     if status is None:
         raise InvalidValueError(f"must be one of {', '.join(STATUSES)}; not {describe(value)}")
@@ -158,7 +157,7 @@ def parse_status(value: object) -> Status:
 
 
 def parse_commit_source(value: object) -> CommitSource:
-    """Who tied the commit to the run."""
+    """Return who associated the commit with the run."""
     source = COMMIT_SOURCES.get(value) if isinstance(value, str) else None
     if source is None:
         raise InvalidValueError(f"must be one of {', '.join(COMMIT_SOURCES)}; not {describe(value)}")
@@ -166,16 +165,16 @@ def parse_commit_source(value: object) -> CommitSource:
 
 
 def parse_commit_hash(value: object) -> CommitHash:
-    """An abbreviated or whole SHA-1."""
+    """Return an abbreviated or full SHA-1."""
     if not isinstance(value, str) or not _COMMIT_HASH.fullmatch(value):
         raise InvalidValueError(f"must be 7 to 40 hexadecimal digits, not {describe(value)}")
     return CommitHash(value)
 
 
 def parse_timestamp(value: object) -> Timestamp:
-    """ISO 8601 with an offset, to the microsecond (further digits are cut off); kept in UTC."""
+    """Return an ISO 8601 timestamp with an offset, in UTC and truncated to the microsecond."""
     if not isinstance(value, str):
-        raise InvalidValueError(f"must be an ISO 8601 text, not {describe(value)}")
+        raise InvalidValueError(f"must be ISO 8601 text, not {describe(value)}")
     if _is_exact_utc(value) and _is_calendar_instant(value):
         # What most clients send needs no arithmetic.
         return Timestamp(f"{value[:26]}Z")
@@ -184,41 +183,39 @@ def parse_timestamp(value: object) -> Timestamp:
             return _canonical_timestamp(value)
     elif odd := _ODD_OFFSET.fullmatch(value):
         shown = describe(odd[1])
-        raise InvalidValueError(
-            f"has {shown} for its UTC offset; write Z or ±HH:MM, with at most 23 hours and 59 minutes"
-        )
+        raise InvalidValueError(f"has the invalid UTC offset {shown}; use Z or ±HH:MM, up to 23:59")
     raise InvalidValueError(f"is not an ISO 8601 date and time, such as 2026-01-31T12:00:00Z: {describe(value)}")
 
 
 def format_timestamp(instant: datetime) -> Timestamp:
-    """The kept form of an instant that knows its offset."""
+    """Return the stored form of a timezone-aware instant."""
     return Timestamp(instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z")
 
 
 def parse_json_object(value: object) -> dict[str, object]:
-    """The object in plain values, when every part of it is JSON that can be given back exactly.
+    """Return the object in plain values, if all of it is JSON that can be returned exactly.
 
     Shape: ``dict`` with text keys, ``list``, ``str``, ``int``, finite ``float``, ``bool``, ``None``.
     """
     _require_object(value)
     try:
-        parts: dict[str, object] = _plain_json(value, 1, _Room())
-    except _NoRoomError:
+        parts: dict[str, object] = _plain_json(value, 1, _TextBudget())
+    except _TooLongError:
         raise InvalidValueError(f"has more than {MAX_JSON_CHARACTERS} characters (max_json_characters)") from None
     except InvalidValueError as error:
-        place = error.path() if isinstance(error, _MisplacedError) else "the top"
+        place = error.path() if isinstance(error, _NestedValueError) else "the top level"
         raise InvalidValueError(f"{error} (at {place})") from None
     return parts
 
 
 def check_json_text(text: JsonText) -> JsonText:
-    """The same text, when it is not too long to be kept."""
+    """Return the text, if it is not too long to be stored."""
     _require_length(text, MAX_JSON_CHARACTERS, "max_json_characters")
     return text
 
 
-def describe(value: object) -> str:  # noqa: PLR0911 - one line a JSON type
-    """A value in JSON's words, cut to a readable length and fit for an error message."""
+def describe(value: object) -> str:  # noqa: PLR0911 - one line per JSON type
+    """Describe a value in JSON terms for an error message: printable, and cut to a readable length."""
     match plain(value):
         case None:
             return "null"
@@ -230,7 +227,7 @@ def describe(value: object) -> str:  # noqa: PLR0911 - one line a JSON type
             return f"the number {number!r}"
         case str(text):
             shown = ascii(text[:60])
-            return f"{shown} and {len(text) - 60} characters more" if len(text) > 60 else shown
+            return f"{shown} and {len(text) - 60} more characters" if len(text) > 60 else shown
         case list():
             return "a list"
         case dict():
@@ -240,7 +237,7 @@ def describe(value: object) -> str:  # noqa: PLR0911 - one line a JSON type
 
 
 def _is_exact_utc(value: str) -> bool:
-    """Whether a text has the form of a ``Timestamp``, or that with the offset written as ``+00:00``."""
+    """Return whether the text has the form of a ``Timestamp``, with the offset ``Z`` or ``+00:00``."""
     return (
         value.isascii()
         and value[4:20:3] == "--T::."
@@ -261,16 +258,16 @@ def _is_calendar_instant(value: str) -> bool:
 def _canonical_timestamp(value: str) -> Timestamp:
     instant = datetime.fromisoformat(value)
     if instant.tzinfo is None:
-        raise InvalidValueError("has no UTC offset; write it out, as in 2026-01-31T12:00:00Z or …+02:00")
+        raise InvalidValueError("has no UTC offset; add one, as in 2026-01-31T12:00:00Z or …+02:00")
     try:
         return format_timestamp(instant)
     except OverflowError:
-        raise InvalidValueError("lies outside the years 1 to 9999 once it is in UTC") from None
+        raise InvalidValueError("is outside the years 1 to 9999 in UTC") from None
 
 
 def _require_length(text: str, limit: int, name: str) -> None:
     if len(text) > limit:
-        raise InvalidValueError(f"has {len(text)} characters, and {limit} are the most that is taken ({name})")
+        raise InvalidValueError(f"has {len(text)} characters; the maximum is {limit} ({name})")
 
 
 def _require_storable(text: str) -> None:
@@ -282,8 +279,8 @@ def _require_storable(text: str) -> None:
         ) from None
 
 
-class _MisplacedError(InvalidValueError):
-    """Something inside a JSON object that cannot stand there; the keys that lead to it, the innermost first."""
+class _NestedValueError(InvalidValueError):
+    """An invalid value inside a JSON object, with the keys that lead to it, innermost first."""
 
     def __init__(self, reason: str, keys: tuple[object, ...]) -> None:
         super().__init__(reason)
@@ -297,24 +294,24 @@ def _shown_key(key: object) -> str:
     return ascii(key[:60] if isinstance(key, str) else key)[:60]
 
 
-class _NoRoomError(Exception):
-    """The text of a JSON object would be too long, whichever of its values was looked at last."""
+class _TooLongError(Exception):
+    """The text of a JSON object would be too long, whichever value exceeded the limit."""
 
 
 @attrs.define
-class _Room:
+class _TextBudget:
     """How many more characters the text of an object may have.
 
-    Less is counted than the text will have, so that no object is refused that is not too long. But every value counts
-    wherever it stands: a few lists, each several times in the next, are a text without end.
+    It undercounts the text, so that no object within the limit is rejected. But every occurrence of a value counts: a
+    few lists, each repeated in the next, make an endless text.
     """
 
     left: int = MAX_JSON_CHARACTERS
 
-    def take(self, characters: int) -> None:
+    def spend(self, characters: int) -> None:
         self.left -= characters
         if self.left < 0:
-            raise _NoRoomError
+            raise _TooLongError
 
 
 def _require_object(value: object) -> dict[Any, object]:
@@ -323,43 +320,43 @@ def _require_object(value: object) -> dict[Any, object]:
     return cast(dict[Any, object], value)
 
 
-def _plain_json(value: object, depth: int, room: _Room) -> Any:
-    """The value in plain values; ``depth`` is its own if it holds others."""
+def _plain_json(value: object, depth: int, budget: _TextBudget) -> Any:
+    """Return the value in plain values; ``depth`` is the depth of a list or object."""
     value = plain(value)
     pairs: Iterable[tuple[object, object]]
     if isinstance(value, dict):
-        pairs = _json_members(value, room).items()
+        pairs = _json_members(value, budget).items()
     elif isinstance(value, list):
         pairs = enumerate(list.copy(value))
     else:
-        return _json_leaf(value, room)
+        return _json_leaf(value, budget)
     if depth > MAX_JSON_DEPTH:
         raise InvalidValueError(f"is nested deeper than {MAX_JSON_DEPTH} levels (max_json_depth)")
     parts: dict[object, object] = {}
     for key, item in pairs:
         try:
-            parts[key] = _plain_json(item, depth + 1, room)
+            parts[key] = _plain_json(item, depth + 1, budget)
         except InvalidValueError as error:
-            inner = error.keys if isinstance(error, _MisplacedError) else ()
-            raise _MisplacedError(str(error), (*inner, key)) from None
-    room.take(1 + len(parts))
+            inner = error.keys if isinstance(error, _NestedValueError) else ()
+            raise _NestedValueError(str(error), (*inner, key)) from None
+    budget.spend(1 + len(parts))
     return parts if isinstance(value, dict) else list(parts.values())
 
 
-def _json_members(value: dict[Any, object], room: _Room) -> dict[str, object]:
+def _json_members(value: dict[Any, object], budget: _TextBudget) -> dict[str, object]:
     named = _named(value)
     names = "".join(named)
-    room.take(len(names))
+    budget.spend(len(names))
     if not names.isascii():
         for name in named:
             _require_storable(name)
     return named
 
 
-def _json_leaf(leaf: object, room: _Room) -> object:
+def _json_leaf(leaf: object, budget: _TextBudget) -> object:
     match leaf:
         case str():
-            room.take(len(leaf))
+            budget.spend(len(leaf))
             if not leaf.isascii():
                 _require_storable(leaf)
         case None | bool():
@@ -367,11 +364,11 @@ def _json_leaf(leaf: object, room: _Room) -> object:
         case int():
             if abs(leaf) >= JSON_INTEGER_BOUND:
                 raise InvalidValueError(
-                    f"holds an integer of more than {MAX_JSON_INTEGER_DIGITS} digits (max_json_integer_digits)"
+                    f"contains an integer of more than {MAX_JSON_INTEGER_DIGITS} digits (max_json_integer_digits)"
                 )
         case float():
             if not math.isfinite(leaf):
-                raise InvalidValueError("holds NaN, Infinity or a number beyond a double's range")
+                raise InvalidValueError("contains NaN, Infinity or a number beyond a double's range")
         case _:
-            raise InvalidValueError(f"holds {describe(leaf)}, which is not JSON")
+            raise InvalidValueError(f"contains {describe(leaf)}, which is not JSON")
     return leaf

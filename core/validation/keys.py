@@ -1,4 +1,4 @@
-"""Ids that are asked for."""
+"""Validation of requested IDs."""
 
 from core.errors import RunNotFoundError
 from core.model.run import Text
@@ -9,7 +9,7 @@ def require_key(key: object) -> Text:
     """Return an ``event_id`` or ``run_id`` as plain text.
 
     Raises:
-        RunNotFoundError: it is nothing that a run can have for its id; no store need be asked.
+        RunNotFoundError: no run can have this ID, so there is no need to query the store.
     """
     asked = plain(key)
     try:

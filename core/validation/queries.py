@@ -1,4 +1,4 @@
-"""The rules for what may be asked of lists, the same for every way in."""
+"""Validation rules for list queries, the same for every entrypoint."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -11,16 +11,16 @@ from core.validation.fields import InvalidValueError, describe, parse_timestamp,
 
 _Rule = Callable[[object], object]
 
-OFFSET_BESIDE_CURSOR: Final = ValidationError("offset", "cannot be combined with a cursor; leave one of them out")
+OFFSET_BESIDE_CURSOR: Final = ValidationError("offset", "cannot be combined with a cursor; omit one of them")
 
-INVALID_CURSOR: Final = ValidationError("cursor", "is not a next_cursor that this API gave")
+INVALID_CURSOR: Final = ValidationError("cursor", "is not a next_cursor returned by this API")
 
 
 def page_request(parts: Mapping[str, object], limits: Limits) -> PageRequest:
-    """Return the request that has these parts; the others are as they are by default.
+    """Return the request with these parts, and defaults for the others.
 
     Raises:
-        InvalidQueryError: some of them break their rules; each is named.
+        InvalidQueryError: some of them are invalid; each is named.
     """
     rules: Mapping[str, _Rule] = {
         "limit": _within(1, limits.max_page_runs),
@@ -30,7 +30,7 @@ def page_request(parts: Mapping[str, object], limits: Limits) -> PageRequest:
         "oldest_first": _choice,
         "max_text_bytes": _within(1, MAX_PART_BYTES),
     }
-    kept, errors = _judge(parts, rules)
+    kept, errors = _validate(parts, rules)
     if kept.get("cursor") is not None and kept.get("offset"):
         errors.append(OFFSET_BESIDE_CURSOR)
     if errors:
@@ -39,19 +39,19 @@ def page_request(parts: Mapping[str, object], limits: Limits) -> PageRequest:
 
 
 def metadata_request(parts: Mapping[str, object], limits: Limits) -> MetadataRequest:
-    """Return the request that has these parts; raises as ``page_request`` does."""
+    """Return the request with these parts; raise as ``page_request`` does."""
     rules: Mapping[str, _Rule] = {
         "limit": _within(1, limits.max_metadata_names),
         "agent_names_offset": _within(0, MAX_COUNT),
         "job_types_offset": _within(0, MAX_COUNT),
     }
-    kept, errors = _judge(parts, rules)
+    kept, errors = _validate(parts, rules)
     if errors:
         raise InvalidQueryError(tuple(errors))
     return MetadataRequest(**kept)
 
 
-def _judge(parts: Mapping[str, object], rules: Mapping[str, _Rule]) -> tuple[dict[str, Any], list[ValidationError]]:
+def _validate(parts: Mapping[str, object], rules: Mapping[str, _Rule]) -> tuple[dict[str, Any], list[ValidationError]]:
     kept: dict[str, Any] = {}
     errors: list[ValidationError] = []
     for name, value in parts.items():

@@ -1,4 +1,4 @@
-"""A file for a store."""
+"""Fixtures for stores on disk."""
 
 from pathlib import Path
 
@@ -7,5 +7,5 @@ import pytest
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where a store may be made."""
+    """Return a path for a new store."""
     return tmp_path / "runs.db"

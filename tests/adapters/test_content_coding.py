@@ -1,4 +1,4 @@
-"""gzip and zstd as adapters do and undo them, and the bounds of undoing."""
+"""Encoding and decoding gzip and zstd, and the limits of decoding."""
 
 import gzip
 import zlib
@@ -22,52 +22,52 @@ every_coding = pytest.mark.parametrize("coding", CODINGS)
 
 
 def undo(coding: str, content: bytes) -> bytes:
-    """Decode within bounds that do not matter."""
+    """Decode with limits that do not matter."""
     return decode(coding, content, 10**9, 1000)
 
 
 @every_coding
 @pytest.mark.parametrize("content", [b"", b"x", TEXT, bytes(300_000)])
 def test_what_was_encoded_is_decoded(coding: str, content: bytes) -> None:
-    """Any content survives, the empty one as well, and what repeats itself gets smaller."""
+    """Any content survives, even empty content, and repetitive content shrinks."""
     assert undo(coding, encode(coding, content)) == content
     assert len(encode(coding, TEXT)) < len(TEXT) / 10
 
 
 @every_coding
 def test_members_follow_each_other(coding: str) -> None:
-    """Several members, empty ones among them, are one content."""
+    """Several members, including empty ones, decode to one content."""
     parts = [TEXT[:50_000], b"", TEXT[50_000:], b""]
     assert undo(coding, b"".join(encode(coding, part) for part in parts)) == TEXT
 
 
 def test_skippable_zstd_frames_are_skipped() -> None:
-    """Skippable frames (RFC 8878, section 3.1.2) hold nothing of the content, wherever they stand."""
+    """Skippable frames (RFC 8878, section 3.1.2) are ignored, wherever they are."""
     skippable = b"\x50\x2a\x4d\x18\x05\x00\x00\x00notes"
     assert undo("zstd", skippable + encode("zstd", TEXT) + skippable) == TEXT
 
 
 @every_coding
 def test_every_cut_is_found(coding: str) -> None:
-    """A content of which any part is missing at its end is refused, the empty one as well."""
+    """Truncated content is rejected, even if it is empty."""
     whole = encode(coding, TEXT[:100]) + encode(coding, TEXT[:200])
     ends = [at for at in range(len(whole)) if not whole[:at] or at != len(encode(coding, TEXT[:100]))]
     for at in ends:
-        with pytest.raises(CorruptContentError, match=f"breaks off after {at} bytes"):
+        with pytest.raises(CorruptContentError, match=f"is truncated after {at} bytes"):
             undo(coding, whole[:at])
 
 
 @every_coding
 @pytest.mark.parametrize("junk", [b"\0", b"junk", b"\x1f\x8b", b'{"runs": []}'])
 def test_what_follows_has_to_be_a_member(coding: str, junk: bytes) -> None:
-    """Anything else behind the last member is refused, and the message says where."""
-    with pytest.raises(CorruptContentError, match=r"(damaged at or|breaks off) after (byte )?\d+"):
+    """Data after the last member is rejected, and the message says where."""
+    with pytest.raises(CorruptContentError, match=r"(damaged at or|truncated) after (byte )?\d+"):
         undo(coding, encode(coding, TEXT) + junk)
 
 
 @every_coding
 def test_damage_is_found(coding: str) -> None:
-    """A content whose check sum does not fit is refused; zstd has one only where the client wrote it."""
+    """Content with a wrong checksum is rejected; in zstd the checksum is optional."""
     whole = encode(coding, TEXT) if coding == "gzip" else zstandard.ZstdCompressor(write_checksum=True).compress(TEXT)
     at = len(whole) - 6 if coding == "gzip" else len(whole) - 2
     damaged = whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
@@ -78,14 +78,14 @@ def test_damage_is_found(coding: str) -> None:
 @pytest.mark.parametrize("content", [zlib.compress(TEXT), TEXT, b"\x28\xb5\x2f\xfd", b"\x1f\x8b\x08"])
 @every_coding
 def test_what_is_neither_is_refused(coding: str, content: bytes) -> None:
-    """The format of zlib, plain text and bare beginnings are not taken for a member."""
+    """The zlib format, plain text and bare headers are rejected."""
     with pytest.raises(CorruptContentError):
         undo(coding, content)
 
 
 @every_coding
 def test_the_bound_is_exact(coding: str) -> None:
-    """As much as is allowed comes out, and one byte more is refused."""
+    """Content at the limit is decoded, and one byte more is rejected."""
     content = encode(coding, TEXT)
     assert decode(coding, content, len(TEXT), 1) == TEXT
     with pytest.raises(ContentTooLargeError):
@@ -94,7 +94,7 @@ def test_the_bound_is_exact(coding: str) -> None:
 
 @every_coding
 def test_members_are_counted(coding: str) -> None:
-    """As many members as are allowed are taken, empty ones count, and one more is refused."""
+    """Members up to the limit are accepted, empty ones count, and one more is rejected."""
     empty = encode(coding, b"")
     assert decode(coding, empty * 10, 0, 10) == b""
     with pytest.raises(TooManyMembersError):
@@ -102,7 +102,7 @@ def test_members_are_counted(coding: str) -> None:
 
 
 def test_a_window_beyond_eight_mebibytes_is_refused() -> None:
-    """A zstd frame cannot make the decoder keep more than RFC 8878 recommends; one that wants just that is taken."""
+    """A zstd frame with the window that RFC 8878 recommends is accepted, and a larger one is rejected."""
     for log, taken in ((23, True), (24, False)):
         parameters = zstandard.ZstdCompressionParameters(window_log=log, write_content_size=False)
         compressor = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
@@ -115,7 +115,7 @@ def test_a_window_beyond_eight_mebibytes_is_refused() -> None:
 
 
 def test_a_dictionary_is_refused() -> None:
-    """A zstd frame that names a dictionary cannot be undone, since there is none here."""
+    """A zstd frame that requires a dictionary is rejected, since there is none."""
     samples = [b"%d: some sample text of run %d, over and over" % (n, n * n) * 3 for n in range(2000)]
     dictionary = zstandard.train_dictionary(1024, samples)
     with pytest.raises(CorruptContentError, match="ictionary"):
@@ -123,7 +123,7 @@ def test_a_dictionary_is_refused() -> None:
 
 
 def test_gzip_fields_are_passed_over() -> None:
-    """A file name and a time in the gzip header change nothing."""
+    """A file name and a time in the gzip header are ignored."""
     assert undo("gzip", gzip.compress(TEXT, mtime=1)) == TEXT
     named = zlib.compressobj(wbits=-15)
     deflated = named.compress(b"x") + named.flush()

@@ -1,4 +1,4 @@
-"""The one writing thread: who shares a commit, who hears of which error, and what is kept."""
+"""The writing thread: which commands share a commit, who gets which error, and what is stored."""
 
 import asyncio
 import time
@@ -20,18 +20,18 @@ from tests.servers import DEADLINE_SECONDS
 
 
 class BoomError(Exception):
-    """A command goes wrong."""
+    """A command fails."""
 
 
 @pytest.fixture
 def store() -> ObservedStore:
-    """A store whose commits are held up until ``commit_allowed`` is set."""
+    """Return a store whose commits wait until ``commit_allowed`` is set."""
     return ObservedStore()
 
 
 @pytest.fixture
 def writer(store: ObservedStore) -> Iterator[GroupCommitWriter]:
-    """A writer over the store; whatever the test forgot is let through at the end."""
+    """Yield a writer on the store; at the end, let pending commits through."""
     made = GroupCommitWriter(store)
     yield made
     store.commit_allowed.set()
@@ -39,7 +39,7 @@ def writer(store: ObservedStore) -> Iterator[GroupCommitWriter]:
 
 
 def add(key: str) -> Callable[[UnitOfWork], str]:
-    """A command that adds a run and returns its key."""
+    """Return a command that adds a run and returns its key."""
 
     def command(work: UnitOfWork) -> str:
         work.runs.add([sample_run(key)])
@@ -49,7 +49,7 @@ def add(key: str) -> Callable[[UnitOfWork], str]:
 
 
 def add_and_raise(key: str, error: Exception) -> Callable[[UnitOfWork], str]:
-    """A command that adds a run and then raises."""
+    """Return a command that adds a run and then raises."""
 
     def command(work: UnitOfWork) -> str:
         work.runs.add([sample_run(key)])
@@ -59,26 +59,26 @@ def add_and_raise(key: str, error: Exception) -> Callable[[UnitOfWork], str]:
 
 
 def hold_first_commit(store: ObservedStore, writer: GroupCommitWriter) -> "Future[str]":
-    """Submit a command and return once its commit is under way, and held up."""
+    """Submit a command and return once its commit has begun and is waiting."""
     first = writer.submit(add("first"))
     assert store.commit_reached.wait(HANG_GUARD_SECONDS)
     return first
 
 
 def result(future: "Future[str]") -> str:
-    """What a future got; a writer that lost it would hang the test."""
+    """Return the result of a future; time out if the writer has lost it."""
     return future.result(HANG_GUARD_SECONDS)
 
 
 def test_a_lone_command_is_committed_at_once(store: ObservedStore, writer: GroupCommitWriter) -> None:
-    """Nothing waits for company."""
+    """A lone command is committed at once."""
     store.commit_allowed.set()
     assert result(writer.submit(add("a"))) == "a"
     assert (store.commits, all_keys(store)) == (1, {"a"})
 
 
 def test_commands_that_wait_share_the_next_commit(store: ObservedStore, writer: GroupCommitWriter) -> None:
-    """What is submitted during one commit is committed together by the next."""
+    """Commands submitted during one commit share the next."""
     first = hold_first_commit(store, writer)
     waiting = [writer.submit(add(str(number))) for number in range(20)]
     store.commit_allowed.set()
@@ -88,7 +88,7 @@ def test_commands_that_wait_share_the_next_commit(store: ObservedStore, writer: 
 
 
 def test_no_future_is_done_before_its_commit(store: ObservedStore, writer: GroupCommitWriter) -> None:
-    """While a group's commit is held up none of its outcomes is out, neither a value nor an error."""
+    """Before a group's commit, none of its outcomes is delivered, neither values nor errors."""
     gathered = Event()
 
     def gather(_work: UnitOfWork) -> str:
@@ -108,7 +108,7 @@ def test_no_future_is_done_before_its_commit(store: ObservedStore, writer: Group
 
 
 def test_a_command_that_raises_undoes_only_itself(store: ObservedStore, writer: GroupCommitWriter) -> None:
-    """Its own caller gets the error; what shares the commit is kept."""
+    """Only its own caller gets the error; the other commands of the commit are stored."""
     hold_first_commit(store, writer)
     good, bad, other = writer.submit(add("a")), writer.submit(add_and_raise("b", BoomError())), writer.submit(add("c"))
     store.commit_allowed.set()
@@ -120,7 +120,7 @@ def test_a_command_that_raises_undoes_only_itself(store: ObservedStore, writer: 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_a_failing_store_ends_the_whole_group(store: ObservedStore, writer: GroupCommitWriter, place: int) -> None:
-    """A ``StoreError`` of any command reaches all that share its commit, and nothing of them is kept."""
+    """A ``StoreError`` of any command fails all that share its commit, and nothing is stored."""
     hold_first_commit(store, writer)
     error = StoreFullError("the disk is full")
     commands = [add("a"), add("b")]
@@ -132,7 +132,7 @@ def test_a_failing_store_ends_the_whole_group(store: ObservedStore, writer: Grou
 
 
 def test_a_failing_commit_reaches_the_whole_group(store: ObservedStore, writer: GroupCommitWriter) -> None:
-    """Nobody is told of success by a commit that failed, and nothing is kept."""
+    """If a commit fails, all its commands fail, and nothing is stored."""
     first = hold_first_commit(store, writer)
     group = [writer.submit(add("a")), writer.submit(add("b"))]
     store.commit_fails = StoreError("the database failed")
@@ -143,7 +143,7 @@ def test_a_failing_commit_reaches_the_whole_group(store: ObservedStore, writer: 
 
 
 def test_a_store_that_cannot_be_entered_is_reported(store: ObservedStore, writer: GroupCommitWriter) -> None:
-    """A busy store fails the commands that waited for it, and no others."""
+    """A busy store fails only the commands that waited for it."""
     store.commit_allowed.set()
     store.entering_fails = StoreBusyError("locked")
     assert writer.submit(add("a")).exception(HANG_GUARD_SECONDS) is store.entering_fails
@@ -153,7 +153,7 @@ def test_a_store_that_cannot_be_entered_is_reported(store: ObservedStore, writer
 
 
 def test_a_lone_command_that_raises_keeps_nothing(store: ObservedStore, writer: GroupCommitWriter) -> None:
-    """Where no other command shares the commit there is none at all, and what was added is undone."""
+    """A lone command that raises is rolled back without a commit."""
     store.commit_allowed.set()
     with pytest.raises(BoomError):
         result(writer.submit(add_and_raise("a", BoomError())))
@@ -162,7 +162,7 @@ def test_a_lone_command_that_raises_keeps_nothing(store: ObservedStore, writer: 
 
 @pytest.mark.parametrize("conflicts", [1, MAX_ATTEMPTS - 1])
 def test_a_conflict_repeats_the_whole_group(store: ObservedStore, writer: GroupCommitWriter, conflicts: int) -> None:
-    """Commands whose unit of work met another one are carried out again, and nobody hears of it."""
+    """Commands whose unit of work conflicts are retried, and succeed."""
     first = hold_first_commit(store, writer)
     group = [writer.submit(add("a")), writer.submit(add_and_raise("b", BoomError())), writer.submit(add("c"))]
     store.conflicts = conflicts
@@ -173,7 +173,7 @@ def test_a_conflict_repeats_the_whole_group(store: ObservedStore, writer: GroupC
 
 
 def test_conflicts_without_end_are_reported(store: ObservedStore, writer: GroupCommitWriter) -> None:
-    """After a bounded number of attempts the commands hear of it, nothing is kept, and the next one is taken."""
+    """After the maximum number of attempts the commands fail, nothing is stored, and the next one succeeds."""
     store.commit_allowed.set()
     store.conflicts = MAX_ATTEMPTS
     assert isinstance(writer.submit(add("a")).exception(DEADLINE_SECONDS), TransactionConflictError)
@@ -182,7 +182,7 @@ def test_conflicts_without_end_are_reported(store: ObservedStore, writer: GroupC
 
 
 def test_the_writer_goes_on_after_any_error(store: ObservedStore, writer: GroupCommitWriter) -> None:
-    """After failing commands and a failing commit, the next command is carried out."""
+    """After failed commands and a failed commit, the next command succeeds."""
     store.commit_allowed.set()
     assert isinstance(writer.submit(add_and_raise("a", BoomError())).exception(HANG_GUARD_SECONDS), BoomError)
     store.commit_fails = StoreError("the database failed")
@@ -193,7 +193,7 @@ def test_the_writer_goes_on_after_any_error(store: ObservedStore, writer: GroupC
 
 
 def test_housekeeping_follows_each_commit(store: ObservedStore, writer: GroupCommitWriter) -> None:
-    """The store may keep house between commits, and hears whether anybody waits."""
+    """Housekeeping runs between commits, and is told whether writes are pending."""
     hold_first_commit(store, writer)
     waiting = writer.submit(add("a"))
     assert store.maintained == []
@@ -205,7 +205,7 @@ def test_housekeeping_follows_each_commit(store: ObservedStore, writer: GroupCom
 
 
 def test_the_writer_goes_on_when_housekeeping_fails(store: ObservedStore, writer: GroupCommitWriter) -> None:
-    """A checkpoint that finds the disk full harms nobody who submits later."""
+    """If a checkpoint finds the disk full, later commands still succeed."""
     store.commit_allowed.set()
     store.maintenance_fails = StoreFullError("the disk is full")
     assert result(writer.submit(add("a"))) == "a"
@@ -214,7 +214,7 @@ def test_the_writer_goes_on_when_housekeeping_fails(store: ObservedStore, writer
 
 
 def test_housekeeping_goes_on_while_nobody_writes(store: ObservedStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store that could not tidy up after the last commit gets another chance without a further one."""
+    """Housekeeping that failed after the last commit is retried without another commit."""
     monkeypatch.setattr(group_commit, "IDLE_SECONDS", 0.01)
     writer = GroupCommitWriter(store)
     deadline = time.monotonic() + HANG_GUARD_SECONDS
@@ -228,18 +228,18 @@ def test_housekeeping_goes_on_while_nobody_writes(store: ObservedStore, monkeypa
 def test_housekeeping_that_keeps_failing_is_logged_once(
     store: ObservedStore, writer: GroupCommitWriter, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log says when it began to fail, and again only after it succeeded in between."""
+    """The first failure is logged, and the next only after a success in between."""
     store.commit_allowed.set()
     for fails in (True, True, False, True):
         store.maintenance_fails = StoreFullError("the disk is full") if fails else None
-        # The command after it is carried out when the housekeeping of the one before is over.
+        # The next command is executed only after the housekeeping that follows this one.
         for _ in range(2):
             writer.submit(lambda _work: None).result(HANG_GUARD_SECONDS)
     assert sum("housekeeping" in record.message for record in caplog.records) == 2
 
 
 def test_more_than_one_group_may_wait(store: ObservedStore, writer: GroupCommitWriter) -> None:
-    """Of more commands than one commit takes none is lost, and none is done twice."""
+    """If more commands are pending than fit in one commit, each is executed exactly once."""
     number = 2 * MAX_COMMANDS_PER_COMMIT + 22
     hold_first_commit(store, writer)
     waiting = [writer.submit(add(str(key))) for key in range(number)]
@@ -250,7 +250,7 @@ def test_more_than_one_group_may_wait(store: ObservedStore, writer: GroupCommitW
 
 
 def test_commands_are_carried_out_in_order(store: ObservedStore, writer: GroupCommitWriter) -> None:
-    """Of commands from one thread the earlier is carried out before the later, across groups too."""
+    """Commands from one thread are executed in order, even across groups."""
     hold_first_commit(store, writer)
     order: list[int] = []
     waiting = [writer.submit(lambda _work, key=key: order.append(key)) for key in range(100)]  # type: ignore[misc]
@@ -261,7 +261,7 @@ def test_commands_are_carried_out_in_order(store: ObservedStore, writer: GroupCo
 
 
 def test_many_threads_may_submit(store: ObservedStore, writer: GroupCommitWriter) -> None:
-    """Whatever several threads submit at once is all kept."""
+    """Everything that several threads submit at once is stored."""
     store.commit_allowed.set()
     with ThreadPoolExecutor(4) as pool:
         done = list(pool.map(lambda key: result(writer.submit(add(str(key)))), range(100)))
@@ -270,7 +270,7 @@ def test_many_threads_may_submit(store: ObservedStore, writer: GroupCommitWriter
 
 @pytest.mark.parametrize("number", [0, 1, MAX_COMMANDS_PER_COMMIT - 1, MAX_COMMANDS_PER_COMMIT, 150])
 def test_closing_carries_out_what_was_submitted(number: int) -> None:
-    """After ``close`` every future is done, whatever the number that waited."""
+    """After ``close`` every future is done, however many were pending."""
     store = ObservedStore()
     writer = GroupCommitWriter(store)
     hold_first_commit(store, writer)
@@ -284,7 +284,7 @@ def test_closing_carries_out_what_was_submitted(number: int) -> None:
 
 
 def test_closing_in_a_time_cuts_what_has_not_begun() -> None:
-    """What is under way is carried out, what waits behind it ends with an error at once, and nothing of it is kept."""
+    """The command in flight is executed; pending ones fail at once, and nothing of them is stored."""
     store = ObservedStore()
     writer = GroupCommitWriter(store)
     first = hold_first_commit(store, writer)
@@ -299,14 +299,14 @@ def test_closing_in_a_time_cuts_what_has_not_begun() -> None:
 
 
 def test_closing_an_idle_writer_ends_it(store: ObservedStore) -> None:
-    """A writer that never had anything to do can be closed."""
+    """An unused writer can be closed."""
     with ThreadPoolExecutor(1) as pool:
         pool.submit(GroupCommitWriter(store).close).result(HANG_GUARD_SECONDS)
     assert store.commits == 0
 
 
 def test_a_closed_writer_takes_nothing(store: ObservedStore, writer: GroupCommitWriter) -> None:
-    """Whoever submits to it is told at once instead of waiting for ever, however often it is closed."""
+    """Submitting to a closed writer fails at once, however often it was closed."""
     for _ in range(2):
         assert writer.close()
         with pytest.raises(StoreClosedError):
@@ -315,7 +315,7 @@ def test_a_closed_writer_takes_nothing(store: ObservedStore, writer: GroupCommit
 
 
 def test_a_forked_writer_takes_nothing(store: ObservedStore, writer: GroupCommitWriter) -> None:
-    """The thread did not come along, which is said; closing there leaves the writer here alone."""
+    """A forked process has no writing thread, and says so; closing there does not affect its parent."""
     first = hold_first_commit(store, writer)
     assert outcome_in_fork(lambda: writer.submit(add("a"))) == "StoreForkedError"
     assert outcome_in_fork(writer.close) == ""
@@ -324,7 +324,7 @@ def test_a_forked_writer_takes_nothing(store: ObservedStore, writer: GroupCommit
 
 
 def test_closing_loses_nothing_that_is_submitted_meanwhile(store: ObservedStore) -> None:
-    """What threads submit while the writer is closed is carried out, or they are told that it was not."""
+    """Commands submitted while the writer closes are either executed or rejected."""
     store.commit_allowed.set()
     for _ in range(5):
         writer = GroupCommitWriter(store)
@@ -333,7 +333,7 @@ def test_closing_loses_nothing_that_is_submitted_meanwhile(store: ObservedStore)
 
 
 def close_while_submitting(writer: GroupCommitWriter) -> tuple[list[str], list[str]]:
-    """Close a writer to which four threads submit; what was carried out, and what of it they were told."""
+    """Close a writer while four threads submit; return the executed and the acknowledged commands."""
     carried_out: list[str] = []
     begun = Event()
 
@@ -358,7 +358,7 @@ def close_while_submitting(writer: GroupCommitWriter) -> tuple[list[str], list[s
 
 
 def test_cancelling_takes_nothing_back(store: ObservedStore, writer: GroupCommitWriter) -> None:
-    """What was submitted is carried out although its future is cancelled, and the writer goes on."""
+    """A command is executed even if its future is cancelled, and the writer goes on."""
     hold_first_commit(store, writer)
     future = writer.submit(add("a"))
     assert not future.cancel()
@@ -369,7 +369,7 @@ def test_cancelling_takes_nothing_back(store: ObservedStore, writer: GroupCommit
 
 
 def test_a_task_that_is_cancelled_does_no_harm(store: ObservedStore, writer: GroupCommitWriter) -> None:
-    """An event loop that stops waiting leaves the command and the writer alone."""
+    """An event loop that stops waiting does not affect the command or the writer."""
 
     async def give_up() -> None:
         wrapped = asyncio.wrap_future(writer.submit(add("a")))

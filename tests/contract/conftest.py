@@ -1,4 +1,4 @@
-"""Every store the product has. A test that takes ``store`` states a law for all of them."""
+"""Every store. A test that takes ``store`` applies to all of them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,7 +16,7 @@ KINDS = ("memory", *DURABLE_KINDS)
 
 
 def _place(kind: str, request: pytest.FixtureRequest, folder: Path, stack: ExitStack) -> str:
-    """Where a durable store can be made."""
+    """Return a path or URL for a durable store."""
     if kind == "sqlite":
         return str(folder / "runs.db")
     return stack.enter_context(new_schema(request.getfixturevalue("postgres_server")))
@@ -32,25 +32,25 @@ def _opened(request: pytest.FixtureRequest, folder: Path) -> Iterator[Store]:
 
 @pytest.fixture(params=KINDS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    """An empty store of each kind."""
+    """Yield an empty store of each kind."""
     yield from _opened(request, tmp_path)
 
 
 @pytest.fixture(params=KINDS, scope="module")
 def empty_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """One store for all examples of all properties, which commit nothing to it."""
+    """Yield one store for all properties that commit nothing."""
     yield from _opened(request, tmp_path_factory.mktemp("store"))
 
 
 @pytest.fixture(params=KINDS, scope="module")
 def used_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """One store for all examples of all properties, which commit what they like."""
+    """Yield one store for all properties that commit."""
     yield from _opened(request, tmp_path_factory.mktemp("used"))
 
 
 @pytest.fixture(params=DURABLE_KINDS)
 def open_durable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Store]]:
-    """Open a store that outlives its process; every call opens the same one."""
+    """Yield a function that opens a durable store; every call opens the same one."""
     with ExitStack() as stack:
         place = _place(request.param, request, tmp_path, stack)
         yield lambda: open_database(place)

@@ -1,4 +1,4 @@
-"""Runs to keep, and short ways to keep and read them."""
+"""Sample runs, and shortcuts to store and read them."""
 
 import os
 import signal
@@ -15,22 +15,22 @@ from core.ports.store import Store
 T = TypeVar("T")
 
 HANG_GUARD_SECONDS = 5
-"""How long a test lets something take that must not wait at all. Only a broken store ever waits so long."""
+"""The timeout for operations that must not wait at all. Only a broken store reaches it."""
 
 
 class OpenStore(Protocol):
-    """Makes a store; a durable one is the same again every time."""
+    """Opens a store; a durable one is the same every time."""
 
     def __call__(self) -> Store: ...
 
 
 def at(second: int) -> str:
-    """An instant in its kept form; a later one for a larger number."""
+    """Return an instant in its stored form; a larger number is later."""
     return f"2026-01-31T12:{second // 60:02}:{second % 60:02}.000000Z"
 
 
 def sample_run(event_id: str = "event-1", **fields: Any) -> Run:
-    """A kept run with the given fields on top."""
+    """Return a stored run with the given fields."""
     required = {
         "run_id": "launch-1",
         "agent_name": "translator",
@@ -51,7 +51,7 @@ def keep(store: Store, *runs: Run) -> None:
 
 
 def add(runs: RunRepository, new: Sequence[Run]) -> dict[str, Run]:
-    """Add runs; return those that were kept before, by key."""
+    """Add runs; return those that existed, by key."""
     before: list[Run] = []
     runs.add(new, before.append)
     found = {run.event_id: run for run in before}
@@ -60,28 +60,28 @@ def add(runs: RunRepository, new: Sequence[Run]) -> dict[str, Run]:
 
 
 def read(store: Store, query: Callable[[RunReader], T]) -> T:
-    """What a reader of its own sees."""
+    """Return what a new reader sees."""
     with store.reader() as runs:
         return query(runs)
 
 
 def everything(runs: RunReader) -> Sequence[Run]:
-    """All runs, the newest first."""
+    """Return all runs, newest first."""
     return runs.page(RunFilter(), PageRequest(limit=1000)).runs
 
 
 def agent_names(runs: RunReader) -> tuple[str, ...]:
-    """The distinct agent names of all runs."""
+    """Return the distinct agent names of all runs."""
     return runs.names(NameField.AGENT_NAME, NamesRequest()).names
 
 
 def all_keys(store: Store) -> set[str]:
-    """The keys of all committed runs."""
+    """Return the keys of all committed runs."""
     return {run.event_id for run in read(store, everything)}
 
 
 def without_waiting(work: Callable[[], T]) -> T:
-    """The result of something done in another thread, while this one holds on to what it holds."""
+    """Return the result of an action in another thread, while this one waits."""
     results: list[T] = []
     errors: list[BaseException] = []
 
@@ -101,10 +101,10 @@ def without_waiting(work: Callable[[], T]) -> T:
 
 
 def outcome_in_fork(work: Callable[[], object]) -> str:
-    """The name of the error that something raises in a forked process, or nothing if it raises none."""
+    """Return the name of the error that an action raises in a forked process, if any."""
     told, telling = os.pipe()
     with warnings.catch_warnings():
-        # That threads do not come along is what is tested.
+        # The test is about the threads that are missing after a fork.
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if child == 0:

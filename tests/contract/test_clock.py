@@ -12,21 +12,21 @@ from core.validation.fields import parse_timestamp
 
 
 def test_now_is_in_its_kept_form() -> None:
-    """The instant is in UTC, to the microsecond, and is its own kept form."""
+    """The instant is in UTC, to the microsecond, and in its stored form."""
     now = SystemClock().now()
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", now)
     assert parse_timestamp(now) == now
 
 
 def test_now_lies_between_two_looks_at_the_time() -> None:
-    """It is the present instant that is told, whatever the time zone of the machine."""
+    """The clock tells the current time, whatever the machine's time zone."""
     before = datetime.now(UTC)
     now = datetime.fromisoformat(SystemClock().now())
     assert before <= now <= datetime.now(UTC)
 
 
 def test_a_whole_second_keeps_its_microseconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An instant without a fraction is told with six zeros, so that text order stays time order."""
+    """An instant without a fraction has six zeros, so that text order is time order."""
 
     class WholeSecond(datetime):
         @classmethod
@@ -39,7 +39,7 @@ def test_a_whole_second_keeps_its_microseconds(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_any_thread_may_ask() -> None:
-    """Several threads share one clock and all get instants."""
+    """Several threads can share one clock."""
     clock = SystemClock()
     with ThreadPoolExecutor(4) as pool:
         told = list(pool.map(lambda _: clock.now(), range(100)))

@@ -1,4 +1,4 @@
-"""What is asked in process of every store: the same rules as over HTTP, the same answers and errors of each."""
+"""In-process queries of every store: the same rules as over HTTP, and the same results and errors."""
 
 from collections.abc import Iterator
 from enum import StrEnum
@@ -18,7 +18,7 @@ from tests.contract.samples import at, keep, sample_run
 
 
 class Word(StrEnum):
-    """Texts of a class of their own."""
+    """A subclass of ``str``."""
 
     FAILED = "failed"
     KEY = "event-1"
@@ -26,7 +26,7 @@ class Word(StrEnum):
 
 
 class Liar:
-    """Says that it is a text."""
+    """Claims to be a ``str``."""
 
     @property
     def __class__(self) -> type:
@@ -35,7 +35,7 @@ class Liar:
 
 @pytest.fixture
 def runs(store: Store) -> Iterator[RunStore]:
-    """The in-process door over each kind of store, with three runs."""
+    """Yield the in-process API on each kind of store, with three runs."""
     keep(store, *(sample_run(f"event-{number}", start_time=at(number), product="p") for number in range(1, 4)))
     application = Application.over(store, SystemClock(), Limits())
     yield RunStore(application)
@@ -43,19 +43,19 @@ def runs(store: Store) -> Iterator[RunStore]:
 
 
 def found(runs: RunStore, request: PageRequest | None = None, **which: Any) -> list[str]:
-    """The keys of a page."""
+    """Return the keys of a page."""
     return [run.event_id for run in runs.page(RunFilter(**which), request).runs]
 
 
 def bad_fields(runs: RunStore, which: Any = None, request: Any = None) -> list[str | None]:
-    """The fields that a refused query names."""
+    """Return the invalid fields of a query."""
     with pytest.raises(InvalidQueryError) as refused:
         runs.page(which, request)
     return [error.field for error in refused.value.errors]
 
 
 def test_times_and_words_of_a_filter_are_made_what_is_kept(runs: RunStore) -> None:
-    """A time in any form and offset, an alias of a status and a text of another class find what they mean."""
+    """Times in any form and offset, status aliases and subclasses of ``str`` match by value."""
     assert found(runs, start_time_from="2026-01-31T13:00:02+01:00") == ["event-3", "event-2"]
     assert found(runs, start_time_to="2026-01-31 12:00:02Z") == ["event-2", "event-1"]
     assert found(runs, event_id=Word.KEY, run_id=Word.NAME, status="running") == ["event-1"]
@@ -66,12 +66,12 @@ def test_times_and_words_of_a_filter_are_made_what_is_kept(runs: RunStore) -> No
 @pytest.mark.parametrize("field", attrs.fields_dict(RunFilter))
 @pytest.mark.parametrize("value", [1, True, b"a", (), "a\0", "\ud800", "x" * (2**19 + 1), 2**70])
 def test_filter_that_breaks_a_rule_is_named(runs: RunStore, field: str, value: Any) -> None:
-    """What no field of a run can be is no filter for it either."""
+    """A value that a field cannot have is invalid as its filter."""
     assert bad_fields(runs, RunFilter(**{field: value})) == [field]
 
 
 def test_value_that_says_it_is_another_is_named(runs: RunStore) -> None:
-    """What counts is the class that a value has."""
+    """The actual class of a value counts."""
     for name in attrs.fields_dict(RunFilter):
         assert bad_fields(runs, RunFilter(**{name: Liar()})) == [name]  # type: ignore[arg-type]
     for name in attrs.fields_dict(PageRequest):
@@ -79,7 +79,7 @@ def test_value_that_says_it_is_another_is_named(runs: RunStore) -> None:
 
 
 def test_every_part_of_a_filter_is_named(runs: RunStore) -> None:
-    """One error names all that is wrong."""
+    """One error names every invalid field."""
     assert bad_fields(runs, RunFilter(status="lost", start_time_from="now", product="\0")) == [  # type: ignore[arg-type]
         *("status", "product", "start_time_from"),
     ]
@@ -100,18 +100,18 @@ def test_every_part_of_a_filter_is_named(runs: RunStore) -> None:
     ],
 )
 def test_request_that_breaks_a_rule_is_named(runs: RunStore, field: str, value: Any) -> None:
-    """A part of a request that is out of range or of another type is named, and nothing is read."""
+    """A part of a request that is out of range or of the wrong type is named."""
     assert bad_fields(runs, request=PageRequest(**{field: value})) == [field]
 
 
 def test_every_part_of_a_request_is_named(runs: RunStore) -> None:
-    """One error names all that is wrong, and a cursor beside an offset is wrong."""
+    """One error names every invalid part, and a cursor cannot be combined with an offset."""
     assert bad_fields(runs, request=PageRequest(limit=0, offset=-1)) == ["limit", "offset"]
     assert bad_fields(runs, request=PageRequest(offset=1, cursor=Cursor(at(2), 1))) == ["offset"]  # type: ignore[arg-type]
 
 
 def test_cursor_may_be_written_in_any_form(runs: RunStore) -> None:
-    """A place in the list is an instant, however it is written, and pages go on from it."""
+    """The instant in a cursor may be written in any form."""
     cursor = Cursor("2026-01-31T13:00:03+01:00", 0)  # type: ignore[arg-type]
     assert found(runs, PageRequest(cursor=cursor, counted=False)) == ["event-2", "event-1"]
     page = runs.page(request=PageRequest(limit=1000, oldest_first=True))
@@ -137,7 +137,7 @@ NOBODY: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize("number", range(len(NOBODY)))
 def test_id_that_no_run_has_is_not_found(runs: RunStore, number: int) -> None:
-    """Whatever is asked for, a run that is not there is missed in the same words."""
+    """The error for a missing run is the same for any key."""
     asked, shown = NOBODY[number]
     commit = {"commit_hash": "abcdef0", "commit_source": "ci"}
     for ask in (
@@ -151,6 +151,6 @@ def test_id_that_no_run_has_is_not_found(runs: RunStore, number: int) -> None:
 
 
 def test_id_of_another_class_of_text_is_found(runs: RunStore) -> None:
-    """A text is asked for by its value."""
+    """A key of a subclass of ``str`` matches by value."""
     assert runs.get(Word.NAME).event_id == "event-3"
     assert runs.update(Word.KEY, {"duration_ms": 5}).duration_ms == 5

@@ -20,7 +20,7 @@ EXAMPLES = settings(deadline=None, max_examples=60)
 
 
 def test_add_keeps_every_new_run(store: Store) -> None:
-    """Runs whose keys are new are all kept, and none is reported as there before."""
+    """Runs with new keys are all stored, and none is reported as existing."""
     runs = [sample_run(f"event-{number}") for number in range(5)]
     with store.unit_of_work() as work:
         assert add(work.runs, runs) == {}
@@ -30,7 +30,7 @@ def test_add_keeps_every_new_run(store: Store) -> None:
 
 
 def test_add_returns_the_kept_run_and_leaves_it_alone(store: Store) -> None:
-    """A run whose key is kept comes back as it was kept, whatever was sent now."""
+    """A run whose key exists is returned as stored, whatever was sent now."""
     first, second = sample_run(agent_name="first"), sample_run(agent_name="second")
     keep(store, first)
     with store.unit_of_work() as work:
@@ -40,7 +40,7 @@ def test_add_returns_the_kept_run_and_leaves_it_alone(store: Store) -> None:
 
 
 def test_add_tells_old_from_new_in_one_call(store: Store) -> None:
-    """Of a mixed batch the old ones come back by their keys and the new ones are kept."""
+    """Of a mixed batch, existing runs are reported and new ones are stored."""
     old = [sample_run(f"old-{number}") for number in range(3)]
     new = [sample_run(f"new-{number}") for number in range(3)]
     keep(store, *old)
@@ -54,7 +54,7 @@ def test_add_tells_old_from_new_in_one_call(store: Store) -> None:
 
 
 def test_add_knows_what_the_same_unit_of_work_added(store: Store) -> None:
-    """A key added earlier in the same unit of work is kept, so it is not new any more."""
+    """A key added earlier in the same unit of work exists."""
     run = sample_run()
     with store.unit_of_work() as work:
         work.runs.add([run])
@@ -62,14 +62,14 @@ def test_add_knows_what_the_same_unit_of_work_added(store: Store) -> None:
 
 
 def test_adding_nothing_is_nothing(store: Store) -> None:
-    """An empty sequence finds nothing and keeps nothing."""
+    """An empty sequence finds nothing and stores nothing."""
     with store.unit_of_work() as work:
         assert add(work.runs, []) == {}
         assert work.runs.count(RunFilter()) == 0
 
 
 def test_add_takes_a_thousand_runs(store: Store) -> None:
-    """A full batch, half of it old, is told apart like a small one."""
+    """A full batch, half of it existing, is handled like a small one."""
     runs = [sample_run(f"event-{number}") for number in range(1000)]
     with store.unit_of_work() as work:
         work.runs.add(runs[::2])
@@ -79,7 +79,7 @@ def test_add_takes_a_thousand_runs(store: Store) -> None:
 
 @pytest.mark.parametrize("key", ["E", "\u00e9", "e\u0301", "\U0001f600", "a b", "a\n", "'; --"])
 def test_keys_are_compared_character_by_character(store: Store, key: str) -> None:
-    """Neither case nor Unicode composition nor blanks make two keys one."""
+    """Keys that differ in case, Unicode composition or whitespace are distinct."""
     near = {key, key.swapcase(), f"{key} ", f" {key}", normalize("NFC", key), normalize("NFD", key)}
     keep(store, *map(sample_run, sorted(near)))
     assert read(store, lambda runs: runs.get(EventId(key))) == sample_run(key)
@@ -87,14 +87,14 @@ def test_keys_are_compared_character_by_character(store: Store, key: str) -> Non
 
 
 def test_get_of_an_unknown_key_is_none(store: Store) -> None:
-    """No run has a key that was never added."""
+    """A key that was never added finds no run."""
     keep(store, sample_run())
     assert read(store, lambda runs: runs.get(EventId("unknown"))) is None
 
 
 @pytest.mark.parametrize("text", ["a\0", "\ud800", "\0"])
 def test_a_text_that_no_run_can_have_finds_nothing(store: Store, text: str) -> None:
-    """Whoever asks for NUL or a lone surrogate is told that there is none, as for any other text."""
+    """Queries with NUL or a lone surrogate find nothing, like any other text."""
     keep(store, sample_run())
     with store.reader() as runs:
         assert runs.get(EventId(text)) is None
@@ -102,7 +102,7 @@ def test_a_text_that_no_run_can_have_finds_nothing(store: Store, text: str) -> N
 
 
 def test_names_of_any_length_are_told_apart(store: Store) -> None:
-    """Names that are longer than any index could hold and differ in their last character only are two names."""
+    """Names that are too long for an index and differ only in their last character are distinct."""
     long = "".join(chr(0x4E00 + number * 7919 % 20_000) for number in range(5000))  # hard to compress
     names = [Text(long + end) for end in "ab"]
     texts = ("run_id", "agent_name", "job_type", "parent_run_id", "product")
@@ -118,7 +118,7 @@ def test_names_of_any_length_are_told_apart(store: Store) -> None:
 
 
 def test_replace_puts_the_run_in_place_of_the_kept_one(store: Store) -> None:
-    """After replacing, get gives the new run, and nothing else has changed."""
+    """After ``replace``, ``get`` returns the new run, and nothing else has changed."""
     keep(store, sample_run("a"), sample_run("b"))
     changed = sample_run("a", status=Status.FAILURE, error_summary="no", updated_at=at(9))
     with store.unit_of_work() as work:
@@ -128,7 +128,7 @@ def test_replace_puts_the_run_in_place_of_the_kept_one(store: Store) -> None:
 
 
 def test_replace_keeps_the_order_of_arrival(store: Store) -> None:
-    """A replaced run stands where it stood among runs of equal start."""
+    """A replaced run keeps its position among runs with equal starts."""
     keep(store, sample_run("a"), sample_run("b"), sample_run("c"))
     with store.unit_of_work() as work:
         work.runs.replace(sample_run("b", output_summary="new"))
@@ -137,19 +137,19 @@ def test_replace_keeps_the_order_of_arrival(store: Store) -> None:
 
 
 def test_newest_is_the_one_that_started_last(store: Store) -> None:
-    """The start decides, whatever arrived last."""
+    """The start decides, not the arrival."""
     keep(store, sample_run("a", start_time=at(1)), sample_run("b", start_time=at(3)), sample_run("c", start_time=at(2)))
     assert read(store, lambda runs: runs.newest("launch-1")) == sample_run("b", start_time=at(3))
 
 
 def test_newest_of_equal_starts_is_the_one_that_arrived_last(store: Store) -> None:
-    """Among equal starts the last arrived is the newest."""
+    """Among equal starts, the last arrival is the newest."""
     keep(store, sample_run("b"), sample_run("c"), sample_run("a"))
     assert read(store, lambda runs: runs.newest("launch-1")) == sample_run("a")
 
 
 def test_newest_looks_at_one_name_only(store: Store) -> None:
-    """Other names do not count, and an unknown name has no newest run."""
+    """Other names are ignored, and an unknown name has no newest run."""
     keep(store, sample_run("a", run_id="one"), sample_run("b", run_id="two", start_time=at(9)))
     assert read(store, lambda runs: runs.newest("one")) == sample_run("a", run_id="one")
     assert read(store, lambda runs: runs.newest("none")) is None
@@ -163,7 +163,7 @@ def test_what_a_batch_adds_arrives_in_its_order(store: Store) -> None:
 
 
 def test_page_leaves_the_total_out(store: Store) -> None:
-    """``total`` is not the page's business."""
+    """A page has no ``total``."""
     keep(store, sample_run())
     assert read(store, lambda runs: runs.page(RunFilter(), PageRequest(counted=True))).total is None
 
@@ -171,7 +171,7 @@ def test_page_leaves_the_total_out(store: Store) -> None:
 @EXAMPLES
 @given(run=kept_runs())
 def test_every_field_comes_back_equal(used_store: Store, run: Run) -> None:
-    """What is read equals what was added: any text, any count, any instant, any JSON text."""
+    """Runs are read exactly as added: any text, any count, any instant, any JSON text."""
     run = attrs.evolve(run, event_id=EventId(str(uuid4())))
     keep(used_store, run)
     kept = read(used_store, lambda runs: runs.get(run.event_id))
@@ -184,7 +184,7 @@ def test_every_field_comes_back_equal(used_store: Store, run: Run) -> None:
 @EXAMPLES
 @given(first=kept_runs(), second=kept_runs())
 def test_every_field_that_may_change_can_be_replaced(empty_store: Store, first: Run, second: Run) -> None:
-    """What is read equals what was put in place, field by field, for any two runs that agree in what is fixed."""
+    """Replaced runs are read exactly, field by field, for any two runs that agree in the immutable fields."""
     fixed = {name: getattr(first, name) for name in (*FIXED_FIELDS, "created_at")}
     second = attrs.evolve(second, **fixed)
     with empty_store.unit_of_work() as work:
@@ -207,7 +207,7 @@ def test_any_key_finds_its_run(empty_store: Store, run: Run) -> None:
 @EXAMPLES
 @given(names=st.lists(st.tuples(texts(max_size=3), texts(max_size=3)), max_size=8))
 def test_metadata_is_distinct_and_sorted_by_code_point(empty_store: Store, names: list[tuple[str, str]]) -> None:
-    """Each name stands once, in the order of code points."""
+    """Each name occurs once, in code point order."""
     runs = [sample_run(f"event-{n}", agent_name=agent, job_type=job) for n, (agent, job) in enumerate(names)]
     with empty_store.unit_of_work() as work:
         work.runs.add(runs)
@@ -218,7 +218,7 @@ def test_metadata_is_distinct_and_sorted_by_code_point(empty_store: Store, names
 
 
 def test_metadata_sorts_beyond_the_basic_plane_last(store: Store) -> None:
-    """U+10000 follows U+FFFD, which UTF-16 order would turn round."""
+    """U+10000 follows U+FFFD, unlike in UTF-16 order."""
     names = ["\U00010000", "\ufffd", "", "\u00e9", "z", "Z", "\ud7ff"]
     keep(store, *(sample_run(f"event-{n}", agent_name=name) for n, name in enumerate(names)))
     found = read(store, agent_names)
@@ -227,7 +227,7 @@ def test_metadata_sorts_beyond_the_basic_plane_last(store: Store) -> None:
 
 @pytest.mark.parametrize("field", list(NameField))
 def test_names_come_in_parts(store: Store, field: NameField) -> None:
-    """A part ends at its limit, or before its names exceed its bytes, and says how many names there are in all."""
+    """A part ends at its limit, or before its names exceed its bytes, and has the total number of names."""
     names = [letter + "\u00e9" * 500 for letter in "abcde"]
     keep(store, *(sample_run(f"event-{n}", **{field: name}) for n, name in enumerate([*names, *names])))
     for request, expected in (
@@ -245,7 +245,7 @@ def test_names_come_in_parts(store: Store, field: NameField) -> None:
 
 @pytest.mark.parametrize("oldest_first", [False, True])
 def test_a_page_ends_before_its_texts_are_too_large(store: Store, *, oldest_first: bool) -> None:
-    """Bytes of UTF-8 count, one run fits anyway, and the cursor leads to the rest."""
+    """Size is counted in UTF-8 bytes, the first run always fits, and the cursor leads to the rest."""
     sizes = [10, 3000, 10, 500, 500, 500, 5000]
     runs = [
         sample_run(f"event-{n}", start_time=at(n), error_details=Text("\u00e9" * (size // 2)))
@@ -280,7 +280,7 @@ def _code_points(text: str) -> list[int]:
 
 @st.composite
 def _lists(draw: st.DrawFn) -> list[Run]:
-    """Runs of few starts and few names, so that they are often equal in them."""
+    """Generate runs with few distinct starts and names."""
     few = st.sampled_from(["", "a", "b"])
     return [
         sample_run(
@@ -295,7 +295,7 @@ def _lists(draw: st.DrawFn) -> list[Run]:
 
 
 def _filters() -> st.SearchStrategy[RunFilter]:
-    """Any filter, of which one part in three is given."""
+    """Generate filters with one part in three given."""
     few = st.one_of(st.none(), st.none(), st.sampled_from(["", "a", "b"]).map(Text))
     time = st.one_of(st.none(), st.none(), st.integers(0, 3).map(lambda second: Timestamp(at(second))))
     return st.builds(
@@ -308,7 +308,7 @@ def _filters() -> st.SearchStrategy[RunFilter]:
 
 
 def _matches(run: Run, which: RunFilter) -> bool:
-    """What a filter means, spelled out."""
+    """Return whether a run matches a filter, spelled out."""
     parts = attrs.asdict(which)
     earliest, latest = parts.pop("start_time_from"), parts.pop("start_time_to")
     return (
@@ -319,13 +319,13 @@ def _matches(run: Run, which: RunFilter) -> bool:
 
 
 def _newest_first(runs: list[Run]) -> list[Run]:
-    """The order of the list, given the order of arrival."""
+    """Return runs in list order, given their order of arrival."""
     arrivals = {run.event_id: number for number, run in enumerate(runs)}
     return sorted(runs, key=lambda run: (run.start_time, arrivals[run.event_id]), reverse=True)
 
 
 def _walk(runs: RunReader, which: RunFilter, limit: int, *, oldest_first: bool = False) -> Iterator[tuple[Run, ...]]:
-    """All pages, each from the cursor that the one before gave."""
+    """Yield all pages, each from the cursor of the one before."""
     cursor: Cursor | None = None
     while True:
         page = runs.page(which, PageRequest(limit=limit, cursor=cursor, oldest_first=oldest_first))
@@ -345,9 +345,9 @@ PAGES = st.builds(
 def test_page_is_a_slice_of_the_matching_runs(
     empty_store: Store, kept: list[Run], which: RunFilter, request: PageRequest
 ) -> None:
-    """Newest start first, of equal starts the last arrived; exactly those that match; a cursor unless at the end.
+    """A page has exactly the matching runs, newest start and last arrival first, and a cursor unless at the end.
 
-    Oldest first it is the same list from its other end.
+    Oldest first reverses the list.
     """
     expected = [run for run in _newest_first(kept) if _matches(run, which)]
     if request.oldest_first:
@@ -366,7 +366,7 @@ def test_page_is_a_slice_of_the_matching_runs(
 def test_cursors_walk_through_every_run_once(
     empty_store: Store, kept: list[Run], which: RunFilter, *, limit: int, oldest_first: bool
 ) -> None:
-    """Page after page gives each matching run once, in order, and no empty page unless nothing matches."""
+    """The pages contain each matching run once, in order, and none is empty unless nothing matches."""
     expected = [run for run in _newest_first(kept) if _matches(run, which)]
     if oldest_first:
         expected.reverse()
@@ -382,7 +382,7 @@ def test_cursors_walk_through_every_run_once(
 def test_runs_that_arrive_between_pages_disturb_nothing(
     empty_store: Store, kept: list[Run], late: list[int], limit: int
 ) -> None:
-    """What was there at the start is still seen once and in order; what arrives before the cursor is not."""
+    """Runs from before paging are still seen once and in order; runs that arrive before the cursor are not."""
     new = iter([sample_run(f"late-{number}", start_time=at(second)) for number, second in enumerate(late)])
     seen: list[Run] = []
     with empty_store.unit_of_work() as work:
@@ -396,7 +396,7 @@ def test_runs_that_arrive_between_pages_disturb_nothing(
 
 
 def test_offset_counts_on_from_the_cursor(store: Store) -> None:
-    """With a cursor the page begins after its run, and the offset skips from there."""
+    """With a cursor, the page begins after its run, and the offset counts from there."""
     keep(store, *(sample_run(key) for key in "abcde"))
     first = read(store, lambda runs: runs.page(RunFilter(), PageRequest(limit=1)))
     request = PageRequest(limit=2, offset=1, cursor=first.next_cursor)
@@ -406,7 +406,7 @@ def test_offset_counts_on_from_the_cursor(store: Store) -> None:
 
 @pytest.mark.parametrize("limit", [2, 4])
 def test_the_last_full_page_has_no_cursor(store: Store, limit: int) -> None:
-    """A page that ends with the last run says so, although it is full."""
+    """A full page that ends with the last run has no cursor."""
     keep(store, *(sample_run(key) for key in "abcd"))
     pages = read(store, lambda runs: list(_walk(runs, RunFilter(), limit)))
     assert [len(page) for page in pages] == [limit] * (4 // limit)

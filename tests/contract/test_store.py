@@ -33,13 +33,13 @@ THREADS = 4
 
 
 def test_a_reader_sees_what_was_committed(store: Store) -> None:
-    """What was committed before the block is there."""
+    """Runs committed before the block are visible."""
     keep(store, sample_run())
     assert read(store, everything) == (sample_run(),)
 
 
 def test_a_reader_does_not_wait_for_a_writer(store: Store) -> None:
-    """While a unit of work is under way, a whole reading block begins and ends."""
+    """A reader begins and ends during a unit of work."""
     keep(store, sample_run("a"))
     with store.unit_of_work() as work:
         work.runs.add([sample_run("b")])
@@ -47,14 +47,14 @@ def test_a_reader_does_not_wait_for_a_writer(store: Store) -> None:
 
 
 def test_a_reader_does_not_see_what_is_not_committed(store: Store) -> None:
-    """Runs, counts and names of a unit of work under way are invisible to everybody else."""
+    """Runs, counts and names of a pending unit of work are invisible to others."""
     with store.unit_of_work() as work:
         work.runs.add([sample_run("a")])
         assert without_waiting(lambda: read(store, _impression)) == ((), 0, ())
 
 
 def test_a_reader_does_not_see_what_is_replaced_but_not_committed(store: Store) -> None:
-    """A run that is being replaced reads as it was."""
+    """A run that is being replaced is read as it was."""
     keep(store, sample_run("a"))
     with store.unit_of_work() as work:
         work.runs.replace(sample_run("a", output_summary="new"))
@@ -62,7 +62,7 @@ def test_a_reader_does_not_see_what_is_replaced_but_not_committed(store: Store) 
 
 
 def test_a_cancelled_reader_does_not_begin(store: Store) -> None:
-    """A request that came first keeps the reader from reading, and later readers are none the wiser."""
+    """A reader cancelled beforehand reads nothing, and later readers are not affected."""
     keep(store, sample_run())
     cancellation = Cancellation()
     cancellation.request()
@@ -73,7 +73,7 @@ def test_a_cancelled_reader_does_not_begin(store: Store) -> None:
 
 @pytest.mark.parametrize("times", range(5))
 def test_a_reader_ends_soon_after_it_is_cancelled(open_durable: Callable[[], Store], times: int) -> None:
-    """Durable stores only: what is being read when the request is made is given up, and the store serves on."""
+    """Durable stores only: a read in progress is cancelled, and the store keeps working."""
     store = open_durable()
     with store.unit_of_work() as work:
         work.runs.add([sample_run(f"event-{number}") for number in range(5000)])
@@ -98,7 +98,7 @@ def test_a_reader_ends_soon_after_it_is_cancelled(open_durable: Callable[[], Sto
 
 
 def test_a_writer_does_not_wait_for_a_reader(store: Store) -> None:
-    """Within a reading block a unit of work can be entered and committed."""
+    """A unit of work can be entered and committed inside a reading block."""
     with store.reader() as runs:
         assert everything(runs) == ()
         without_waiting(partial(keep, store, sample_run("a")))
@@ -106,7 +106,7 @@ def test_a_writer_does_not_wait_for_a_reader(store: Store) -> None:
 
 
 def test_a_reader_holds_one_consistent_state(store: Store) -> None:
-    """What is committed during the block stays invisible in it, in whatever way one reads."""
+    """Commits during the block stay invisible in it, for every kind of read."""
     keep(store, sample_run("a", agent_name="a"))
     with store.reader() as runs:
         before = _impression(runs)
@@ -121,14 +121,14 @@ def test_a_reader_holds_one_consistent_state(store: Store) -> None:
 
 
 def test_the_next_reader_sees_the_next_state(store: Store) -> None:
-    """A reading block holds its state for its own length only."""
+    """A reading block keeps its snapshot only until it ends."""
     for number in range(5):
         assert read(store, lambda runs: runs.count(RunFilter())) == number
         keep(store, sample_run(f"event-{number}"))
 
 
 def test_readers_in_one_another_are_independent(store: Store) -> None:
-    """Each of two open blocks holds the state of its own beginning."""
+    """Each of two open blocks has the snapshot of its own beginning."""
     with store.reader() as outer:
         assert everything(outer) == ()
         keep(store, sample_run("a"))
@@ -138,7 +138,7 @@ def test_readers_in_one_another_are_independent(store: Store) -> None:
 
 
 def test_a_reader_left_by_an_exception_is_no_loss(store: Store) -> None:
-    """The error goes on, and both reading and writing work afterwards."""
+    """The error propagates, and both reading and writing work afterwards."""
     with pytest.raises(LookupError), store.reader() as runs:  # noqa: PT012 - the block is what is tested
         everything(runs)
         raise LookupError
@@ -147,7 +147,7 @@ def test_a_reader_left_by_an_exception_is_no_loss(store: Store) -> None:
 
 
 def test_readers_work_in_several_threads_at_once(store: Store) -> None:
-    """Blocks that are all open at the same time read the same and disturb nobody."""
+    """Blocks open at the same time read the same and do not interfere."""
     keep(store, *(sample_run(f"event-{number}") for number in range(50)))
     barrier = Barrier(THREADS)
 
@@ -162,7 +162,7 @@ def test_readers_work_in_several_threads_at_once(store: Store) -> None:
 
 
 def test_readers_never_see_half_a_unit_of_work(store: Store) -> None:
-    """While pairs of runs are committed together, no reader ever finds one of a pair alone."""
+    """If pairs of runs are committed together, no reader ever sees half a pair."""
     done = Event()
 
     def watch(_number: int) -> bool:
@@ -185,7 +185,7 @@ def test_readers_never_see_half_a_unit_of_work(store: Store) -> None:
 
 
 def test_units_of_work_can_be_had_from_any_thread(store: Store) -> None:
-    """One thread after the other writes, and all of it is kept."""
+    """Threads write one after another, and everything is stored."""
     for number in range(THREADS):
         with ThreadPoolExecutor(1) as pool:
             pool.submit(keep, store, sample_run(f"event-{number}")).result()
@@ -193,7 +193,7 @@ def test_units_of_work_can_be_had_from_any_thread(store: Store) -> None:
 
 
 def test_a_unit_of_work_not_entered_holds_nothing_up(store: Store) -> None:
-    """Only entering takes hold of the store."""
+    """Only entering locks the store."""
     idle = store.unit_of_work()
     without_waiting(partial(keep, store, sample_run("a")))
     with idle as work:
@@ -201,7 +201,7 @@ def test_a_unit_of_work_not_entered_holds_nothing_up(store: Store) -> None:
 
 
 def test_closing_gives_the_file_back(open_durable: Callable[[], Store]) -> None:
-    """Durable stores only: after closing, readers included, another may open and write."""
+    """Durable stores only: after closing, readers included, another store can open and write."""
     first = open_durable()
     keep(first, sample_run("a"))
     with first.reader() as one, first.reader() as two:
@@ -214,7 +214,7 @@ def test_closing_gives_the_file_back(open_durable: Callable[[], Store]) -> None:
 
 
 def test_two_open_stores_share_one_file(open_durable: Callable[[], Store]) -> None:
-    """Durable stores only: what one commits the other sees at once, and of one key one finds it new."""
+    """Durable stores only: each sees the other's commits at once, and only one creates a key."""
     first, second = open_durable(), open_durable()
     keep(first, sample_run("a", agent_name="first"))
     with second.unit_of_work() as work:
@@ -225,7 +225,7 @@ def test_two_open_stores_share_one_file(open_durable: Callable[[], Store]) -> No
 
 
 def test_a_closed_store_says_so(store: Store) -> None:
-    """Neither writing nor reading opens it again, and closing it once more does nothing."""
+    """A closed store can neither write nor read, and closing it again does nothing."""
     keep(store, sample_run("a"))
     all_keys(store)
     for _ in range(2):
@@ -237,7 +237,7 @@ def test_a_closed_store_says_so(store: Store) -> None:
 
 
 def test_a_forked_process_is_told_to_open_the_store_again(store: Store) -> None:
-    """It can neither write nor read, also when a thread held the store while it was forked; closing does no harm."""
+    """A forked process can neither write nor read, even if a thread held the lock at the fork; closing is harmless."""
     keep(store, sample_run("a"))
     with store.unit_of_work() as work:
         assert outcome_in_fork(lambda: keep(store, sample_run("b"))) == "StoreForkedError"
@@ -249,7 +249,7 @@ def test_a_forked_process_is_told_to_open_the_store_again(store: Store) -> None:
 
 
 def test_closing_waits_for_the_unit_of_work(store: Store) -> None:
-    """What is under way is committed; the store is closed only then."""
+    """``close`` waits until the current unit of work is committed."""
     with ThreadPoolExecutor(1) as pool:
         with store.unit_of_work() as work:
             closing = pool.submit(store.close)
@@ -261,7 +261,7 @@ def test_closing_waits_for_the_unit_of_work(store: Store) -> None:
 
 
 def test_a_reader_goes_on_while_the_store_is_closed(store: Store) -> None:
-    """It reads its state to the end."""
+    """A reader in use reads its snapshot to the end."""
     keep(store, sample_run("a"))
     with store.reader() as runs:
         before = _impression(runs)
@@ -272,7 +272,7 @@ def test_a_reader_goes_on_while_the_store_is_closed(store: Store) -> None:
 
 
 def test_threads_that_read_and_write_survive_closing(open_durable: Callable[[], Store]) -> None:
-    """Durable stores only: each is told that the store is closed, and what was committed before is kept."""
+    """Durable stores only: all get ``StoreClosedError``, and earlier commits are kept."""
     store = open_durable()
     kept: list[str] = []
 
@@ -296,7 +296,7 @@ def test_threads_that_read_and_write_survive_closing(open_durable: Callable[[], 
 
 @pytest.mark.parametrize("quiet", [True, False])
 def test_housekeeping_changes_nothing(store: Store, quiet: bool) -> None:  # noqa: FBT001 - it is the subject
-    """What is kept before is kept after, with a reader open or not, and writing goes on."""
+    """Housekeeping changes no runs, with or without an open reader, and writing goes on."""
     store.maintain(quiet=quiet)
     keep(store, *(sample_run(f"event-{number}", input_summary="x" * 1000) for number in range(100)))
     with store.reader() as runs:
@@ -309,7 +309,7 @@ def test_housekeeping_changes_nothing(store: Store, quiet: bool) -> None:  # noq
 
 
 def test_a_store_with_room_says_nothing(store: Store) -> None:
-    """Asking for room changes nothing, and raises nothing before or after a write."""
+    """``check_room`` changes nothing, and raises nothing before or after a write."""
     store.check_room()
     keep(store, sample_run("a"))
     store.check_room()
@@ -317,7 +317,7 @@ def test_a_store_with_room_says_nothing(store: Store) -> None:
 
 
 def keep_together(store: Store, *keys: str) -> None:
-    """Add runs and commit them at once, each in a call of its own."""
+    """Add each run in its own call, and commit once."""
     with store.unit_of_work() as work:
         for key in keys:
             work.runs.add([sample_run(key)])

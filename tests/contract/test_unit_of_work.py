@@ -17,7 +17,7 @@ THREADS = 4
 
 
 class BoomError(Exception):
-    """Something goes wrong inside a block."""
+    """An error inside a block."""
 
 
 def _add(work: UnitOfWork, *keys: str) -> None:
@@ -31,7 +31,7 @@ def _fail_after_adding(work: UnitOfWork, key: str) -> None:
 
 
 def test_leaving_without_commit_undoes_everything(store: Store) -> None:
-    """Runs added and runs replaced are as they were before."""
+    """Added and replaced runs are rolled back."""
     keep(store, sample_run("a"))
     with store.unit_of_work() as work:
         _add(work, "b", "c")
@@ -40,7 +40,7 @@ def test_leaving_without_commit_undoes_everything(store: Store) -> None:
 
 
 def test_an_exception_undoes_everything_and_goes_on(store: Store) -> None:
-    """The caller hears of the error, and nothing was kept."""
+    """The error propagates, and nothing is stored."""
     with pytest.raises(BoomError), store.unit_of_work() as work:  # noqa: PT012 - the block is what is tested
         _add(work, "a")
         raise BoomError
@@ -48,7 +48,7 @@ def test_an_exception_undoes_everything_and_goes_on(store: Store) -> None:
 
 
 def test_counts_and_names_are_undone_too(store: Store) -> None:
-    """What the store keeps beside the runs is undone with them."""
+    """Derived data is rolled back with the runs."""
     with store.unit_of_work() as work:
         _add(work, "a")
     assert read(store, agent_names) == ()
@@ -56,7 +56,7 @@ def test_counts_and_names_are_undone_too(store: Store) -> None:
 
 
 def test_what_was_undone_is_new_again(store: Store) -> None:
-    """A key whose adding was undone can be added, as a new one."""
+    """A key that was rolled back can be added as new."""
     with store.unit_of_work() as work:
         _add(work, "a")
     with store.unit_of_work() as work:
@@ -66,7 +66,7 @@ def test_what_was_undone_is_new_again(store: Store) -> None:
 
 
 def test_the_store_works_after_an_undone_unit_of_work(store: Store) -> None:
-    """Undoing leaves earlier commits alone and does not stop later ones."""
+    """A rollback affects neither earlier nor later commits."""
     keep(store, sample_run("a"))
     with pytest.raises(BoomError), store.unit_of_work() as work:  # noqa: PT012 - the block is what is tested
         _add(work, "b")
@@ -76,7 +76,7 @@ def test_the_store_works_after_an_undone_unit_of_work(store: Store) -> None:
 
 
 def test_commit_keeps_everything(store: Store) -> None:
-    """What was added and replaced before the commit is there after it."""
+    """Added and replaced runs are visible after the commit."""
     keep(store, sample_run("a"))
     with store.unit_of_work() as work:
         _add(work, "b")
@@ -86,7 +86,7 @@ def test_commit_keeps_everything(store: Store) -> None:
 
 
 def test_an_exception_after_commit_undoes_nothing(store: Store) -> None:
-    """What is committed stays, whatever happens before the block is left."""
+    """A commit stays, even if the block then raises."""
     with pytest.raises(BoomError), store.unit_of_work() as work:  # noqa: PT012 - the block is what is tested
         _add(work, "a")
         work.commit()
@@ -95,14 +95,14 @@ def test_an_exception_after_commit_undoes_nothing(store: Store) -> None:
 
 
 def test_an_empty_commit_is_taken(store: Store) -> None:
-    """A unit of work that did nothing can be committed."""
+    """An empty unit of work can be committed."""
     with store.unit_of_work() as work:
         work.commit()
     assert all_keys(store) == set()
 
 
 def test_checking_that_it_may_write_changes_nothing(store: Store) -> None:
-    """Where writing is allowed nothing is raised, and what was done before and is done after is kept."""
+    """If writing is allowed, the check raises nothing, and writes before and after it are stored."""
     with store.unit_of_work() as work:
         work.check_writable()
         _add(work, "a")
@@ -115,7 +115,7 @@ def test_checking_that_it_may_write_changes_nothing(store: Store) -> None:
 
 
 def test_it_sees_its_own_writes(store: Store) -> None:
-    """Every kind of reading sees what was written before in the same unit of work."""
+    """Every kind of read sees earlier writes of the same unit of work."""
     run = sample_run("a", agent_name="a")
     with store.unit_of_work() as work:
         work.runs.add([run])
@@ -126,7 +126,7 @@ def test_it_sees_its_own_writes(store: Store) -> None:
 
 
 def test_an_inner_savepoint_is_undone_alone(store: Store) -> None:
-    """An exception undoes what was done inside the savepoint and nothing else."""
+    """An exception rolls back only what was done inside the savepoint."""
     with store.unit_of_work() as work:
         _add(work, "before")
         with pytest.raises(BoomError):
@@ -137,7 +137,7 @@ def test_an_inner_savepoint_is_undone_alone(store: Store) -> None:
 
 
 def test_a_savepoint_undoes_replacing(store: Store) -> None:
-    """A run replaced inside a failed savepoint is the one from before it, also if that was never committed."""
+    """A run replaced in a failed savepoint is restored, even if the earlier one was never committed."""
     with store.unit_of_work() as work:
         work.runs.add([sample_run("a")])
         with pytest.raises(BoomError), work.savepoint():  # noqa: PT012 - the block is what is tested
@@ -149,7 +149,7 @@ def test_a_savepoint_undoes_replacing(store: Store) -> None:
 
 
 def test_a_savepoint_undoes_counts_and_names(store: Store) -> None:
-    """Metadata and count are those from before the failed savepoint."""
+    """A failed savepoint restores the metadata and the count."""
     with store.unit_of_work() as work:
         _add(work, "a")
         with pytest.raises(BoomError):
@@ -159,7 +159,7 @@ def test_a_savepoint_undoes_counts_and_names(store: Store) -> None:
 
 
 def test_a_left_savepoint_is_kept(store: Store) -> None:
-    """Leaving a savepoint without an exception keeps what was done inside, if all is committed."""
+    """Leaving a savepoint without an exception keeps its writes, if all is committed."""
     with store.unit_of_work() as work:
         with work.savepoint():
             _add(work, "a")
@@ -168,14 +168,14 @@ def test_a_left_savepoint_is_kept(store: Store) -> None:
 
 
 def test_a_left_savepoint_is_not_yet_durable(store: Store) -> None:
-    """A savepoint is part of its unit of work and undone with it."""
+    """A savepoint is rolled back with its unit of work."""
     with store.unit_of_work() as work, work.savepoint():
         _add(work, "a")
     assert all_keys(store) == set()
 
 
 def test_an_outer_savepoint_undoes_the_inner_ones(store: Store) -> None:
-    """What an inner savepoint kept goes when the one around it fails."""
+    """If an outer savepoint fails, an inner one is rolled back with it."""
     with store.unit_of_work() as work:
         _add(work, "a")
         with pytest.raises(BoomError), work.savepoint():  # noqa: PT012 - the block is what is tested
@@ -187,7 +187,7 @@ def test_an_outer_savepoint_undoes_the_inner_ones(store: Store) -> None:
 
 
 def test_an_inner_failure_leaves_the_outer_savepoint_alone(store: Store) -> None:
-    """Savepoints nest: the innermost takes the blame, the ones around it go on."""
+    """Savepoints nest: only the innermost is rolled back."""
     with store.unit_of_work() as work:
         with work.savepoint():
             _add(work, "outer")
@@ -199,7 +199,7 @@ def test_an_inner_failure_leaves_the_outer_savepoint_alone(store: Store) -> None
 
 
 def test_many_savepoints_in_a_row(store: Store) -> None:
-    """Each of many savepoints is kept or undone by itself."""
+    """Each of many savepoints is kept or rolled back separately."""
     with store.unit_of_work() as work:
         for number in range(20):
             if number % 2:
@@ -213,7 +213,7 @@ def test_many_savepoints_in_a_row(store: Store) -> None:
 
 
 def test_keyboard_interrupts_undo_too(store: Store) -> None:
-    """Any exception counts, also those that are no ``Exception``."""
+    """Any ``BaseException`` counts."""
     with store.unit_of_work() as work:
         with pytest.raises(KeyboardInterrupt), work.savepoint():  # noqa: PT012 - the block is what is tested
             _add(work, "a")
@@ -223,7 +223,7 @@ def test_keyboard_interrupts_undo_too(store: Store) -> None:
 
 
 def _in_threads(work: Callable[[int], Run | None]) -> list[Run | None]:
-    """Do something in several threads that all begin at once."""
+    """Run an action in several threads that start at once."""
     barrier = Barrier(THREADS)
 
     def begin(number: int) -> Run | None:
@@ -235,7 +235,7 @@ def _in_threads(work: Callable[[int], Run | None]) -> list[Run | None]:
 
 
 def test_units_of_work_exclude_each_other(store: Store) -> None:
-    """Reading and then writing loses no update, however many threads do it."""
+    """Reading and then writing loses no update, with any number of threads."""
     keep(store, sample_run("counter", duration_ms=0))
 
     def count_up(_number: int) -> None:
@@ -252,7 +252,7 @@ def test_units_of_work_exclude_each_other(store: Store) -> None:
 
 
 def test_units_of_work_of_several_processes_lose_no_update(open_durable: Callable[[], Store]) -> None:
-    """Durable stores only: reading and then writing loses no update, whichever store it is done through."""
+    """Durable stores only: reading and then writing loses no update, even through several stores."""
     stores = [open_durable() for _ in range(THREADS)]
     keep(stores[0], sample_run("counter", duration_ms=0))
 
@@ -274,7 +274,7 @@ def test_units_of_work_of_several_processes_lose_no_update(open_durable: Callabl
 def test_of_those_that_race_for_a_key_through_several_stores_one_finds_it_new(
     open_durable: Callable[[], Store],
 ) -> None:
-    """Durable stores only: whoever comes first keeps the run, and the others get it back, as within one store."""
+    """Durable stores only: the first one stores the run, and the others get it back, even across stores."""
     stores = [open_durable() for _ in range(THREADS)]
 
     def race(number: int) -> Run | None:
@@ -294,7 +294,7 @@ def test_of_those_that_race_for_a_key_through_several_stores_one_finds_it_new(
 
 
 def test_of_those_that_race_for_a_key_one_finds_it_new(store: Store) -> None:
-    """Whoever comes first keeps the run, and all the others get that run back."""
+    """The first thread stores the run, and all others get it back."""
 
     def race(number: int) -> Run | None:
         mine = sample_run("contested", agent_name=f"racer-{number}")
@@ -311,7 +311,7 @@ def test_of_those_that_race_for_a_key_one_finds_it_new(store: Store) -> None:
 
 
 def test_a_waiting_unit_of_work_sees_what_was_committed(store: Store) -> None:
-    """Entering after another was left, it builds upon that one's commit and not upon an older state."""
+    """A unit of work sees the commit of the one before it."""
 
     def add_next(_number: int) -> None:
         with store.unit_of_work() as work:
@@ -335,7 +335,7 @@ def test_what_is_committed_survives_reopening(open_durable: Callable[[], Store])
 
 
 def test_what_is_not_committed_does_not_survive_reopening(open_durable: Callable[[], Store]) -> None:
-    """Durable stores only: an undone unit of work leaves nothing in the file."""
+    """Durable stores only: a rolled-back unit of work leaves nothing in the file."""
     first = open_durable()
     with first.unit_of_work() as work:
         _add(work, "a")

@@ -1,4 +1,4 @@
-"""One family of errors, whose texts are fit for an answer."""
+"""The exception hierarchy, and its messages."""
 
 import inspect
 
@@ -25,7 +25,7 @@ FAMILY = [error for _, error in inspect.getmembers(errors, inspect.isclass) if i
 
 @pytest.mark.parametrize("error", FAMILY)
 def test_every_error_belongs_to_the_family(error: type[Exception]) -> None:
-    """One ``except RunsinkError`` catches all that the product raises on purpose, and each says what it is."""
+    """``except RunsinkError`` catches every deliberate error, and each is documented."""
     assert issubclass(error, RunsinkError)
     assert error.__doc__
 
@@ -43,18 +43,18 @@ def test_every_error_belongs_to_the_family(error: type[Exception]) -> None:
     ],
 )
 def test_every_failure_of_a_store_is_a_store_error(error: type[Exception]) -> None:
-    """Whoever guards against a failing store needs one name."""
+    """``except StoreError`` catches every failure of the store."""
     assert issubclass(error, StoreError)
 
 
 def test_a_missing_run_is_named() -> None:
-    """The text names the key, which is also there for programs."""
+    """The message names the key, which is also an attribute."""
     error = RunNotFoundError("launch-1")
     assert (str(error), error.key) == ("Run not found: launch-1", "launch-1")
 
 
 def test_faults_are_joined() -> None:
-    """Several errors make one text, and a fault of the whole speaks of ``it``."""
+    """Several errors are joined into one text, and an error without a field speaks of ``it``."""
     errors = (ValidationError("status", "is bad"), ValidationError(None, "must be a JSON object, not null"))
     assert str(InvalidFieldsError(errors)) == "status is bad; it must be a JSON object, not null"
     assert InvalidFieldsError(errors).errors == errors

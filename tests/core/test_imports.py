@@ -1,4 +1,4 @@
-"""The core knows only itself, attrs and the pure parts of the standard library."""
+"""The core imports only itself, attrs and the pure parts of the standard library."""
 
 import ast
 from collections.abc import Iterator
@@ -45,14 +45,14 @@ def _allowed(module: str) -> bool:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(FOLDER)))
 def test_core_imports_only_what_is_pure(path: Path) -> None:
-    """No module of the core imports anything but the core, attrs and the allowed modules."""
+    """No core module imports anything but the core, attrs and the allowed modules."""
     strange = [name for name in _imports(ast.parse(path.read_text("utf-8"))) if not _allowed(name)]
     assert strange == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(FOLDER)))
 def test_core_does_no_input_and_asks_no_clock(path: Path) -> None:
-    """No module of the core opens, prints, evaluates, or calls ``now`` of the machine's clock."""
+    """No core module opens, prints, evaluates, or reads the system clock."""
     names = {node.id for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Name)}
     called = {
         node.func.attr
@@ -64,7 +64,7 @@ def test_core_does_no_input_and_asks_no_clock(path: Path) -> None:
 
 
 def test_there_are_modules_to_check() -> None:
-    """The check looks at the core's modules, ports included, and sees their imports."""
+    """The check covers the core's modules, ports included, and detects their imports."""
     assert {"run.py", "fields.py", "ingest.py", "run_repository.py"} <= {path.name for path in MODULES}
     assert "core.model.run" in set(_imports(ast.parse((FOLDER / "use_cases" / "ingest.py").read_text("utf-8"))))
     assert not _allowed("apsw")

@@ -247,7 +247,7 @@ def test_embedded_shows_both_modes() -> None:
     done = run_example("embedded.py")
     assert (done.returncode, done.stderr) == (0, "")
     assert "lenient: 1 created, 1 existing, 1 failed" in done.stdout
-    assert "atomic: Batch transaction failed (rolled back): 1 of 2 runs refused" in done.stdout
+    assert "atomic: Batch transaction failed (rolled back): 1 of 2 runs rejected" in done.stdout
     assert "stored: 3 runs" in done.stdout
 
 

@@ -212,7 +212,7 @@ def test_a_disk_with_little_room_is_refused_at_the_start(small_disk: Callable[[i
     disk = small_disk(32)
     ended = finish("serve", "--port", "0", "--db", str(disk / "runs.db"))
     assert ended.returncode == 1
-    assert ended.stderr.endswith("its disk has 32.0 MiB free and 64 MiB are needed; make room\n")
+    assert ended.stderr.endswith("its disk has 32.0 MiB free but 64 MiB are required; free up space\n")
     assert list(disk.iterdir()) == []
 
 
@@ -224,5 +224,5 @@ def test_the_room_of_the_file_counts_and_not_that_of_a_link(
     (tmp_path / "link.db").symlink_to(disk / "runs.db")
     ended = finish("serve", "--port", "0", "--db", "link.db")
     assert ended.returncode == 1
-    assert ended.stderr.endswith("its disk has 32.0 MiB free and 64 MiB are needed; make room\n")
+    assert ended.stderr.endswith("its disk has 32.0 MiB free but 64 MiB are required; free up space\n")
     assert list(disk.iterdir()) == []

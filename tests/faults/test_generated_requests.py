@@ -198,7 +198,7 @@ def test_a_cut_body_stores_nothing(server: Served, scale: Scale, figures: Figure
     sampled = noise.sample(range(64, len(whole) - 64), scale(72, len(whole) - 128))
     for at in [*ends[0], *sampled, *ends[1]]:
         answer = server.api.send("POST", BATCH, whole[:at], Content_Encoding=encoding)
-        assert (answer.status, "breaks off" in answer.body["detail"]) == (400, True), at
+        assert (answer.status, "is truncated" in answer.body["detail"]) == (400, True), at
     assert server.api.find(product=product).body["total"] == 0
     assert server.api.send("POST", BATCH, whole, Content_Encoding=encoding).status == 201
     figures(bytes=len(whole), cuts=128 + len(sampled))

@@ -136,7 +136,7 @@ def test_digits_without_end(upload: Upload, prefix: str) -> None:
 def test_depth_without_end(upload: Upload, body: bytes) -> None:
     """A hundred thousand levels that are no JSON are refused whole."""
     answer = upload(body)
-    detail = "the body is not JSON, and nested too deeply to say where it is not"
+    detail = "the body is not JSON; it is nested too deeply to say where"
     assert (answer.status, answer.body["detail"]) == (400, detail)
 
 
@@ -239,7 +239,7 @@ def test_kept_values_read_back_exactly(server: Served) -> None:
         (f'"duration_ms":{"9" * 5000}', "duration_ms must be from 0 to 9223372036854775807"),
         ('"duration_ms":NaN', "duration_ms must be an integer"),
         ('"duration_ms":1e400', "duration_ms must be an integer"),
-        ('"":"\\u0000","":NaN', "extra holds NaN, Infinity or a number beyond a double's range (at [''])"),
+        ('"":"\\u0000","":NaN', "extra contains NaN, Infinity or a number beyond a double's range (at [''])"),
     ],
 )
 def test_refused_fields_are_named(server: Served, field: str, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""How the state machine talks to a store: one interface for every way in, in the terms of the model."""
+"""How the state machine talks to a store: one interface for every entrypoint, in the model's terms."""
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, auto
@@ -20,11 +20,11 @@ from tests.properties.model import Kept, seen
 Sent = dict[str, Any]
 
 TOP: Final = ""
-"""The cursor of a list's beginning: like no cursor, but nothing is counted."""
+"""The cursor of the beginning of a list: like no cursor, but without counting."""
 
 
 class Verdict(Enum):
-    """What a store made of a batch as a whole."""
+    """The outcome of a batch as a whole."""
 
     TAKEN = auto()
     PARTLY = auto()
@@ -33,7 +33,7 @@ class Verdict(Enum):
 
 @attrs.frozen
 class Told:
-    """What a store told about a batch: ``counts`` are total, created, existing, failed; ``bad`` is index and field."""
+    """The result of a batch: ``counts`` are total, created, existing, failed; ``bad`` is index and field."""
 
     verdict: Verdict
     counts: tuple[int, int, int, int]
@@ -44,7 +44,7 @@ class Told:
 
 @attrs.frozen
 class Page:
-    """A part of the list; ``next_cursor`` is to be handed back."""
+    """A part of the list; ``next_cursor`` is to be sent back."""
 
     runs: list[Kept]
     total: int | None
@@ -52,10 +52,10 @@ class Page:
 
 
 class Driver(Protocol):
-    """A store, reached in one of the ways in. What is not found or refused comes back as ``None``."""
+    """A store behind an entrypoint. Results that are not found or rejected are ``None``."""
 
     def tick(self) -> str:
-        """Begin a step; the stamp that everything has that is created or changed in it."""
+        """Begin a step; return the timestamp of everything created or changed in it."""
         ...
 
     def ingest(self, runs: Sequence[object], *, atomic: bool) -> Told: ...
@@ -69,22 +69,22 @@ class Driver(Protocol):
     def newest(self, run_id: str) -> Kept | None: ...
 
     def page(self, which: Mapping[str, str], *, limit: int, offset: int = 0, cursor: Any = None) -> Page:
-        """The matching runs, counted unless a cursor is given."""
+        """Return the matching runs, counted unless a cursor is given."""
         ...
 
     def names(self) -> tuple[list[str], list[str]]:
-        """The distinct agent names and job types."""
+        """Return the distinct agent names and job types."""
         ...
 
     def reopen(self) -> None:
-        """Let go of the store in good order and take it up again."""
+        """Close the store and open it again."""
         ...
 
     def close(self) -> None: ...
 
 
 class InProcessDriver(Driver):
-    """The in-process door, over any store."""
+    """The in-process API, on any store."""
 
     def __init__(self, open_store: Callable[[], Store]) -> None:
         self._open_store = open_store

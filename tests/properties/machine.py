@@ -1,6 +1,6 @@
-"""A run store against a dictionary: whatever is sent in whatever order, both hold the same.
+"""A run store against a dictionary: whatever is sent in any order, both hold the same.
 
-The laws are those of every way in; which one it is, a driver knows.
+The laws hold for every entrypoint; the driver selects which one is tested.
 """
 
 from abc import abstractmethod
@@ -56,14 +56,14 @@ FILTERS = ("event_id", "status", "job_type", "agent_name", "run_id", "parent_run
 
 @st.composite
 def bad_runs(draw: st.DrawFn) -> tuple[Sent, str]:
-    """A run with one field that breaks its rule, and the name of that field."""
+    """Generate runs with one invalid field, and the name of that field."""
     field, value = draw(st.sampled_from(BAD_VALUES))
     return {**draw(RUNS), field: value}, field
 
 
 @st.composite
 def changes(draw: st.DrawFn) -> Sent:
-    """An update: any of the fields that can change."""
+    """Generate updates of any of the mutable fields."""
     values = {
         "status": st.sampled_from(sorted(STATUSES)),
         "end_time": st.none() | sent_timestamps(),
@@ -81,12 +81,12 @@ COMMITS = st.fixed_dictionaries(
 
 
 def whole_commit(commit: Sent) -> Sent:
-    """What a commit changes: the fields that it leaves out are cleared."""
+    """Return what a commit changes: the fields that it leaves out are cleared."""
     return {"commit_author": None, "commit_timestamp": None, **commit}
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """Sends batches, updates and commits to a store and to the model, and compares all that comes back."""
+    """Sends batches, updates and commits to a store and to the model, and compares all results."""
 
     sent = Bundle("sent")
 
@@ -103,7 +103,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @initialize(target=sent, runs=st.lists(RUNS, min_size=1, max_size=3))
     def first_batch(self, runs: list[Sent]) -> Any:
-        """An empty store takes the first of each key."""
+        """An empty store accepts the first run of each key."""
         self._ingest(runs, atomic=True)
         return multiple(*runs)
 
@@ -111,7 +111,7 @@ class StoreMachine(RuleBasedStateMachine):
         target=sent, good=st.lists(RUNS, min_size=1, max_size=4), bad=st.lists(bad_runs(), max_size=3), data=st.data()
     )
     def lenient_batch(self, good: list[Sent], bad: list[tuple[Sent, str]], data: st.DataObject) -> Any:
-        """The good runs are stored and the bad ones named, wherever they stand."""
+        """Valid runs are stored and invalid ones named, wherever they are."""
         mixed: list[tuple[Sent, str | None]] = data.draw(st.permutations([*[(run, None) for run in good], *bad]))
         now = self.driver.tick()
         told = self.driver.ingest([run for run, _ in mixed], atomic=False)
@@ -122,40 +122,40 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(bad=st.lists(bad_runs(), min_size=1, max_size=3))
     def hopeless_batch(self, bad: list[tuple[Sent, str]]) -> None:
-        """A lenient batch without a good run stores nothing and names every run."""
+        """A lenient batch without a valid run stores nothing and names every run."""
         self._refused(list(bad), atomic=False)
 
     @rule(target=sent, runs=st.lists(RUNS, min_size=1, max_size=4))
     def atomic_batch(self, runs: list[Sent]) -> Any:
-        """An atomic batch of good runs is wholly there."""
+        """An atomic batch of valid runs is stored completely."""
         self._ingest(runs, atomic=True)
         return multiple(*runs)
 
     @rule(good=st.lists(RUNS, max_size=3), bad=st.lists(bad_runs(), min_size=1, max_size=2), data=st.data())
     def poisoned_atomic_batch(self, good: list[Sent], bad: list[tuple[Sent, str]], data: st.DataObject) -> None:
-        """An atomic batch with a bad run is not there at all, and every bad run is named."""
+        """An atomic batch with an invalid run stores nothing, and every invalid run is named."""
         self._refused(data.draw(st.permutations([*[(run, None) for run in good], *bad])), atomic=True)
 
     @rule(target=sent, run=RUNS)
     def create(self, run: Sent) -> Sent:
-        """A single run is stored unless its key is known, and comes back as it is stored."""
+        """A single run is stored unless its key exists, and is returned as stored."""
         expected = self.model.ingest([(0, run)], self.driver.tick())
         assert self.driver.create(run) == expected.runs[0]
         return run
 
     @rule(bad=bad_runs())
     def hopeless_create(self, bad: tuple[Sent, str]) -> None:
-        """A single run that breaks a rule is refused."""
+        """A single invalid run is rejected."""
         assert self.driver.create(bad[0]) is None
 
     @rule(runs=st.lists(sent, min_size=1, max_size=5), atomic=st.booleans())
     def retry(self, runs: list[Sent], atomic: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
-        """Sending again what was sent before, in any mixture and by either door, creates nothing that is there."""
+        """Resending runs, in any mixture and by either upload, creates no duplicates."""
         self._ingest(runs, atomic=atomic)
 
     @rule(run=sent, other=RUNS, names=st.lists(st.sampled_from(sorted(FIXED - {"event_id"})), max_size=3))
     def retry_with_other_content(self, run: Sent, other: Sent, names: list[str]) -> None:
-        """Whatever comes under a known key creates and changes nothing; a fixed field that differs is a conflict."""
+        """A run under an existing key creates and changes nothing; differing immutable fields are a conflict."""
         changed = {**run, **{name: other[name] for name in names if name in other}}
         if {"shard", "gpu"} & (changed.get("extra") or {}).keys():
             return
@@ -163,26 +163,26 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(run=sent, what=changes())
     def update(self, run: Sent, what: Sent) -> None:
-        """An update changes the fields it names, and no other."""
+        """An update changes only the fields that it names."""
         now = self.driver.tick()
         assert self.driver.update(run["event_id"], what) == self.model.change(run["event_id"], what, now)
 
     @rule(run=sent, commit=COMMITS)
     def associate_commit(self, run: Sent, commit: Sent) -> None:
-        """A commit takes the place of an earlier one as a whole."""
+        """A commit replaces an earlier one completely."""
         now = self.driver.tick()
         tied = self.driver.associate_commit(run["event_id"], commit)
         assert tied == self.model.change(run["event_id"], whole_commit(commit), now)
 
     @rule(event_id=texts(min_size=1), what=changes())
     def update_of_nothing(self, event_id: str, what: Sent) -> None:
-        """An unknown key has nothing to update."""
+        """An unknown key cannot be updated."""
         if event_id not in self.model.kept:
             assert self.driver.update(event_id, what) is None
 
     @rule(run=sent)
     def newest(self, run: Sent) -> None:
-        """A name gives the newest of its runs, and is unknown if only runs of known keys were sent with it."""
+        """A name returns its newest run; it is unknown if it was only sent with existing keys."""
         named = [kept for kept in self.model.newest_first() if kept["run_id"] == run["run_id"]]
         assert self.driver.newest(run["run_id"]) == (named[0] if named else None)
 
@@ -202,7 +202,7 @@ class StoreMachine(RuleBasedStateMachine):
         limit: int,
         by_cursor: bool,
     ) -> None:
-        """Page after page, by cursor or by offset, every run that matches the filters comes once, in order."""
+        """Paging by cursor or by offset returns every matching run once, in order."""
         which = {name: run[name] for name in names if run.get(name) is not None}
         which |= {name: end["start_time"] for name, end in zip(ENDS, ends, strict=True) if end}
         walk = self._by_cursor if by_cursor else self._by_offset
@@ -210,7 +210,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_list_is_the_models(self) -> None:
-        """Reading the whole list gives the model's runs in the model's order, and their number."""
+        """The whole list has the model's runs in the model's order, and their number."""
         page = self.driver.page({}, limit=WHOLE_LIST)
         assert page.runs == self.model.newest_first()
         assert page.total == len(self.model.kept)
@@ -221,21 +221,21 @@ class StoreMachine(RuleBasedStateMachine):
         assert self.driver.names() == self.model.names()
 
     def _ingest(self, runs: list[Sent], *, atomic: bool) -> None:
-        """Send a batch of good runs to both."""
+        """Send a batch of valid runs to both."""
         now = self.driver.tick()
         told = self.driver.ingest(runs, atomic=atomic)
         self._compare(told, runs, now)
         assert told.verdict is Verdict.TAKEN
 
     def _refused(self, mixed: list[tuple[Sent, str | None]], *, atomic: bool) -> None:
-        """Send a batch that must not leave a trace; each run comes with the name of its bad field."""
+        """Send a batch that must store nothing; each run comes with the name of its invalid field."""
         told = self.driver.ingest([run for run, _ in mixed], atomic=atomic)
         assert told.verdict is Verdict.REFUSED
         assert told.bad == [(index, field) for index, (_, field) in enumerate(mixed) if field]
         assert told.counts == (len(mixed), 0, 0, len(mixed))
 
     def _compare(self, told: Told, runs: list[Sent] | list[Sent | None], now: str) -> None:
-        """Compare what was told with the model's outcome; in ``runs`` the bad ones are ``None``."""
+        """Compare the result with the model's; invalid runs are ``None`` in ``runs``."""
         sent = [(index, run) for index, run in enumerate(runs) if run is not None]
         expected = self.model.ingest(sent, now)
         failed = len(runs) - len(sent)

@@ -1,4 +1,4 @@
-"""What a run store should hold, as a plain dictionary."""
+"""The expected contents of a run store, as a plain dictionary."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -51,11 +51,11 @@ TIMES: Final = (*TIMESTAMPS, "created_at", "updated_at")
 ENDS: Final = ("start_time_from", "start_time_to")
 
 Kept = dict[str, Any]
-"""A run as it should be kept: times in UTC, objects as canonical texts, every field there."""
+"""A run as it should be stored: times in UTC, objects as canonical text, every field present."""
 
 
 def kept_value(name: str, value: Any) -> Any:
-    """What is kept of the value sent for a field."""
+    """Return the stored form of the value sent for a field."""
     if value is None:
         return None
     if name in OBJECTS:
@@ -66,7 +66,7 @@ def kept_value(name: str, value: Any) -> Any:
 
 
 def kept_run(sent: Mapping[str, Any], now: str) -> Kept:
-    """What is kept of a good run that arrives now."""
+    """Return the stored form of a valid run that arrives now."""
     kept: Kept = dict.fromkeys(NAMED)
     kept |= {name: kept_value(name, value) for name, value in sent.items() if name in NAMED}
     kept |= {"status": kept["status"] or "running", "created_at": now, "updated_at": now}
@@ -76,20 +76,20 @@ def kept_run(sent: Mapping[str, Any], now: str) -> Kept:
 
 
 def seen(run: Run) -> Kept:
-    """A run as it was read, in the model's terms."""
+    """Return a run as it was read, in the model's terms."""
     values = {field.name: getattr(run, field.name) for field in attrs.fields(Run)}
     return values | {name: canonical(json.loads(values[name])) for name in OBJECTS if values[name] is not None}
 
 
 def shown(run: Mapping[str, Any]) -> Kept:
-    """A run as an answer shows it, in the model's terms: there a timestamp has six digits, also for a whole second."""
+    """Return a run from a response in the model's terms, in which timestamps always have six digits."""
     times = {name: f"{run[name][:-1]}.000000Z" for name in TIMES if run[name] is not None and len(run[name]) == 20}
     return {**run, **times, **{name: canonical(run[name]) for name in OBJECTS if run[name] is not None}}
 
 
 @attrs.define
 class Outcome:
-    """What a batch of good runs should come to."""
+    """The expected result of a batch of valid runs."""
 
     created: int
     runs: list[Kept]
@@ -97,13 +97,13 @@ class Outcome:
 
 
 class Model:
-    """The runs by key, in order of arrival."""
+    """Runs by key, in order of arrival."""
 
     def __init__(self) -> None:
         self.kept: dict[str, Kept] = {}
 
     def ingest(self, sent: Iterable[tuple[int, Mapping[str, Any]]], now: str) -> Outcome:
-        """Keep the runs whose keys are new; of the others say how they differ."""
+        """Store the runs with new keys; report how the others differ."""
         outcome = Outcome(0, [], [])
         for index, run in sent:
             mine = kept_run(run, now)
@@ -115,26 +115,26 @@ class Model:
         return outcome
 
     def change(self, event_id: str, changes: Mapping[str, Any], now: str) -> Kept | None:
-        """Apply an update or a commit to a run if there is one; nothing at all is no change."""
+        """Apply an update or a commit to a run, if it exists; an empty one changes nothing."""
         if changes and event_id in self.kept:
             sent = {name: kept_value(name, value) for name, value in changes.items()}
             self.kept[event_id] = self.kept[event_id] | sent | {"updated_at": now}
         return self.kept.get(event_id)
 
     def copy(self) -> "Model":
-        """Another model of the same runs."""
+        """Return a copy of the model."""
         other = Model()
         other.kept = dict(self.kept)
         return other
 
     def newest_first(self) -> list[Kept]:
-        """All runs in the order of the list."""
+        """Return all runs in list order."""
         arrived = list(enumerate(self.kept.values()))
         arrived.sort(key=lambda pair: (pair[1]["start_time"], pair[0]), reverse=True)
         return [run for _, run in arrived]
 
     def matching(self, which: Mapping[str, str]) -> list[Kept]:
-        """The runs that match the filters, in the order of the list."""
+        """Return the runs that match the filters, in list order."""
         wanted = {name: kept_value(name, value) for name, value in which.items() if name in NAMED}
         since, until = (expected_utc(which[end]) if end in which else None for end in ENDS)
         return [
@@ -146,6 +146,6 @@ class Model:
         ]
 
     def names(self) -> tuple[list[str], list[str]]:
-        """The distinct agent names and job types."""
+        """Return the distinct agent names and job types."""
         agents, jobs = ({run[field] for run in self.kept.values()} for field in ("agent_name", "job_type"))
         return sorted(agents), sorted(jobs)

@@ -1,4 +1,4 @@
-"""JSON texts that are nearly runs, written out by hand so that no encoder tidies them up."""
+"""JSON texts that are nearly runs, built by hand so that no encoder normalises them."""
 
 import json
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ def _lists_in(depth: int) -> str:
 
 
 def raw_values() -> st.SearchStrategy[str]:
-    """The text of any value, and some that are no JSON."""
+    """Generate the text of any value, and some that is not JSON."""
     spelled = st.builds(json.dumps, json_values() | texts(max_size=8), ensure_ascii=st.booleans())
     in_object = st.sampled_from(NUMBERS + STRINGS).map('{{"a":{}}}'.format)
     depths = st.sampled_from([2, 98, 99, 100, 101, 102, 500, 980, 1000, 20_000])
@@ -71,7 +71,7 @@ def raw_values() -> st.SearchStrategy[str]:
 
 @st.composite
 def raw_runs(draw: st.DrawFn) -> bytes:
-    """A good run with some fields given, repeated or replaced by nearly anything."""
+    """Generate valid runs with some fields added, repeated or replaced by nearly anything."""
     fields = draw(st.lists(st.tuples(_names(), raw_values()), max_size=4))
     at_times = draw(st.lists(st.tuples(st.sampled_from(TIMESTAMPS), iso_forms()), max_size=2))
     spelled = [(name, json.dumps(form[0])) for name, form in at_times]
@@ -91,7 +91,7 @@ def _spell(members: Sequence[tuple[str, str]], blank: str) -> bytes:
 
 @st.composite
 def damaged(draw: st.DrawFn, whole: st.SearchStrategy[bytes]) -> bytes:
-    """Bytes of which a few are missing, doubled or others."""
+    """Generate bytes of which a few are missing, duplicated or changed."""
     body = bytearray(draw(whole))
     for _ in range(draw(st.integers(0, 3))):
         at = draw(st.integers(0, len(body)))
@@ -101,7 +101,7 @@ def damaged(draw: st.DrawFn, whole: st.SearchStrategy[bytes]) -> bytes:
 
 @st.composite
 def iso_forms(draw: st.DrawFn) -> tuple[str, datetime]:
-    """An instant in some form of ISO 8601, or nearly, and that instant in UTC (cut to the microsecond)."""
+    """Generate instants in some form of ISO 8601, or nearly, and in UTC (truncated to microseconds)."""
     local = draw(st.datetimes(min_value=datetime(2, 1, 1), max_value=datetime(9998, 12, 30)))  # noqa: DTZ001
     time, local = draw(st.sampled_from(_TIMES))(local)
     date = draw(st.sampled_from(_DATES))(local)

@@ -1,4 +1,4 @@
-"""What runs can look like: as the core keeps them, and as clients send them. Nothing here asks the product."""
+"""Runs as the core stores them and as clients send them. Nothing here uses the product."""
 
 import json
 from collections.abc import Mapping
@@ -41,21 +41,21 @@ STATUSES: Final[Mapping[str, str]] = {
     "completed": "success",
     "succeeded": "success",
 }
-"""What may be sent, and what is kept."""
+"""A value as sent, and as stored."""
 
 
 def texts(**lengths: int) -> st.SearchStrategy[str]:
-    """Any Unicode text without NUL and without lone surrogates."""
+    """Generate Unicode text without NUL and without lone surrogates."""
     return st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), **lengths)
 
 
 def json_texts() -> st.SearchStrategy[str]:
-    """Any text inside a JSON object: there NUL may stand."""
+    """Generate text inside a JSON object, where NUL is allowed."""
     return st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 
 
 def json_values() -> st.SearchStrategy[Any]:
-    """Any JSON that can be given back exactly."""
+    """Generate JSON that can be returned exactly."""
     leaves = st.one_of(
         st.none(),
         st.booleans(),
@@ -73,28 +73,28 @@ def json_values() -> st.SearchStrategy[Any]:
 
 
 def json_objects() -> st.SearchStrategy[dict[str, Any]]:
-    """Any JSON object that can be kept."""
+    """Generate JSON objects that can be stored."""
     return st.dictionaries(json_texts(), json_values(), max_size=5)
 
 
 def canonical(value: object) -> str:
-    """One text for one JSON value, types included: ``1``, ``1.0`` and ``true`` differ here."""
+    """Return a unique text for a JSON value, types included: ``1``, ``1.0`` and ``true`` differ."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def kept_timestamp(instant: datetime) -> str:
-    """The kept form of an instant given in UTC without an offset."""
+    """Return the stored form of an instant given in UTC without an offset."""
     date = f"{instant.year:04}-{instant.month:02}-{instant.day:02}"
     return f"{date}T{instant.hour:02}:{instant.minute:02}:{instant.second:02}.{instant.microsecond:06}Z"
 
 
 def kept_timestamps() -> st.SearchStrategy[Timestamp]:
-    """Any instant in its kept form."""
+    """Generate instants in their stored form."""
     return st.datetimes().map(lambda instant: Timestamp(kept_timestamp(instant)))
 
 
 def kept_runs() -> st.SearchStrategy[Run]:
-    """Any run the core could hand to a store."""
+    """Generate runs that the core could pass to a store."""
     text = texts(max_size=20).map(Text)
     maybe_text = st.none() | text
     maybe_count = st.none() | st.integers(0, 2**63 - 1).map(Count)
@@ -116,13 +116,13 @@ def kept_runs() -> st.SearchStrategy[Run]:
 
 
 def commit_hashes() -> st.SearchStrategy[str]:
-    """7 to 40 hexadecimal digits of either case."""
+    """Generate 7 to 40 hexadecimal digits of either case."""
     return st.text("0123456789abcdefABCDEF", min_size=7, max_size=40)
 
 
 @st.composite
 def sent_timestamps(draw: st.DrawFn) -> str:
-    """ISO 8601 with any offset and precision, in the extended form."""
+    """Generate ISO 8601 timestamps with any offset and precision, in the extended form."""
     local = draw(st.datetimes(min_value=datetime(2, 1, 1), max_value=datetime(9998, 12, 31)))  # noqa: DTZ001
     separator = draw(st.sampled_from("T "))
     fraction = f"{local.microsecond:06}"[: draw(st.sampled_from([0, 3, 6]))]
@@ -140,7 +140,7 @@ def _offset(minutes: int | None) -> str:
 
 
 def expected_utc(text: str) -> str:
-    """What is kept of a timestamp from ``sent_timestamps``, by plain arithmetic."""
+    """Return the stored form of a timestamp from ``sent_timestamps``, by plain arithmetic."""
     year, month, day = int(text[:4]), int(text[5:7]), int(text[8:10])
     rest = text[19:]
     zone_at = max(rest.rfind("Z"), rest.rfind("+"), rest.rfind("-"))
@@ -155,7 +155,7 @@ def expected_utc(text: str) -> str:
 
 
 def sent_runs(keys: st.SearchStrategy[str] | None = None) -> st.SearchStrategy[dict[str, Any]]:
-    """A good run as a client sends it, with any of the optional fields."""
+    """Generate valid runs as a client sends them, with any of the optional fields."""
     maybe_text = st.none() | texts(max_size=12)
     required = {
         "event_id": texts(min_size=1, max_size=255) if keys is None else keys,
@@ -179,5 +179,5 @@ def sent_runs(keys: st.SearchStrategy[str] | None = None) -> st.SearchStrategy[d
 
 
 def _extra_is_unambiguous(sent: dict[str, Any]) -> bool:
-    """Whether no field is sent both at the top and in ``extra``: which of them counts is another question."""
+    """Return whether no field is sent both at the top level and in ``extra``."""
     return not {"shard", "gpu"} & (sent.get("extra") or {}).keys()

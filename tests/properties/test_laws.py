@@ -77,7 +77,7 @@ _MIXED = st.one_of(
 @FEW
 @given(batch=st.lists(_MIXED, min_size=1, max_size=5))
 def test_a_lenient_batch_is_its_runs_one_by_one(batch: list[dict[str, Any]]) -> None:
-    """A lenient batch answers and keeps what sending each run by itself answers and keeps."""
+    """A lenient batch has the same results as sending each run separately."""
     with _store() as together, _store() as apart:
         one_by_one = [run for run in (_create(apart, sent) for sent in batch) if run is not None]
         assert _lenient(together, batch) == one_by_one
@@ -88,7 +88,7 @@ def test_a_lenient_batch_is_its_runs_one_by_one(batch: list[dict[str, Any]]) -> 
 @FEW
 @given(sent=sent_runs())
 def test_bytes_and_values_make_the_same_run(sent: dict[str, Any]) -> None:
-    """A run sent as JSON, one sent as a mapping and the model's are one run, field by field."""
+    """A run sent as JSON, the same sent as a mapping, and the model's are equal, field by field."""
     from_bytes = DECODER.run(json.dumps(sent).encode(), NOW)
     assert isinstance(from_bytes, Run)
     assert from_bytes == STRUCTURER.run(sent, 0, NOW)
@@ -98,7 +98,7 @@ def test_bytes_and_values_make_the_same_run(sent: dict[str, Any]) -> None:
 @FEW
 @given(sent=sent_runs())
 def test_an_answer_sent_again_is_the_same_run(sent: dict[str, Any]) -> None:
-    """What the product answers for a run can be sent to it, and is that run."""
+    """A run in a response can be sent back, and is the same run."""
     run = STRUCTURER.run(sent, 0, NOW)
     assert isinstance(run, Run)
     assert DECODER.run(encode(run), NOW) == run
@@ -114,7 +114,7 @@ def _typed(run: Candidate) -> list[tuple[type, object]]:
 
 
 def test_the_fast_pass_takes_a_good_run() -> None:
-    """The laws about the fast pass are not empty: it takes a run with every kind of field."""
+    """The fast pass accepts a run with every kind of field, so the laws about it are not empty."""
     given_fields = '"status":"failed","duration_ms":1,"metrics_json":{"b":1,"a":[1e16]},"commit_source":"ci","extra":{}'
     raw = "{" + ",".join(f'"{name}":{value}' for name, value in REQUIRED) + "," + given_fields + "}"
     assert _fast(raw.encode()) == STRUCTURER.run(json.loads(raw), 0, NOW)
@@ -124,7 +124,7 @@ def test_the_fast_pass_takes_a_good_run() -> None:
 @EXAMPLES
 @given(raw=raw_runs())
 def test_what_the_fast_pass_takes_the_slow_pass_makes_equal(raw: bytes) -> None:
-    """Whenever the fast pass makes a run, the slow pass makes an equal one, of equal types."""
+    """If the fast pass returns a run, the slow pass returns an equal one, of equal types."""
     fast = _fast(raw)
     if fast is not None:
         assert _typed(fast) == _typed(STRUCTURER.run(decode_json(raw), 0, NOW))
@@ -133,7 +133,7 @@ def test_what_the_fast_pass_takes_the_slow_pass_makes_equal(raw: bytes) -> None:
 @EXAMPLES
 @given(raw=damaged(raw_runs()))
 def test_the_fast_pass_takes_no_damaged_run(raw: bytes) -> None:
-    """Also of bytes that were damaged the fast pass takes only what the slow pass takes as well."""
+    """Of damaged bytes, the fast pass accepts only what the slow pass accepts."""
     fast = _fast(raw)
     if fast is not None:
         assert _typed(fast) == _typed(STRUCTURER.run(decode_json(raw), 0, NOW))
@@ -147,7 +147,7 @@ def test_the_fast_pass_takes_no_damaged_run(raw: bytes) -> None:
     value=raw_values(),
 )
 def test_one_field_replaced_is_judged_alike(name: str, value: str) -> None:
-    """One nearly good value in an otherwise good run: both passes agree."""
+    """Both passes agree on one nearly valid value in an otherwise valid run."""
     members = {**dict(REQUIRED), name: value}
     raw = ("{" + ",".join(f'"{field}":{text}' for field, text in members.items()) + "}").encode(
         "utf-8", "surrogatepass"
@@ -160,7 +160,7 @@ def test_one_field_replaced_is_judged_alike(name: str, value: str) -> None:
 @SOME
 @given(raws=st.lists(raw_runs(), min_size=1, max_size=5))
 def test_a_batch_is_its_runs(raws: list[bytes]) -> None:
-    """A batch is decoded to what each of its runs is decoded to, or is no JSON because one of them is none."""
+    """A batch decodes like each of its runs, or is not JSON because one of them is not."""
     body = b'{"runs":[' + b",".join(raws) + b"]}"
     try:
         alone = [DECODER.run(raw, NOW) for raw in raws]
@@ -173,7 +173,7 @@ def test_a_batch_is_its_runs(raws: list[bytes]) -> None:
 
 
 def _decode(body: bytes) -> list[Candidate] | None:
-    """The candidates of a batch, or nothing for any of the refusals there are."""
+    """Return the candidates of a batch, or ``None`` if it is rejected."""
     try:
         return DECODER.batch(body, NOW)
     except (NotJsonError, NotABatchError, BatchTooLargeError):
@@ -183,7 +183,7 @@ def _decode(body: bytes) -> list[Candidate] | None:
 @SOME
 @given(document=json_values() | st.fixed_dictionaries({"runs": json_values() | st.lists(json_objects())}))
 def test_any_document_gives_candidates_or_a_refusal(document: Any) -> None:
-    """One candidate for each of up to five runs; anything else is refused in one of three ways."""
+    """Up to five runs give one candidate each; anything else is rejected in one of three ways."""
     candidates = _decode(json.dumps(document).encode())
     runs = document.get("runs") if isinstance(document, dict) else None
     if isinstance(runs, list) and 1 <= len(runs) <= 5:
@@ -207,14 +207,14 @@ def test_any_document_gives_candidates_or_a_refusal(document: Any) -> None:
 @example(body=b'{"runs":[{"\\ud800":1,"event_id":"\\ud800"}]}')
 @example(body=b'{"runs":[{"x":NaN,"extra":{"x":NaN}}]}')
 def test_any_bytes_give_candidates_or_a_refusal(body: bytes) -> None:
-    """No bytes at all make the decoder fail in any other way, and what it gives can be told apart."""
+    """No bytes make the decoder fail in any other way, and its results are well formed."""
     candidates = _decode(body)
     assert candidates is None or 1 <= len(candidates) <= 5
 
 
 @pytest.mark.parametrize("depth", [*range(300, 1100, 50), 10_000])
 def test_deep_nesting_in_both_places_is_refused_and_no_failure(depth: int) -> None:
-    """A field sent at the top and in ``extra``, both nested deeply: the run is refused, nothing breaks."""
+    """A field sent at the top level and in ``extra``, both deeply nested, is rejected without failing."""
     deep = b"[" * depth + b"]" * depth
     candidates = _decode(b'{"runs":[{"x":' + deep + b',"extra":{"x":' + deep + b"}}]}")
     assert candidates is not None
@@ -224,7 +224,7 @@ def test_deep_nesting_in_both_places_is_refused_and_no_failure(depth: int) -> No
 @SOME
 @given(raws=st.lists(raw_runs(), min_size=1, max_size=4), at=st.integers(0, 4), depth=st.integers(900, 30_000))
 def test_a_deep_run_changes_nothing_for_those_beside_it(raws: list[bytes], at: int, depth: int) -> None:
-    """Whatever the other runs are, they are the same candidates with a run beside them that no decoder takes."""
+    """The candidates of the other runs do not change if one run cannot be decoded."""
     deep = b'{"x":' + b"[" * depth + b"]" * depth + b"}"
     without = _decode(b'{"runs":[' + b",".join(raws) + b"]}")
     beside = _decode(b'{"runs":[' + b",".join([*raws[:at], deep, *raws[at:]]) + b"]}")
@@ -238,7 +238,7 @@ def test_a_deep_run_changes_nothing_for_those_beside_it(raws: list[bytes], at: i
 
 
 def _content(candidate: Candidate) -> object:
-    """A candidate, wherever it stood."""
+    """Return a candidate without its index."""
     return candidate if isinstance(candidate, Run) else attrs.evolve(candidate, index=0)
 
 
@@ -255,7 +255,7 @@ _NUMBERS = st.sampled_from([0, 1, 100, 1000, 1001, 2**63 - 1, 2**63, 10**5000])
 
 
 def _asked(ask: Callable[[], Any]) -> Any:
-    """What is asked in the end, or the faults of it."""
+    """Return the parsed query, or its validation errors."""
     try:
         return ask()
     except InvalidQueryError as error:
@@ -265,7 +265,7 @@ def _asked(ask: Callable[[], Any]) -> Any:
 @EXAMPLES
 @given(which=_FILTERS)
 def test_a_query_and_a_filter_are_judged_alike(which: dict[str, str]) -> None:
-    """A filter in a query string and the same in process are one filter, or are refused in the same words."""
+    """A filter in a query string equals the same one in process, or both have the same errors."""
     over_http = _asked(lambda: parse_list_query(which.items(), STRUCTURER, Limits())[0])
     assert over_http == _asked(lambda: STRUCTURER.run_filter(RunFilter(**which)))  # type: ignore[arg-type]
 
@@ -273,7 +273,7 @@ def test_a_query_and_a_filter_are_judged_alike(which: dict[str, str]) -> None:
 @SOME
 @given(parts=st.dictionaries(st.sampled_from(["limit", "offset"]), _NUMBERS))
 def test_a_query_and_a_request_are_judged_alike(parts: dict[str, int]) -> None:
-    """The part of the list that is asked for by a query string is the one that is asked for in process."""
+    """A page request in a query string equals the same one in process."""
     spelled = {name: f"{number:d}" if number < 10**20 else "9" * 5001 for name, number in parts.items()}
     over_http = _asked(lambda: parse_list_query(spelled.items(), STRUCTURER, Limits())[1])
     inside = _asked(lambda: page_request(parts, Limits()))
@@ -287,7 +287,7 @@ def test_a_query_and_a_request_are_judged_alike(parts: dict[str, int]) -> None:
 @EXAMPLES
 @given(start=kept_timestamps(), arrival=st.integers(0, 2**63 - 1))
 def test_a_cursor_reads_back_as_it_was_given(start: Timestamp, arrival: int) -> None:
-    """The text of a cursor stands for that cursor."""
+    """A cursor survives its text form."""
     cursor = Cursor(start, arrival)
     _, request = parse_list_query([("cursor", format_cursor(cursor))], STRUCTURER, Limits())
     assert (request.cursor, request.counted) == (cursor, False)
@@ -296,7 +296,7 @@ def test_a_cursor_reads_back_as_it_was_given(start: Timestamp, arrival: int) -> 
 @EXAMPLES
 @given(run=kept_runs())
 def test_an_answer_shows_times_as_short_as_they_are_exact(run: Run) -> None:
-    """Only a fraction of zero is left out of a time, and nothing else of a run differs from what is kept."""
+    """Responses show runs as stored, except that times omit a zero fraction."""
     answers = (
         json.loads(encode(run)),
         *json.loads(encode_runs([run])),
@@ -313,7 +313,7 @@ def test_an_answer_shows_times_as_short_as_they_are_exact(run: Run) -> None:
 @EXAMPLES
 @given(value=json_objects(), data=st.data())
 def test_canonical_text_is_one_text_for_one_object(value: dict[str, Any], data: st.DataObject) -> None:
-    """The order in which keys were sent does not show, and the text says exactly what was sent."""
+    """The text does not depend on the order of keys, and means exactly what was sent."""
     shuffled = dict(data.draw(st.permutations(list(value.items()))))
     text = canonical_json(parse_json_object(value))
     assert canonical_json(shuffled) == text
@@ -323,7 +323,7 @@ def test_canonical_text_is_one_text_for_one_object(value: dict[str, Any], data: 
 @EXAMPLES
 @given(value=json_objects())
 def test_canonical_text_has_sorted_keys_at_every_level(value: dict[str, Any]) -> None:
-    """Keys stand in the order of code points, in objects in lists in objects too."""
+    """Keys are in code point order, even in objects in lists in objects."""
 
     def check(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         keys = [name for name, _ in pairs]
@@ -336,7 +336,7 @@ def test_canonical_text_has_sorted_keys_at_every_level(value: dict[str, Any]) ->
 @EXAMPLES
 @given(value=json_objects())
 def test_canonical_text_is_a_fixed_point(value: dict[str, Any]) -> None:
-    """Making the text of what the text says gives the same text."""
+    """Canonicalising is idempotent."""
     text = canonical_json(value)
     assert canonical_json(json.loads(text)) == text
     assert canonical_json(json.loads(json.dumps(value, indent=1))) == text
@@ -344,7 +344,7 @@ def test_canonical_text_is_a_fixed_point(value: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_the_longest_integers_are_kept(sign: int) -> None:
-    """The wire keeps every integer that the rules keep: up to 4300 digits, of either sign."""
+    """The wire preserves every integer that the rules accept: up to 4300 digits, of either sign."""
     value = {"a": sign * (10**4300 - 1)}
     raw = json.dumps({**{name: json.loads(text) for name, text in REQUIRED}, "metrics_json": value}).encode()
     run = DECODER.run(raw, NOW)
@@ -354,7 +354,7 @@ def test_the_longest_integers_are_kept(sign: int) -> None:
 
 @pytest.mark.parametrize(("top", "inside"), [(1, True), (1, 1.0), (0, False), (0.0, -0.0), ([1], [True])])
 def test_two_values_of_one_field_are_never_merged(top: object, inside: object) -> None:
-    """A field sent at the top and in ``extra`` with values that differ as JSON is refused, not changed in silence."""
+    """A field sent at the top level and in ``extra`` with different values is rejected, not altered silently."""
     sent = {**{name: json.loads(text) for name, text in REQUIRED}, "x": top, "extra": {"x": inside}}
     assert not isinstance(STRUCTURER.run(sent, 0, NOW), Run)
 
@@ -362,14 +362,14 @@ def test_two_values_of_one_field_are_never_merged(top: object, inside: object) -
 @EXAMPLES
 @given(text=sent_timestamps())
 def test_a_timestamp_is_kept_in_utc(text: str) -> None:
-    """Any offset is worked in, by the arithmetic that anybody can do."""
+    """Any offset is converted to UTC, checked by plain arithmetic."""
     assert parse_timestamp(text) == expected_utc(text)
 
 
 @EXAMPLES
 @given(text=sent_timestamps())
 def test_a_kept_timestamp_is_kept_as_it_is(text: str) -> None:
-    """Sending back what was read changes nothing."""
+    """Parsing a stored timestamp returns it unchanged."""
     kept = parse_timestamp(text)
     assert parse_timestamp(kept) == kept
     assert len(kept) == 27
@@ -378,7 +378,7 @@ def test_a_kept_timestamp_is_kept_as_it_is(text: str) -> None:
 @EXAMPLES
 @given(first=sent_timestamps(), second=sent_timestamps())
 def test_text_order_is_time_order(first: str, second: str) -> None:
-    """Kept timestamps compare as texts exactly as their instants do."""
+    """Stored timestamps compare as text exactly as their instants do."""
     early, late = datetime.fromisoformat(first), datetime.fromisoformat(second)
     assert (parse_timestamp(first) < parse_timestamp(second)) == (early < late)
     assert (parse_timestamp(first) == parse_timestamp(second)) == (early == late)
@@ -387,7 +387,7 @@ def test_text_order_is_time_order(first: str, second: str) -> None:
 @EXAMPLES
 @given(form=iso_forms())
 def test_any_iso_form_means_its_instant_or_is_refused(form: tuple[str, datetime]) -> None:
-    """Week dates, basic forms, commas, odd offsets: what is taken is kept as the instant that it means."""
+    """Week dates, basic forms, commas, odd offsets: whatever is accepted is stored as the right instant."""
     text, instant = form
     try:
         kept = parse_timestamp(text)
@@ -399,7 +399,7 @@ def test_any_iso_form_means_its_instant_or_is_refused(form: tuple[str, datetime]
 @EXAMPLES
 @given(instant=st.datetimes(min_value=datetime(2, 1, 1), max_value=datetime(9998, 12, 31), timezones=st.timezones()))  # noqa: DTZ001
 def test_formatting_and_parsing_are_inverse(instant: datetime) -> None:
-    """An instant of any time zone that the product formats is parsed to the same text, and is that instant."""
+    """A formatted instant of any time zone parses to the same text, and is the same instant."""
     kept = format_timestamp(instant)
     assert parse_timestamp(kept) == kept
     assert datetime.fromisoformat(kept) == instant.astimezone(UTC)
@@ -428,13 +428,13 @@ def test_formatting_and_parsing_are_inverse(instant: datetime) -> None:
     ],
 )
 def test_what_is_no_instant_is_refused(text: str) -> None:
-    """No offset, no such day, beyond the years 1 to 9999: refused as a fault of the field, never by another error."""
+    """A missing offset, an invalid day or a year outside 1 to 9999 is a validation error, never another one."""
     with pytest.raises(InvalidValueError):
         parse_timestamp(text)
 
 
 def test_midnight_at_the_end_of_a_day_is_never_kept_as_24_hours() -> None:
-    """``24:00`` is refused or kept as the next day's start, as the Python at hand reads it; text order holds."""
+    """``24:00`` is rejected or stored as the next day's start, depending on Python; text order is preserved."""
     for text in ("2026-01-31T24:00:00.000000Z", "2026-01-31T24:00:00.000000+00:00", "2026-01-31T24:00:00Z"):
         try:
             kept = parse_timestamp(text)

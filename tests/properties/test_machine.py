@@ -1,4 +1,4 @@
-"""The state machine through the in-process door, over each store."""
+"""The state machine through the in-process API, on each store."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,14 +13,14 @@ from tests.properties.machine import StoreMachine
 
 
 class MemoryMachine(StoreMachine):
-    """Over the store in memory, which cannot be reopened."""
+    """On the memory store, which cannot be reopened."""
 
     def _drive(self) -> Driver:
         return InProcessDriver(MemoryStore)
 
 
 class SqliteMachine(StoreMachine):
-    """Over a file, which can be closed and opened at any moment."""
+    """On a file, which can be closed and reopened at any moment."""
 
     def __init__(self) -> None:
         self.folder = TemporaryDirectory()

@@ -1,4 +1,4 @@
-"""The machine of ``test_machine`` over PostgreSQL."""
+"""The machine of ``test_machine`` on PostgreSQL."""
 
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import rule, run_state_machine_as_test
@@ -10,7 +10,7 @@ from tests.properties.machine import StoreMachine
 
 
 class PostgresMachine(StoreMachine):
-    """Over a schema of its own, which can be closed and opened at any moment."""
+    """On its own schema, which can be closed and reopened at any moment."""
 
     def __init__(self, server: str) -> None:
         self.url = in_new_schema(server)
@@ -30,7 +30,7 @@ class PostgresMachine(StoreMachine):
 
 
 def test_postgres_holds_what_the_model_holds(postgres_server: str) -> None:
-    """Whatever is sent in whatever order, the database and a dictionary hold the same."""
+    """Whatever is sent in any order, the database and a dictionary hold the same."""
     run_state_machine_as_test(
         lambda: PostgresMachine(postgres_server),
         settings=settings(

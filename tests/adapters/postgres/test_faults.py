@@ -1,4 +1,4 @@
-"""What the PostgreSQL store does when the engine fails, and which error of the domain is made of it."""
+"""Failures of the database engine, and the errors that they are translated to."""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -21,7 +21,7 @@ from tests.contract.samples import HANG_GUARD_SECONDS, agent_names, all_keys, ke
 
 @pytest.fixture
 def store(postgres_url: str) -> Iterator[PostgresStore]:
-    """An empty store."""
+    """Yield an empty store."""
     opened = PostgresStore(postgres_url, "postgresql://…", Limits(max_read_seconds=1))
     yield opened
     opened.close()
@@ -29,13 +29,13 @@ def store(postgres_url: str) -> Iterator[PostgresStore]:
 
 @pytest.fixture
 def admin(postgres_url: str) -> Iterator[psycopg.Connection]:
-    """A connection of the operator."""
+    """Yield an operator's connection."""
     with psycopg.connect(postgres_url, autocommit=True) as opened:
         yield opened
 
 
 def end_connections(admin: psycopg.Connection) -> int:
-    """End every connection that a store has to this schema; how many there were."""
+    """End every connection of the store to this schema; return their number."""
     found = admin.execute(
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
         "WHERE application_name = current_schema() AND pid <> pg_backend_pid()"
@@ -65,7 +65,7 @@ def end_connections(admin: psycopg.Connection) -> int:
 def test_errors_of_the_engine_become_errors_of_the_domain(
     admin: psycopg.Connection, state: str, kind: type[StoreError]
 ) -> None:
-    """The SQLSTATE that the engine sends decides, and exactly that error comes out."""
+    """The SQLSTATE alone determines the error raised."""
     raising = f"DO $$ BEGIN RAISE EXCEPTION 'staged' USING ERRCODE = '{state}'; END $$"
     with pytest.raises(StoreError) as caught, translated_errors():
         admin.execute(SQL(raising))  # type: ignore[arg-type]
@@ -73,13 +73,13 @@ def test_errors_of_the_engine_become_errors_of_the_domain(
 
 
 def test_programming_errors_pass(admin: psycopg.Connection) -> None:
-    """A statement that makes no sense is nobody's failure but ours."""
+    """An invalid statement is a programming error and passes through."""
     with pytest.raises(psycopg.ProgrammingError), translated_errors():
         admin.execute("SELECT nonsense")
 
 
 def test_a_deadlock_is_a_conflict_and_resolves_itself(postgres_url: str) -> None:
-    """Two servers that touch the same runs in opposite order both get them changed, one of them after repeating."""
+    """Two servers that change the same runs in opposite order both succeed, one of them after a retry."""
     stores = [open_database(postgres_url) for _ in range(2)]
     keep(stores[0], sample_run("a"), sample_run("b"))
     met = Barrier(2)
@@ -113,7 +113,7 @@ def test_a_deadlock_is_a_conflict_and_resolves_itself(postgres_url: str) -> None
 def test_a_lock_that_is_held_for_long_is_busy(
     monkeypatch: pytest.MonkeyPatch, postgres_url: str, admin: psycopg.Connection
 ) -> None:
-    """Whoever waits for a run that another transaction keeps gives up in time, and is served once it is free."""
+    """Waiting for a run locked by another transaction times out, and succeeds once it is free."""
     monkeypatch.setitem(connection.SESSION, "lock_timeout", "100ms")
     store = open_database(postgres_url)
     with admin.transaction():
@@ -129,7 +129,7 @@ def test_a_lock_that_is_held_for_long_is_busy(
 def test_a_run_that_vanishes_while_it_is_sent_is_never_acknowledged(
     store: PostgresStore, admin: psycopg.Connection
 ) -> None:
-    """A run that is neither added nor found is a conflict, not a success."""
+    """A run that is neither added nor found is a conflict."""
     admin.execute(
         "CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN IF NEW.event_id = 'a' THEN RETURN NULL; END IF; RETURN NEW; END $$"
@@ -141,7 +141,7 @@ def test_a_run_that_vanishes_while_it_is_sent_is_never_acknowledged(
 
 
 def test_idle_connections_that_broke_harm_nobody(store: PostgresStore, admin: psycopg.Connection) -> None:
-    """After the operator ended every connection the next write and the next read simply work."""
+    """After all connections were ended, the next write and the next read succeed."""
     keep(store, sample_run("a"))
     assert end_connections(admin) >= 1
     keep(store, sample_run("b"))
@@ -150,7 +150,7 @@ def test_idle_connections_that_broke_harm_nobody(store: PostgresStore, admin: ps
 
 
 def test_a_connection_lost_in_a_unit_of_work_keeps_nothing(store: PostgresStore, admin: psycopg.Connection) -> None:
-    """The unit of work ends with a busy store, nothing of it is kept, and the next one works."""
+    """The unit of work raises ``StoreBusyError`` and is rolled back, and the next one succeeds."""
     with pytest.raises(StoreBusyError), store.unit_of_work() as work, work.savepoint():  # noqa: PT012 - the block is what is tested
         work.runs.add([sample_run("a")])
         end_connections(admin)
@@ -160,7 +160,7 @@ def test_a_connection_lost_in_a_unit_of_work_keeps_nothing(store: PostgresStore,
 
 
 def test_a_connection_lost_in_a_reader_is_busy(store: PostgresStore, admin: psycopg.Connection) -> None:
-    """Reading hears of it as of any lost connection, and the next reader works."""
+    """A read raises ``StoreBusyError``, and the next reader succeeds."""
     keep(store, sample_run("a"))
     with pytest.raises(StoreBusyError), store.reader() as runs:  # noqa: PT012 - the block is what is tested
         end_connections(admin)
@@ -171,8 +171,8 @@ def test_a_connection_lost_in_a_reader_is_busy(store: PostgresStore, admin: psyc
 def test_a_connection_lost_before_the_commit_says_that_nobody_knows(
     store: PostgresStore, admin: psycopg.Connection
 ) -> None:
-    """Whether a commit that got no answer took place is unknown; the error says so, and sending again is right."""
-    unknown = pytest.raises(StoreBusyError, match="may have been kept or not")
+    """The outcome of a commit without a response is unknown; the error says so, and retrying is safe."""
+    unknown = pytest.raises(StoreBusyError, match="the outcome is unknown")
     with unknown, store.unit_of_work() as work:
         work.runs.add([sample_run("a")])
         end_connections(admin)
@@ -182,7 +182,7 @@ def test_a_connection_lost_before_the_commit_says_that_nobody_knows(
 
 
 def test_a_transaction_that_failed_cannot_be_committed(store: PostgresStore) -> None:
-    """PostgreSQL answers such a COMMIT with a rollback and no error; here it is one."""
+    """PostgreSQL turns such a COMMIT into a rollback without an error; the store raises one."""
     with store.unit_of_work() as work:
         work.runs.add([sample_run("a")])
         work._execute("SELECT nonsense")  # noqa: SLF001 - no method of the port sends nonsense
@@ -190,13 +190,13 @@ def test_a_transaction_that_failed_cannot_be_committed(store: PostgresStore) -> 
             work.runs.get(EventId("a"))
         with suppress(psycopg.Error):
             work._pipeline.sync()  # noqa: SLF001 - after which PostgreSQL goes on, to nowhere
-        with pytest.raises(StoreError, match="rolled the transaction back"):
+        with pytest.raises(StoreError, match="rolled back the transaction"):
             work.commit()
     assert all_keys(store) == set()
 
 
 def test_a_statement_that_nobody_read_ends_the_commit(store: PostgresStore) -> None:
-    """What a statement complains of that was not waited for comes out at the latest with the commit."""
+    """An error of a statement that was not awaited is raised by the commit at the latest."""
     with store.unit_of_work() as work:
         work.runs.add([sample_run("a")])
         with pytest.raises(psycopg.ProgrammingError):  # noqa: PT012 - which of the two says so depends on psycopg
@@ -206,7 +206,7 @@ def test_a_statement_that_nobody_read_ends_the_commit(store: PostgresStore) -> N
 
 
 def test_a_savepoint_undoes_what_failed_in_it(store: PostgresStore) -> None:
-    """After a statement that failed in a savepoint the unit of work goes on as if nothing had been."""
+    """After a statement failed in a savepoint, the unit of work continues."""
     with store.unit_of_work() as work:
         work.runs.add([sample_run("a")])
         with pytest.raises(psycopg.ProgrammingError), work.savepoint():  # noqa: PT012 - the block is what is tested
@@ -219,7 +219,7 @@ def test_a_savepoint_undoes_what_failed_in_it(store: PostgresStore) -> None:
 
 
 def test_a_pool_that_is_used_up_is_busy_after_a_while(store: PostgresStore) -> None:
-    """Without any connection to be had, entering gives up and holds nobody else up."""
+    """If no connection is available, entering times out and blocks nobody else."""
     held = [store.reader() for _ in range(connection.MAX_CONNECTIONS)]
     for reader in held:
         reader.__enter__()
@@ -234,9 +234,9 @@ def test_a_pool_that_is_used_up_is_busy_after_a_while(store: PostgresStore) -> N
 
 
 def test_a_slow_read_is_given_up(store: PostgresStore) -> None:
-    """A query beyond the limit gets an error that says how to ask for less; the store and its readers go on."""
+    """A query beyond the time limit raises an error that says how to ask for less; the store keeps working."""
     keep(store, sample_run("first"))
     with pytest.raises(StoreTimeoutError, match="max_read_seconds"), store.reader() as runs:
-        # Said as the reader says its own: to fill ten million rows takes too long.
+        # Sent like the reader's own queries; filling ten million rows would take too long.
         runs._number("SELECT count(pg_sleep(5))", ())  # type: ignore[attr-defined]  # noqa: SLF001
     assert all_keys(store) == {"first"}

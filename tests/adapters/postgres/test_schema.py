@@ -1,4 +1,4 @@
-"""The tables in PostgreSQL: made by whoever comes first, and nobody else's touched."""
+"""The PostgreSQL schema: created by the first process, never touching other tables."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,19 +19,19 @@ SERVERS = 10
 
 @pytest.fixture
 def connection(postgres_url: str) -> Iterator[psycopg.Connection]:
-    """A connection to an empty database."""
+    """Yield a connection to an empty database."""
     with psycopg.connect(postgres_url, autocommit=True) as opened:
         yield opened
 
 
 def tables(connection: psycopg.Connection) -> set[str]:
-    """What is in the schema."""
+    """Return the contents of the schema."""
     rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()").fetchall()
     return {name for (name,) in rows}
 
 
 def test_ten_servers_may_start_at_once(postgres_url: str, connection: psycopg.Connection) -> None:
-    """On an empty database all come up, one of them makes the tables, and they share them."""
+    """On an empty database, all stores open: one creates the tables, and all share them."""
     barrier = Barrier(SERVERS)
 
     def start(number: int) -> None:
@@ -49,7 +49,7 @@ def test_ten_servers_may_start_at_once(postgres_url: str, connection: psycopg.Co
 
 
 def test_a_migration_that_broke_off_is_finished(postgres_url: str, connection: psycopg.Connection) -> None:
-    """Where DDL is not undone, the next start makes what is missing and leaves what is there."""
+    """If DDL was not rolled back, the next start creates what is missing and leaves the rest."""
     migrate(connection)
     connection.execute("UPDATE runsink_schema SET version = 0")
     connection.execute("DROP TABLE tallies")
@@ -60,14 +60,14 @@ def test_a_migration_that_broke_off_is_finished(postgres_url: str, connection: p
 
 
 def test_cockroach_is_told_no_collation() -> None:
-    """Of that engine's dialect this is the one difference; what it is not told, it does by itself."""
+    """The collation is the only difference in that engine's dialect; it is the default there."""
     statement = 'CREATE TABLE t (a TEXT COLLATE "C" NOT NULL, b TEXT COLLATE "C")'
     assert in_dialect(statement, "v25.4.0") == "CREATE TABLE t (a TEXT NOT NULL, b TEXT)"
     assert in_dialect(statement, None) == statement
 
 
 def test_a_newer_schema_is_refused(postgres_url: str, connection: psycopg.Connection) -> None:
-    """The message names both versions and what to do."""
+    """The message names both versions and the remedy."""
     migrate(connection)
     connection.execute("UPDATE runsink_schema SET version = 999")
     with pytest.raises(StoreUnusableError, match=f"version 999 .* up to {VERSION}; upgrade runsink"):
@@ -78,7 +78,7 @@ def test_a_newer_schema_is_refused(postgres_url: str, connection: psycopg.Connec
 def test_a_table_of_another_application_is_refused(
     postgres_url: str, connection: psycopg.Connection, name: str
 ) -> None:
-    """A table that has one of our names and not our mark stays as it is, and nothing is put beside it."""
+    """A table with one of our names but without our mark is left unchanged, and no others are created."""
     connection.execute(SQL(f"CREATE TABLE {name} (event_id TEXT)"))  # type: ignore[arg-type]
     with pytest.raises(StoreUnusableError, match=f"has a table {name} of another application"):
         open_database(postgres_url)
@@ -86,11 +86,11 @@ def test_a_table_of_another_application_is_refused(
 
 
 def test_a_database_that_cannot_keep_every_text_is_refused(postgres_server: str) -> None:
-    """An encoding that lacks characters would lose some."""
+    """An encoding that cannot represent every character is rejected."""
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         connection.execute("CREATE DATABASE runsink_test_latin1 ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
         try:
-            with pytest.raises(StoreUnusableError, match="encoding is LATIN1, which cannot keep every text"):
+            with pytest.raises(StoreUnusableError, match="encoding is LATIN1, which cannot store every text"):
                 open_database(postgres_server.rpartition("/")[0] + "/runsink_test_latin1")
         finally:
             connection.execute("DROP DATABASE runsink_test_latin1")
@@ -98,7 +98,7 @@ def test_a_database_that_cannot_keep_every_text_is_refused(postgres_server: str)
 
 @pytest.mark.parametrize(("given", "used"), [("off", "on"), ("local", "on"), ("remote_apply", "remote_apply")])
 def test_commits_are_durable_whatever_the_default(connection: psycopg.Connection, given: str, used: str) -> None:
-    """A session waits for the disk at least."""
+    """Every session waits at least for the disk."""
     connection.execute("SELECT set_config('synchronous_commit', %s, false)", (given,))
     configure(connection)
     assert connection.execute("SHOW synchronous_commit").fetchone() == (used,)

@@ -1,4 +1,4 @@
-"""Housekeeping of the SQLite store: when the WAL is checkpointed, and what may be in the way."""
+"""Housekeeping of the SQLite store: when the WAL is checkpointed, and what may prevent it."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,7 +15,7 @@ from tests.contract.samples import HANG_GUARD_SECONDS, all_keys, everything, kee
 
 @pytest.fixture
 def store(path: Path) -> Iterator[SqliteStore]:
-    """A store with one run whose pages are still in the WAL."""
+    """Yield a store with one run whose pages are still in the WAL."""
     store = SqliteStore(path)
     keep(store, sample_run("first"))
     yield store
@@ -23,7 +23,7 @@ def store(path: Path) -> Iterator[SqliteStore]:
 
 
 def checkpointed(path: Path) -> bool:
-    """Whether the first run is in the database file itself."""
+    """Return whether the first run is in the database file itself."""
     return b"first" in path.read_bytes()
 
 
@@ -39,7 +39,7 @@ def checkpointed(path: Path) -> bool:
 def test_the_wal_is_checkpointed_when_it_is_due(  # noqa: PLR0913 - three fixtures and three columns
     store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, pages: tuple[int, int], *, done: bool
 ) -> None:
-    """At a quiet moment from one size on, at any moment from the cap on, and not before."""
+    """The WAL is checkpointed at a quiet moment from one size, and at any moment from its cap."""
     monkeypatch.setattr(store_module, "CHECKPOINT_PAGES", pages[0])
     monkeypatch.setattr(store_module, "WAL_CAP_PAGES", pages[1])
     assert not checkpointed(path)
@@ -51,7 +51,7 @@ def test_the_wal_is_checkpointed_when_it_is_due(  # noqa: PLR0913 - three fixtur
 def test_a_wal_past_its_cap_is_emptied_when_nobody_reads(
     store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch, cap: int, left: int | None
 ) -> None:
-    """Its file gives its room back; one below the cap keeps it, for writing over it is faster."""
+    """A WAL file at its cap is truncated; one below is kept, because overwriting it is faster."""
     monkeypatch.setattr(store_module, "CHECKPOINT_PAGES", 1)
     monkeypatch.setattr(store_module, "WAL_CAP_PAGES", cap)
     wal = path.with_name(f"{path.name}-wal")
@@ -63,7 +63,7 @@ def test_a_wal_past_its_cap_is_emptied_when_nobody_reads(
 
 
 def test_a_wal_that_grew_is_waited_for(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Well past the cap a busy writer waits for the readers of the moment, and then begins the WAL anew."""
+    """Well past the cap, a busy writer waits for the current readers and then restarts the WAL."""
     for name in ("CHECKPOINT_PAGES", "WAL_CAP_PAGES"):
         monkeypatch.setattr(store_module, name, 1)
     monkeypatch.setattr(store_module, "WAL_RESET_WAIT_MS", 1_000 * HANG_GUARD_SECONDS)
@@ -84,7 +84,7 @@ def test_a_wal_that_grew_is_waited_for(path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_checkpoint_of_another_process_is_not_in_the_way(
     store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While another connection checkpoints, housekeeping leaves it to that one and raises nothing."""
+    """While another connection checkpoints, housekeeping does nothing and raises nothing."""
     monkeypatch.setattr(store_module, "CHECKPOINT_PAGES", 1)
     waiting, go_on = Event(), Event()
 
@@ -96,7 +96,7 @@ def test_a_checkpoint_of_another_process_is_not_in_the_way(
         assert runs.newest("launch-1") is not None
         keep(store, sample_run("second"))
         other = apsw.Connection(str(path))
-        # A connection that has read nothing yet does not know of the WAL.
+        # A connection that has not read yet does not know about the WAL.
         other.pragma("schema_version")
         other.set_busy_handler(wait_for_readers)
         thread = Thread(target=_restart_wal, args=(other,))
@@ -110,6 +110,6 @@ def test_a_checkpoint_of_another_process_is_not_in_the_way(
 
 
 def _restart_wal(connection: apsw.Connection) -> None:
-    """A checkpoint that waits for readers, and gives up when its busy handler says so."""
+    """Run a checkpoint that waits for readers until its busy handler gives up."""
     with pytest.raises(apsw.BusyError):
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)

@@ -1,4 +1,4 @@
-"""Rows that somebody deletes by hand: what is sent again is kept again, and nothing else suffers."""
+"""Rows deleted by hand: runs sent again are stored again, and nothing else is affected."""
 
 from collections.abc import Sequence
 from contextlib import closing, suppress
@@ -27,19 +27,19 @@ DELETIONS = {
 
 
 def by_hand(path: Path, sql: str) -> None:
-    """Do what somebody does with the shell of SQLite."""
+    """Execute SQL as with SQLite's shell."""
     with closing(apsw.Connection(str(path))) as connection:
         connection.execute(sql).fetchall()
 
 
 def arrivals(path: Path) -> Sequence[int]:
-    """The arrival numbers of all runs."""
+    """Return the arrival numbers of all runs."""
     with closing(apsw.Connection(str(path))) as connection:
         return [int(number) for (number,) in connection.execute("SELECT arrival FROM runs ORDER BY arrival")]  # type: ignore[arg-type]
 
 
 def assert_found(runs: SqliteRunRepository, kept: Sequence[Run]) -> None:
-    """The list has exactly these runs, each once and in order, and each is found by its key and its name."""
+    """Check that the list has exactly these runs in order, and each is found by its key and its name."""
     listed = sorted(kept, key=lambda run: run.start_time, reverse=True)
     assert list(runs.page(RunFilter(), PageRequest(limit=10_000)).runs) == listed
     assert [runs.get(run.event_id) for run in listed] == listed
@@ -57,7 +57,7 @@ def assert_found(runs: SqliteRunRepository, kept: Sequence[Run]) -> None:
     turns=st.tuples(st.integers(4, 40), st.integers(4, 200)),
 )
 def test_deleted_runs_can_be_sent_again(steps: list[int | str], turns: tuple[int, int]) -> None:
-    """Wherever the merge stands and whatever is deleted, the deleted runs are new again and the others are known."""
+    """Wherever the merge is and whatever is deleted, deleted runs are new again and the others exist."""
     with closing(apsw.Connection(":memory:")) as connection, pytest.MonkeyPatch.context() as patch:
         hurry(patch, *turns)
         migrate(connection)
@@ -77,13 +77,13 @@ def test_deleted_runs_can_be_sent_again(steps: list[int | str], turns: tuple[int
 
 
 def everything_of(connection: apsw.Connection) -> set[str]:
-    """The keys of all rows."""
+    """Return the keys of all rows."""
     return {str(key) for (key,) in connection.execute("SELECT event_id FROM runs")}
 
 
 @pytest.mark.parametrize("deletion", DELETIONS.values(), ids=DELETIONS)
 def test_a_store_goes_on_after_a_deletion(path: Path, monkeypatch: pytest.MonkeyPatch, deletion: str) -> None:
-    """With entries in all tables of the keys the deleted runs are taken again, and so is everything after them."""
+    """With entries in all key tables, deleted runs are accepted again, and so are all later ones."""
     hurry(monkeypatch, 10, 50)
     with closing(SqliteStore(path)) as store:
         keep(store, *runs_of(range(200)))
@@ -96,7 +96,7 @@ def test_a_store_goes_on_after_a_deletion(path: Path, monkeypatch: pytest.Monkey
 
 
 def test_an_arrival_number_is_never_given_twice(path: Path) -> None:
-    """Not even when the newest runs are deleted, whichever process writes next."""
+    """Arrival numbers are not reused even if the newest runs are deleted and another process writes next."""
     with closing(SqliteStore(path)) as one, closing(SqliteStore(path)) as other:
         given: list[int] = []
         for number, store in enumerate((one, other, other, one)):
@@ -109,7 +109,7 @@ def test_an_arrival_number_is_never_given_twice(path: Path) -> None:
 
 
 def test_numbers_of_an_undone_batch_are_free_again(path: Path) -> None:
-    """What a savepoint undoes took no numbers, as it added no entries."""
+    """A rolled-back savepoint uses up no arrival numbers and leaves no entries."""
     with closing(SqliteStore(path)) as store:
         with store.unit_of_work() as work:
             work.runs.add([sample_run("a")])
@@ -124,7 +124,7 @@ def test_numbers_of_an_undone_batch_are_free_again(path: Path) -> None:
 
 
 def test_known_runs_take_no_numbers(path: Path) -> None:
-    """A batch of which everything is there already changes nothing in the file."""
+    """A batch of existing runs does not change the file."""
     with closing(SqliteStore(path)) as store:
         keep(store, sample_run("a"))
         with closing(apsw.Connection(str(path))) as connection:
@@ -136,7 +136,7 @@ def test_known_runs_take_no_numbers(path: Path) -> None:
 
 
 def test_lost_numbers_begin_above_the_runs(path: Path) -> None:
-    """Somebody who empties the table of the numbers as well has done no harm to the runs that are there."""
+    """Emptying the table of arrival numbers as well does not affect the existing runs."""
     with closing(SqliteStore(path)) as store:
         keep(store, *map(sample_run, "abc"))
         by_hand(path, "DELETE FROM arrivals")
@@ -146,7 +146,7 @@ def test_lost_numbers_begin_above_the_runs(path: Path) -> None:
 
 @pytest.mark.parametrize("table", keys.TABLES)
 def test_deleted_entries_hide_runs_and_stop_nothing(path: Path, monkeypatch: pytest.MonkeyPatch, table: str) -> None:
-    """Runs whose entries are deleted stay in the list, are not found by their ids, and are new when sent again."""
+    """Runs whose entries are deleted stay in the list, are not found by ID, and are new when sent again."""
     hurry(monkeypatch, 10, 50)
     sent = runs_of(range(200))
     with closing(SqliteStore(path)) as store:
@@ -162,7 +162,7 @@ def test_deleted_entries_hide_runs_and_stop_nothing(path: Path, monkeypatch: pyt
 
 
 def test_entries_of_deleted_runs_do_not_shorten_a_page(path: Path) -> None:
-    """A page is full although most entries of its name lead nowhere."""
+    """A page is full even if most entries of its name lead to no run."""
     same = [sample_run(f"event-{number}", start_time=at(number)) for number in range(3000)]
     with closing(SqliteStore(path)) as store:
         with store.unit_of_work() as work:

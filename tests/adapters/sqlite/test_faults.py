@@ -1,4 +1,4 @@
-"""What can happen to the file of the SQLite store, and how it is said."""
+"""Failures of the SQLite file, and their errors."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,13 +19,13 @@ BIG = "x" * 100_000
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connections that hardly wait for a lock."""
+    """Make connections wait only briefly for a lock."""
     monkeypatch.setattr(connection, "BUSY_TIMEOUT_MS", 1)
 
 
 @pytest.fixture
 def store(path: Path) -> Iterator[SqliteStore]:
-    """A store in a new file, with one run."""
+    """Yield a store in a new file, with one run."""
     opened = SqliteStore(path)
     keep(opened, sample_run("before"))
     yield opened
@@ -34,19 +34,19 @@ def store(path: Path) -> Iterator[SqliteStore]:
 
 @pytest.fixture
 def other(path: Path) -> Iterator[apsw.Connection]:
-    """Somebody else's connection to the same file."""
+    """Yield a foreign connection to the same file."""
     opened = apsw.Connection(str(path))
     yield opened
     opened.close()
 
 
 def big_run(key: str) -> Run:
-    """A run that needs many pages."""
+    """Return a run that needs many pages."""
     return sample_run(key, input_summary=BIG)
 
 
 def made(path: Path) -> bytes:
-    """The bytes of a file with some runs, large enough to have pages to damage."""
+    """Return the bytes of a file with enough runs to have pages to damage."""
     store = SqliteStore(path)
     keep(store, *(sample_run(f"event-{number}", input_summary="x" * 500) for number in range(100)))
     store.close()
@@ -55,7 +55,7 @@ def made(path: Path) -> bytes:
 
 @pytest.mark.usefixtures("hasty")
 def test_a_lock_of_another_process_is_busy(path: Path) -> None:
-    """Entering says so instead of waiting for ever, as often as it is tried, and works once the lock is gone."""
+    """Entering a unit of work times out, however often it is tried, and succeeds once the lock is gone."""
     store, other = SqliteStore(path), apsw.Connection(str(path))
     other.execute("BEGIN IMMEDIATE")
     entered = False
@@ -72,7 +72,7 @@ def test_a_lock_of_another_process_is_busy(path: Path) -> None:
 
 @pytest.mark.usefixtures("hasty")
 def test_readers_read_on_while_another_process_writes(path: Path) -> None:
-    """The lock of a writer elsewhere stops no reader here."""
+    """The lock of another writer does not block readers."""
     store, other = SqliteStore(path), apsw.Connection(str(path))
     keep(store, sample_run("a"))
     other.execute("BEGIN IMMEDIATE")
@@ -84,12 +84,12 @@ def test_readers_read_on_while_another_process_writes(path: Path) -> None:
 
 @pytest.mark.usefixtures("hasty")
 def test_opening_a_locked_file_says_so(path: Path) -> None:
-    """A file that somebody keeps locked as a whole cannot be opened; the message says what to do."""
+    """A file locked exclusively cannot be opened; the message says what to do."""
     made(path)
     other = apsw.Connection(str(path))
     other.pragma("locking_mode", "exclusive")
     other.execute("BEGIN EXCLUSIVE; DELETE FROM tallies WHERE field = ''")
-    with pytest.raises(StoreUnusableError, match="another process keeps it locked; try again later"):
+    with pytest.raises(StoreUnusableError, match="it is locked by another process; try again later"):
         SqliteStore(path)
     other.execute("ROLLBACK")
     other.close()
@@ -98,7 +98,7 @@ def test_opening_a_locked_file_says_so(path: Path) -> None:
 
 @pytest.mark.usefixtures("hasty")
 def test_the_file_is_free_after_a_busy_error_in_between(store: SqliteStore, other: apsw.Connection) -> None:
-    """A reader of another process that holds an old state neither stops a commit nor sees it."""
+    """A reader of another process with an old snapshot neither blocks a commit nor sees it."""
     other.execute("BEGIN")
     assert other.execute("SELECT count(*) FROM runs").fetchall() == [(1,)]
     keep(store, sample_run("a"))
@@ -108,7 +108,7 @@ def test_the_file_is_free_after_a_busy_error_in_between(store: SqliteStore, othe
 
 
 def fill_up(path: Path, connections: list[apsw.Connection]) -> SqliteStore:
-    """A store whose disk takes hardly another page."""
+    """Return a store whose disk is nearly full."""
     store = SqliteStore(path)
     keep(store, sample_run("before"))
     connections[0].pragma("max_page_count", int(connections[0].pragma("page_count")) + 2)
@@ -116,12 +116,12 @@ def fill_up(path: Path, connections: list[apsw.Connection]) -> SqliteStore:
 
 
 def make_room(connections: list[apsw.Connection]) -> None:
-    """Let the disk take more again."""
+    """Make the disk accept more again."""
     connections[0].pragma("max_page_count", 1_000_000)
 
 
 def test_a_full_disk_is_said_and_nothing_is_kept(path: Path, connections: list[apsw.Connection]) -> None:
-    """What fitted before the disk was full is undone too, and the store works as soon as there is room."""
+    """What fitted before the disk was full is rolled back too, and the store works once there is space."""
     store = fill_up(path, connections)
     with pytest.raises(StoreFullError, match="the disk is full"):
         keep(store, sample_run("small"), big_run("big"), sample_run("after"))
@@ -135,7 +135,7 @@ def test_a_full_disk_is_said_and_nothing_is_kept(path: Path, connections: list[a
 def test_after_a_full_disk_there_is_no_room_until_a_write_finds_some(
     path: Path, connections: list[apsw.Connection]
 ) -> None:
-    """A limit that shows in no number is remembered from the write that met it; one that succeeds ends it."""
+    """A limit that cannot be queried is remembered from the write that hit it, until a write succeeds."""
     store = fill_up(path, connections)
     store.check_room()
     with pytest.raises(StoreFullError):
@@ -148,7 +148,7 @@ def test_after_a_full_disk_there_is_no_room_until_a_write_finds_some(
 
 
 def test_a_full_disk_inside_savepoints(path: Path, connections: list[apsw.Connection]) -> None:
-    """However deep in savepoints the disk becomes full, the error is the same and nothing is kept."""
+    """If the disk becomes full inside savepoints, the error is the same and nothing is stored."""
     store = fill_up(path, connections)
     with pytest.raises(StoreFullError), store.unit_of_work() as work, work.savepoint(), work.savepoint():
         work.runs.add([sample_run("small"), big_run("big")])
@@ -161,7 +161,7 @@ def test_a_full_disk_inside_savepoints(path: Path, connections: list[apsw.Connec
 
 
 def test_a_full_disk_fails_a_replacement(path: Path, connections: list[apsw.Connection]) -> None:
-    """A run that has no room to grow stays as it is."""
+    """A run that cannot grow for lack of space is left unchanged."""
     store = fill_up(path, connections)
     with pytest.raises(StoreFullError), store.unit_of_work() as work:
         work.runs.replace(big_run("before"))
@@ -170,10 +170,10 @@ def test_a_full_disk_fails_a_replacement(path: Path, connections: list[apsw.Conn
 
 
 def test_a_full_disk_reaches_all_who_share_the_commit(path: Path, connections: list[apsw.Connection]) -> None:
-    """None of the commands of a group is told of success; the next one succeeds once there is room."""
+    """All commands of a group fail; the next one succeeds once there is space."""
     store = fill_up(path, connections)
     writer = GroupCommitWriter(store)
-    with store.unit_of_work():  # while this is open, the first command waits and the others gather
+    with store.unit_of_work():  # meanwhile the first command waits and the others queue up
         futures = [writer.submit(_adding(run)) for run in (sample_run("a"), big_run("b"), sample_run("c"))]
     told = [type(future.exception(HANG_GUARD_SECONDS)) for future in futures]
     assert StoreFullError in told
@@ -190,14 +190,14 @@ def _adding(run: Run) -> Callable[[UnitOfWork], object]:
 
 
 def test_a_disk_too_full_for_the_first_tables_says_so(path: Path) -> None:
-    """A file that cannot be made is explained as what it is: the disk is full."""
+    """If the file cannot be created, the message says that the disk is full."""
 
     def small(opened: apsw.Connection) -> None:
         opened.pragma("max_page_count", 3)
 
     apsw.connection_hooks.append(small)
     try:
-        with pytest.raises(StoreUnusableError, match="the disk is full; make room"):
+        with pytest.raises(StoreUnusableError, match="the disk is full; free up space"):
             SqliteStore(path)
     finally:
         apsw.connection_hooks.remove(small)
@@ -208,7 +208,7 @@ def test_a_disk_too_full_for_the_first_tables_says_so(path: Path) -> None:
     "content", [b"not a database at all, but long enough " * 200, b"x" * 10, b"SQLite format 3\0" * 50]
 )
 def test_a_file_that_is_no_database_is_refused_and_left_alone(path: Path, content: bytes) -> None:
-    """One line says which file and what to do."""
+    """The message names the file and the remedy in one line."""
     path.write_bytes(content)
     with pytest.raises(StoreUnusableError) as caught:
         SqliteStore(path)
@@ -219,7 +219,7 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(path: Path, conten
 
 
 def test_a_damaged_schema_is_refused_and_left_alone(path: Path) -> None:
-    """A file whose first page is damaged cannot be opened, and is not touched."""
+    """A file whose first page is damaged cannot be opened, and is left untouched."""
     whole = made(path)
     damaged = whole[:100] + b"\xff" * (PAGE - 100) + whole[PAGE:]
     path.write_bytes(damaged)
@@ -229,7 +229,7 @@ def test_a_damaged_schema_is_refused_and_left_alone(path: Path) -> None:
 
 
 def test_damaged_tables_are_refused_and_left_alone(path: Path) -> None:
-    """A file whose tables begin with damaged pages cannot be opened, and is not touched."""
+    """A file whose tables begin with damaged pages cannot be opened, and is left untouched."""
     whole = made(path)
     damaged = whole[:PAGE] + b"\xff" * (len(whole) - PAGE)
     path.write_bytes(damaged)
@@ -239,7 +239,7 @@ def test_damaged_tables_are_refused_and_left_alone(path: Path) -> None:
 
 
 def test_a_folder_or_a_missing_one_is_refused(tmp_path: Path) -> None:
-    """Both messages say what to do, and no folder is made."""
+    """Both messages say what to do, and no directory is created."""
     with pytest.raises(StoreUnusableError, match="it is a directory; name a file in it"):
         SqliteStore(tmp_path)
     with pytest.raises(StoreUnusableError, match="does not exist; create it first"):
@@ -249,7 +249,7 @@ def test_a_folder_or_a_missing_one_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["file:odd.db", "a b%20?mode=memory", "\u00e9\U0001f600.db", ":memory:"])
 def test_a_path_is_a_path_whatever_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """No name is taken for anything but the name of a file that keeps the runs, unless it is refused."""
+    """Every name is either rejected or used literally as the name of the file."""
     monkeypatch.chdir(tmp_path)
     try:
         store = SqliteStore(Path(name))

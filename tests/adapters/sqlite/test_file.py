@@ -1,4 +1,4 @@
-"""The file of the SQLite store: which one a path names, who may read it, and what is no file for it."""
+"""The file of the SQLite store: resolving its path, its permissions, and unsuitable files."""
 
 import os
 import socket
@@ -42,19 +42,19 @@ except sqlite3.OperationalError as error:
 
 @pytest.fixture(params=[0, 0o022])
 def umask(request: pytest.FixtureRequest) -> Iterator[None]:
-    """What the process takes away from the modes of new files: nothing, and what is usual."""
+    """Set the umask: none, and the usual one."""
     before = os.umask(request.param)
     yield
     os.umask(before)
 
 
 def mode_of(path: Path | str) -> int:
-    """The rights to a file."""
+    """Return the permissions of a file."""
     return stat.S_IMODE(Path(path).stat().st_mode)
 
 
 class RecordingVFS(apsw.VFS):
-    """Notes the mode of each file at the moment at which SQLite has opened it, and before if it was there."""
+    """Records the mode of each file when SQLite has opened it, and before if it existed."""
 
     def __init__(self) -> None:
         self.modes: dict[str, set[int]] = {}
@@ -74,7 +74,7 @@ class RecordingVFS(apsw.VFS):
 
 @contextmanager
 def recorded_modes() -> Iterator[dict[str, set[int]]]:
-    """The modes of each file that SQLite opens in the block."""
+    """Record the modes of each file that SQLite opens in the block."""
     vfs = RecordingVFS()
     try:
         yield vfs.modes
@@ -84,7 +84,7 @@ def recorded_modes() -> Iterator[dict[str, set[int]]]:
 
 @pytest.mark.usefixtures("umask")
 def test_only_the_owner_may_read_a_new_file(path: Path) -> None:
-    """The file and its companions are private from the first moment on, whatever the umask."""
+    """The file and its companions are private from the start, whatever the umask."""
     with recorded_modes() as modes, closing(SqliteStore(path)) as store:
         keep(store, sample_run("a"))
         assert {file.name: mode_of(file) for file in path.parent.iterdir()} == {
@@ -94,7 +94,7 @@ def test_only_the_owner_may_read_a_new_file(path: Path) -> None:
 
 
 def test_the_mode_of_a_file_that_is_there_stays(path: Path) -> None:
-    """An operator may let others in; starting changes nothing about it, be the file empty or in use."""
+    """Permissions granted by an operator are kept, whether the file is empty or in use."""
     path.touch()
     path.chmod(0o640)
     for _ in range(2):
@@ -104,7 +104,7 @@ def test_the_mode_of_a_file_that_is_there_stays(path: Path) -> None:
 
 
 def test_processes_may_create_the_file_at_once(path: Path) -> None:
-    """It is created once, private, and every process keeps its run."""
+    """The file is created once, private, and every process's run is stored."""
     keys = {f"event-{number}" for number in range(4)}
     processes = [
         subprocess.Popen(
@@ -128,7 +128,7 @@ def test_processes_may_create_the_file_at_once(path: Path) -> None:
 
 
 def test_threads_may_create_the_file_at_once(path: Path) -> None:
-    """Every store of one process that creates the file together with others keeps its run and its locks."""
+    """Stores of one process that create the file concurrently keep their runs and locks."""
 
     def open_and_keep(number: int) -> SqliteStore:
         store = SqliteStore(path)
@@ -144,14 +144,14 @@ def test_threads_may_create_the_file_at_once(path: Path) -> None:
 
 
 def assert_locked(path: Path) -> None:
-    """Another process is kept from taking the whole file, with its WAL, for itself."""
+    """Check that no other process can lock the whole file with its WAL."""
     taking = [sys.executable, "-c", TAKE_EXCLUSIVELY, path]
     told = subprocess.run(taking, capture_output=True, text=True, check=True, timeout=DEADLINE_SECONDS)
     assert told.stdout == "database is locked\n"
 
 
 def test_a_second_store_in_the_process_leaves_the_locks_alone(path: Path) -> None:
-    """Opening the same file once more, or trying to, gives no other process the chance to remove the WAL in use."""
+    """Opening the same file again, or trying to, does not let another process remove the WAL in use."""
     with closing(SqliteStore(path)) as store:
         keep(store, sample_run("a"))
         with closing(SqliteStore(path)):
@@ -163,7 +163,7 @@ def test_a_second_store_in_the_process_leaves_the_locks_alone(path: Path) -> Non
 
 
 def test_a_store_stays_with_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither another working directory nor another link leads readers away from what is written."""
+    """Changing the working directory or a link does not make readers use another file."""
     here, there = tmp_path / "here", tmp_path / "there"
     for folder in (here, there):
         folder.mkdir()
@@ -184,7 +184,7 @@ def test_a_store_stays_with_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_link_to_a_missing_file_makes_the_file(tmp_path: Path) -> None:
-    """The link stays one, and the file that it names is created beside no other."""
+    """The link is kept, and its target is created without any other file."""
     folder = tmp_path / "folder"
     folder.mkdir()
     link = tmp_path / "link.db"
@@ -198,7 +198,7 @@ def test_a_link_to_a_missing_file_makes_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("target", "reason"), [("none/runs.db", "does not exist"), ("link.db", "symbolic links")])
 def test_a_link_to_nowhere_is_refused(tmp_path: Path, target: str, reason: str) -> None:
-    """A link into a missing directory, or to itself, is refused in one line, and nothing is made."""
+    """A link into a missing directory, or to itself, is rejected in one line, and nothing is created."""
     link = tmp_path / "link.db"
     link.symlink_to(target)
     with pytest.raises(StoreUnusableError, match=reason):
@@ -207,7 +207,7 @@ def test_a_link_to_nowhere_is_refused(tmp_path: Path, target: str, reason: str) 
 
 
 def test_a_pipe_is_refused(path: Path) -> None:
-    """Nobody waits for its other end."""
+    """A pipe is rejected without waiting for its other end."""
     os.mkfifo(path)
     with pytest.raises(StoreUnusableError, match="a pipe, a socket or a device; name a regular file"):
         SqliteStore(path)
@@ -215,8 +215,8 @@ def test_a_pipe_is_refused(path: Path) -> None:
 
 
 def test_a_socket_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Like a pipe."""
-    # The address of a socket may not be as long as a path.
+    """A socket is rejected."""
+    # A socket address must be shorter than a path.
     monkeypatch.chdir(path.parent)
     with closing(socket.socket(socket.AF_UNIX)) as listener:
         listener.bind(path.name)
@@ -225,7 +225,7 @@ def test_a_socket_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_device_is_refused(path: Path) -> None:
-    """Like a pipe, also behind a link."""
+    """A device is rejected, even behind a link."""
     path.symlink_to(os.devnull)
     with pytest.raises(StoreUnusableError, match="name a regular file"):
         SqliteStore(path)
@@ -233,7 +233,7 @@ def test_a_device_is_refused(path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a\0b.db", "\ud800.db", "a\udcff.db"])
 def test_a_name_that_sqlite_cannot_take_is_refused(tmp_path: Path, name: str) -> None:
-    """It is shown in a form that any terminal can show."""
+    """The message shows the name in a form that any terminal can display."""
     with pytest.raises(StoreUnusableError, match="name another file") as caught:
         SqliteStore(tmp_path / name)
     assert str(caught.value).isprintable()

@@ -1,4 +1,4 @@
-"""The index of ids: wherever its merge stands, and whichever ids share a hash, every id is found."""
+"""The index of IDs: every ID is found, wherever the merge is and whichever IDs share a hash."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,20 +20,20 @@ EXAMPLES = settings(deadline=None, max_examples=40)
 
 
 def hurry(patch: pytest.MonkeyPatch, *turns: int, stride: int = 1) -> None:
-    """Empty the smaller tables after few arrivals already."""
+    """Make the merge empty the smaller tables after few arrivals."""
     patch.setattr(keys, "STRIDE", stride)
     moves = [(turn, *statements) for turn, (_, *statements) in zip(turns, keys._MOVES, strict=True)]  # noqa: SLF001
     patch.setattr(keys, "_MOVES", moves)
 
 
 def runs_of(numbers: range) -> list[Run]:
-    """Runs of which each three share a name."""
+    """Return runs in groups of three with the same name."""
     return [sample_run(f"event-{number}", run_id=f"run-{number // 3}", start_time=at(number)) for number in numbers]
 
 
 @pytest.fixture
 def store(path: Path) -> SqliteStore:
-    """A store in a new file."""
+    """Return a store in a new file."""
     return SqliteStore(path)
 
 
@@ -44,7 +44,7 @@ def store(path: Path) -> SqliteStore:
     stride=st.integers(1, 4),
 )
 def test_every_id_is_found_wherever_the_merge_stands(sizes: list[int], turns: tuple[int, int], stride: int) -> None:
-    """After batches of any sizes each key and each name is found, and each key sent again is known."""
+    """After batches of any size, each key and each name is found, and each key sent again exists."""
     connection = apsw.Connection(":memory:")
     migrate(connection)
     runs = SqliteRunRepository(connection)
@@ -62,7 +62,7 @@ def test_every_id_is_found_wherever_the_merge_stands(sizes: list[int], turns: tu
 
 
 def test_entries_do_move_on(store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The merge really empties the smaller tables, loses no entry and doubles none."""
+    """The merge empties the smaller tables, and neither loses nor duplicates entries."""
     hurry(monkeypatch, 10, 50)
     for start in range(0, 200, 5):
         with store.unit_of_work() as work:
@@ -79,20 +79,20 @@ def test_entries_do_move_on(store: SqliteStore, path: Path, monkeypatch: pytest.
 @pytest.mark.parametrize("id_hash", [event_hash, run_hash])
 @pytest.mark.parametrize("text", ["", "a", "\U0001f600" * 255])
 def test_hashes_lie_in_their_span(id_hash: Callable[[str], int], text: str) -> None:
-    """Every text has a hash, the same each time, within the bounds that the merge walks through."""
+    """Every text has a stable hash within the bounds of the merge."""
     assert LOWEST_HASH <= id_hash(text) < LOWEST_HASH + HASH_SPAN
     assert id_hash(text) == id_hash(text)
 
 
 def collide(patch: pytest.MonkeyPatch, event: Callable[[str], int], run: Callable[[str], int]) -> None:
-    """Give ids other hashes."""
+    """Replace the hash functions."""
     for module in (run_repository, listing):
         patch.setattr(module, "event_hash", event)
         patch.setattr(module, "run_hash", run)
 
 
 def test_ids_that_share_a_hash_stay_apart(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When all keys have one hash and all names another, each is still found, known and counted by itself."""
+    """If all keys share one hash and all names another, each is still found and counted separately."""
     collide(monkeypatch, lambda _: 7, lambda _: 8)
     runs = [sample_run(key, run_id=f"run-{key}", start_time=at(1)) for key in "abc"]
     keep(store, *runs)
@@ -106,7 +106,7 @@ def test_ids_that_share_a_hash_stay_apart(store: SqliteStore, monkeypatch: pytes
 
 
 def test_a_replacement_touches_no_run_of_the_same_hash(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the run with the key itself is replaced."""
+    """Only the run with this key is replaced."""
     collide(monkeypatch, lambda _: 7, lambda _: 8)
     keep(store, sample_run("a"), sample_run("b"))
     changed = sample_run("a", output_summary="new")
@@ -118,7 +118,7 @@ def test_a_replacement_touches_no_run_of_the_same_hash(store: SqliteStore, monke
 
 
 def test_the_two_ids_of_a_run_may_share_a_hash(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run whose key and name happen to have one hash is kept like any other."""
+    """A run whose key and name have the same hash is stored like any other."""
     collide(monkeypatch, lambda _: 7, lambda _: 7)
     keep(store, sample_run("a"))
     assert read(store, lambda runs: runs.get(EventId("a"))) == sample_run("a")

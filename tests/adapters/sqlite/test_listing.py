@@ -1,4 +1,4 @@
-"""Pages of the list in the SQLite store: their cost does not depend on how many runs match, nor on where they are."""
+"""Pages of the list in the SQLite store: their cost depends neither on how many runs match nor on their position."""
 
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -23,16 +23,16 @@ from tests.properties.strategies import kept_timestamps
 
 NAMES = {"run_id": Text("a"), "parent_run_id": Text("a"), "agent_name": Text("a")}
 FEW, MANY = 60, 3000
-"""So many runs match; a page takes 20 of them."""
+"""The number of matching runs; a page has 20."""
 
 
 def alike(number: int, second: int) -> Run:
-    """A run that differs from the others in its key and its start only."""
+    """Return a run that differs from the others only in its key and its start."""
     return sample_run(f"event-{number}", start_time=at(second), **NAMES)
 
 
 def fill(path: Path, count: int, *, same_start: bool) -> None:
-    """Make a store with so many runs that are alike, in batches."""
+    """Create a store with this many similar runs, in batches."""
     with closing(SqliteStore(path)) as store:
         for first in range(0, count, 50):
             with store.unit_of_work() as work:
@@ -42,7 +42,7 @@ def fill(path: Path, count: int, *, same_start: bool) -> None:
 
 @pytest.fixture(params=[False, True], ids=["other-starts", "same-start"])
 def stores(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """A small and a large store with entries in every table of the keys."""
+    """Return a small and a large store with entries in every key table."""
     hurry(monkeypatch, 128, 512)
     paths = (tmp_path / "few.db", tmp_path / "many.db")
     for path, count in zip(paths, (FEW, MANY), strict=True):
@@ -51,7 +51,7 @@ def stores(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
 
 
 def steps(path: Path, which: RunFilter, request: PageRequest) -> int:
-    """How many steps of SQLite's machine reading a page takes."""
+    """Return how many steps of SQLite's virtual machine reading a page takes."""
     taken = 0
 
     def count() -> bool:
@@ -66,7 +66,7 @@ def steps(path: Path, which: RunFilter, request: PageRequest) -> int:
 
 
 def place(path: Path, which: RunFilter, offset: int) -> Cursor:
-    """The cursor behind so many of the newest runs."""
+    """Return the cursor after this many of the newest runs."""
     with closing(open_reader(path)) as connection:
         cursor = SqliteRunRepository(connection).page(which, PageRequest(limit=1, offset=offset - 1)).next_cursor
         assert cursor is not None
@@ -78,7 +78,7 @@ def place(path: Path, which: RunFilter, offset: int) -> Cursor:
 def test_a_page_costs_the_same_however_many_match(
     stores: tuple[Path, Path], name: str | None, *, oldest_first: bool
 ) -> None:
-    """The first page and one from the middle take no more steps of 3000 runs than of 60, also if all start at once."""
+    """The first page and a middle one take no more steps with 3000 runs than with 60, even if all starts are equal."""
     which = RunFilter(**{name: NAMES[name]}) if name else RunFilter()  # type: ignore[arg-type]
     costs = []
     for path, count in zip(stores, (FEW, MANY), strict=True):
@@ -100,7 +100,7 @@ def test_a_page_of_a_time_range_begins_at_its_cursor(stores: tuple[Path, Path], 
 
 
 def test_the_newest_of_a_name_costs_the_same_however_many_there_are(stores: tuple[Path, Path]) -> None:
-    """One run is looked at, and not all that share its name."""
+    """One run is read, not all that share its name."""
 
     def cost(path: Path) -> int:
         return steps(path, RunFilter(run_id=NAMES["run_id"]), PageRequest(limit=1))
@@ -109,7 +109,7 @@ def test_the_newest_of_a_name_costs_the_same_however_many_there_are(stores: tupl
 
 
 def test_runs_of_one_name_are_read_across_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where most entries lead to other names, a page takes the slices it needs; an offset counts own runs only."""
+    """If most entries belong to other names, a page reads the slices it needs; an offset counts only its own runs."""
     collide(monkeypatch, lambda _: 7, lambda _: 8)
     monkeypatch.setattr("adapters.sqlite.listing.SLICE_ENTRIES", 16)
     runs = [sample_run(f"event-{n}", run_id="own" if n % 40 == 0 else f"{n}", start_time=at(n)) for n in range(400)]
@@ -127,7 +127,7 @@ def test_runs_of_one_name_are_read_across_slices(tmp_path: Path, monkeypatch: py
 @settings(deadline=None)
 @given(time=kept_timestamps())
 def test_a_start_is_exact(time: Timestamp) -> None:
-    """Of any instant from the year 1 to 9999 the start is the number of microseconds since 2028."""
+    """For any instant in the years 1 to 9999, the start is the number of microseconds since 2028."""
     with closing(apsw.Connection(":memory:")) as connection:
         found = connection.execute(f"SELECT {start_of('?1')}", (time,)).fetchall()
     since = datetime.fromisoformat(time) - datetime(2028, 1, 1, tzinfo=UTC)
@@ -135,7 +135,7 @@ def test_a_start_is_exact(time: Timestamp) -> None:
 
 
 def test_a_read_of_many_small_statements_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The deadline holds for all statements of a read, though each takes fewer steps than lie between two looks."""
+    """The deadline applies to a read as a whole, even if each statement takes too few steps for a check."""
     collide(monkeypatch, event_hash, lambda _: 8)
     with closing(SqliteStore(tmp_path / "runs.db", Limits(max_read_seconds=0))) as store:
         with store.unit_of_work() as work:

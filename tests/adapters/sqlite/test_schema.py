@@ -1,4 +1,4 @@
-"""The file of the SQLite store: its marks, its tables, its query plans, and how it comes to its version."""
+"""The SQLite schema: marks, tables, query plans and migrations."""
 
 from collections.abc import Callable, Iterator
 from itertools import combinations
@@ -39,14 +39,14 @@ FILTERS = [{name: PARTS[name] for name in names} for size in (0, 1, 2, 9) for na
 
 @pytest.fixture
 def writer(path: Path) -> Iterator[apsw.Connection]:
-    """The writing connection of a new file."""
+    """Yield the writing connection of a new file."""
     connection = open_writer(path)
     yield connection
     connection.close()
 
 
 def make_file(path: Path, *keys: str) -> bytes:
-    """Make a file of the product's, with some runs, and return its bytes."""
+    """Create a database with some runs, and return its bytes."""
     store = SqliteStore(path)
     keep(store, *map(sample_run, keys))
     store.close()
@@ -54,7 +54,7 @@ def make_file(path: Path, *keys: str) -> bytes:
 
 
 def pragma(path: Path, name: str, value: object = None) -> object:
-    """Ask or set a pragma of a file, without the product."""
+    """Read or set a pragma of a file, without using the store."""
     connection = apsw.Connection(str(path))
     try:
         return connection.pragma(name) if value is None else connection.pragma(name, value)
@@ -63,7 +63,7 @@ def pragma(path: Path, name: str, value: object = None) -> object:
 
 
 def tables(path: Path) -> dict[str, str]:
-    """The tables and indices of a file with their definitions, read without the product."""
+    """Return the tables and indexes of a file with their definitions, without using the store."""
     connection = apsw.Connection(str(path))
     try:
         found = connection.execute("SELECT name, coalesce(sql, '') FROM sqlite_schema").fetchall()
@@ -73,19 +73,19 @@ def tables(path: Path) -> dict[str, str]:
 
 
 def test_the_file_is_marked_as_the_products(writer: apsw.Connection) -> None:
-    """``RUNS`` is its application and the present version its version."""
+    """The application ID is ``RUNS``, and the user version is the current version."""
     assert writer.pragma("application_id") == APPLICATION_ID == int.from_bytes(b"RUNS", "big")
     assert writer.pragma("user_version") == VERSION
 
 
 def test_commits_are_flushed(writer: apsw.Connection) -> None:
-    """The writing connection works in WAL mode and waits for the disk at each commit."""
+    """The writing connection uses WAL mode and syncs at each commit."""
     assert writer.pragma("journal_mode") == "wal"
     assert writer.pragma("synchronous") == 2
 
 
 def test_the_store_writes_through_such_a_connection(path: Path, connections: list[apsw.Connection]) -> None:
-    """Of the connections that a store really uses, the writing one flushes and the reading one cannot write."""
+    """Of the connections that a store uses, the writing one syncs and the reading one cannot write."""
     store = SqliteStore(path)
     keep(store, sample_run("a"))
     assert all_keys(store) == {"a"}
@@ -97,7 +97,7 @@ def test_the_store_writes_through_such_a_connection(path: Path, connections: lis
 
 
 def test_every_table_is_strict(writer: apsw.Connection) -> None:
-    """No column takes a value of another type."""
+    """No column accepts a value of another type."""
     rows = writer.execute("SELECT name, strict FROM pragma_table_list WHERE name NOT LIKE 'sqlite_%'").fetchall()
     found = {str(name): strict for name, strict in rows}
     assert found == dict.fromkeys(found, 1)
@@ -105,13 +105,13 @@ def test_every_table_is_strict(writer: apsw.Connection) -> None:
 
 
 def test_the_columns_are_the_fields_in_order(writer: apsw.Connection) -> None:
-    """Rows become runs by position, so the order of the columns is that of the fields."""
+    """Rows become runs by position, so columns must be in the order of the fields."""
     names = [name for (name,) in writer.execute("SELECT name FROM pragma_table_info('runs')")]
     assert names == ["arrival", *FIELDS]
 
 
 def _noting(said: list[tuple[str, Any]]) -> Callable[[apsw.Cursor, str, Any], bool]:
-    """A tracer that notes every statement."""
+    """Return a tracer that records every statement."""
 
     def note(_cursor: apsw.Cursor, sql: str, bindings: Any) -> bool:
         said.append((sql, bindings))
@@ -121,7 +121,7 @@ def _noting(said: list[tuple[str, Any]]) -> Callable[[apsw.Cursor, str, Any], bo
 
 
 def plans(path: Path, query: Callable[[SqliteRunRepository], object]) -> list[str]:
-    """The steps of the plans of everything that a query says to the database."""
+    """Return the plan steps of every statement that a query executes."""
     connection = open_reader(path)
     said: list[tuple[str, Any]] = []
     connection.exec_trace = _noting(said)
@@ -133,7 +133,7 @@ def plans(path: Path, query: Callable[[SqliteRunRepository], object]) -> list[st
 
 
 def assert_indexed(steps: list[str]) -> None:
-    """Every step that touches a table of the file does so through an index or a key."""
+    """Check that every step that reads a table does so through an index or a key."""
     touching = [step for step in steps if step.startswith(("SCAN", "SEARCH")) and step != "SCAN CONSTANT ROW"]
     assert touching
     for step in touching:
@@ -141,14 +141,14 @@ def assert_indexed(steps: list[str]) -> None:
 
 
 def assert_unsorted(steps: list[str]) -> None:
-    """Rows come in their order out of an index."""
+    """Check that rows come out of an index in order."""
     assert not any("TEMP B-TREE" in step for step in steps), steps
 
 
 @pytest.mark.parametrize("parts", FILTERS, ids=lambda parts: "+".join(parts) or "all")
 @pytest.mark.parametrize("request_", REQUESTS, ids=["first", "first-oldest", "next", "next-oldest"])
 def test_every_page_is_read_from_an_index(path: Path, parts: dict[str, object], request_: PageRequest) -> None:
-    """No filter, no two of them, no cursor and no direction make a page walk the bare table, or sort anything."""
+    """No combination of filters, cursor and direction makes a page scan the table or sort."""
     make_file(path, "a")
     steps = plans(path, lambda runs: runs.page(RunFilter(**parts), request_))  # type: ignore[arg-type]
     assert_indexed(steps)
@@ -158,7 +158,7 @@ def test_every_page_is_read_from_an_index(path: Path, parts: dict[str, object], 
 @pytest.mark.parametrize("request_", REQUESTS, ids=["first", "first-oldest", "next", "next-oldest"])
 @pytest.mark.parametrize("name", ["status", "parent_run_id", "run_id"])
 def test_a_page_begins_at_its_place(path: Path, name: str, request_: PageRequest) -> None:
-    """The start and the arrival of the cursor are both searched for, so that nothing before it is walked again."""
+    """Start and arrival of the cursor are both part of the search, so nothing before it is scanned again."""
     make_file(path, "a")
     parts = {"start_time_from": PARTS["start_time_from"], "start_time_to": PARTS["start_time_to"], name: PARTS[name]}
     steps = plans(path, lambda runs: runs.page(RunFilter(**parts), request_))  # type: ignore[arg-type]
@@ -176,7 +176,7 @@ def test_a_page_begins_at_its_place(path: Path, name: str, request_: PageRequest
 
 @pytest.mark.parametrize("name", ["event_id", "run_id", "parent_run_id"])
 def test_a_filter_by_name_searches(path: Path, name: str) -> None:
-    """A rare key or name among millions is found without walking the others, by an equality and not by a range."""
+    """A rare key or name among millions is found by an equality search, not by a range scan."""
     make_file(path, "a")
     steps = plans(path, lambda runs: runs.page(RunFilter(**{name: PARTS[name]}), PageRequest()))  # type: ignore[arg-type]
     assert_indexed(steps)
@@ -198,7 +198,7 @@ def test_a_filter_by_name_searches(path: Path, name: str) -> None:
     ids=["get", "newest", "metadata", "count", "count-agent", "count-name", "count-key", "count-parent"],
 )
 def test_every_lookup_searches_in_an_index(path: Path, query: Callable[[SqliteRunRepository], object]) -> None:
-    """Keys, names, the metadata and the size of the list are found, not counted."""
+    """Keys, names, the metadata and the size of the list are looked up, not counted."""
     make_file(path, "a")
     steps = plans(path, query)
     assert_indexed(steps)
@@ -206,7 +206,7 @@ def test_every_lookup_searches_in_an_index(path: Path, query: Callable[[SqliteRu
 
 
 def test_existing_runs_are_searched_by_key(path: Path) -> None:
-    """A batch sent again walks its own keys and looks each up; it never walks the table."""
+    """A batch sent again looks up its own keys; it never scans the table."""
     make_file(path, "a")
     writer = open_writer(path)
     said: list[tuple[str, Any]] = []
@@ -221,7 +221,7 @@ def test_existing_runs_are_searched_by_key(path: Path) -> None:
 
 
 def test_a_batch_costs_a_constant_number_of_statements(writer: apsw.Connection) -> None:
-    """Adding many runs, or the same again, takes as many different statements as adding few."""
+    """Adding many runs, new or existing, takes as many distinct statements as adding few."""
     said: list[set[str]] = []
     for size in (64, 64, 512, 512):
         now: list[tuple[str, Any]] = []
@@ -243,14 +243,14 @@ def _extend(connection: apsw.Connection) -> None:
 
 
 def use_steps(monkeypatch: pytest.MonkeyPatch, *more: Callable[[apsw.Connection], None]) -> None:
-    """Pretend that the product has further versions."""
+    """Add later schema versions."""
     steps = (*schema._STEPS, *more)  # noqa: SLF001 - a later version is a longer list of steps
     monkeypatch.setattr(schema, "_STEPS", steps)
     monkeypatch.setattr(schema, "VERSION", len(steps))
 
 
 def test_a_failing_step_leaves_an_older_file_as_it_was(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The version, the tables and the runs are those from before, and the older product still works on the file."""
+    """The version, the tables and the runs are unchanged, and the older version still works on the file."""
     make_file(path, "a")
     before = tables(path)
     with monkeypatch.context() as patch:
@@ -265,7 +265,7 @@ def test_a_failing_step_leaves_an_older_file_as_it_was(path: Path, monkeypatch: 
 
 
 def test_a_failing_first_migration_leaves_no_table(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A new file gets all steps or none, and can be made on the next attempt."""
+    """A new file gets all steps or none, and the next attempt can succeed."""
     with monkeypatch.context() as patch:
         use_steps(patch, _break)
         with pytest.raises(StoreUnusableError):
@@ -275,7 +275,7 @@ def test_a_failing_first_migration_leaves_no_table(path: Path, monkeypatch: pyte
 
 
 def test_a_later_version_takes_an_older_file_along(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the missing steps are done, and the runs are still there."""
+    """Only the missing steps are executed, and the runs are still there."""
     make_file(path, "a")
     before = tables(path)
     use_steps(monkeypatch, _extend)
@@ -287,7 +287,7 @@ def test_a_later_version_takes_an_older_file_along(path: Path, monkeypatch: pyte
 
 
 def test_a_newer_file_is_refused_and_left_alone(path: Path) -> None:
-    """The message says what to do, in one line that names the file."""
+    """The message names the file and the remedy in one line."""
     make_file(path, "a")
     pragma(path, "user_version", VERSION + 1)
     before = path.read_bytes()
@@ -300,7 +300,7 @@ def test_a_newer_file_is_refused_and_left_alone(path: Path) -> None:
 
 @pytest.mark.parametrize("sql", ["CREATE TABLE theirs (a)", "PRAGMA application_id = 7", "PRAGMA user_version = 7"])
 def test_a_file_of_another_application_is_refused_and_left_alone(path: Path, sql: str) -> None:
-    """Neither a table nor a mark nor a mode is written into it."""
+    """No table, mark or journal mode is written to it."""
     connection = apsw.Connection(str(path))
     connection.execute(sql)
     connection.close()
@@ -311,13 +311,13 @@ def test_a_file_of_another_application_is_refused_and_left_alone(path: Path, sql
 
 
 def test_an_empty_file_is_taken(path: Path) -> None:
-    """A file of no bytes is a new one."""
+    """An empty file is treated as new."""
     path.touch()
     assert make_file(path, "a")
 
 
 def test_opening_again_changes_nothing(path: Path) -> None:
-    """A file of the present version is opened and closed without a change."""
+    """Opening and closing a file of the current version does not change it."""
     before = make_file(path, "a")
     SqliteStore(path).close()
     assert path.read_bytes() == before

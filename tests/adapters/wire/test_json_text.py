@@ -1,4 +1,4 @@
-"""JSON texts that are nested more deeply than a decoder takes."""
+"""JSON texts that are nested too deeply for a decoder."""
 
 import json
 
@@ -11,12 +11,12 @@ DEPTH = 200_000
 
 
 def nested(depth: int, inside: str = "", opening: str = "[", closing: str = "]") -> bytes:
-    """A text of so many levels."""
+    """Return a text with this many levels."""
     return (opening * depth + inside + closing * depth).encode()
 
 
 def depth_of(value: object) -> int:
-    """How many levels a value of lists and objects that hold one value has."""
+    """Return the number of levels of nested lists and objects with one value each."""
     depth = 0
     while isinstance(value, list | dict):
         depth += 1
@@ -26,13 +26,13 @@ def depth_of(value: object) -> int:
 
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}"), ('{"]}\\"":[', "]}"), ('["}",', "]")])
 def test_what_is_too_deep_is_left_out_and_is_still_too_deep(opening: str, closing: str) -> None:
-    """Of a text of any depth the first levels are read, which are more than any rule allows."""
+    """Of a text of any depth, more levels are decoded than any rule allows."""
     body = nested(DEPTH, "1" if opening != "[" else "", opening, closing)
     assert depth_of(decode_json(body.replace(b'["}",', b"["))) == KEPT_LEVELS
 
 
 def test_what_stands_beside_it_is_read() -> None:
-    """Before and behind the deep place everything is as it was sent."""
+    """Everything before and after the deep part is decoded as sent."""
     around = b'{"before":["[",{"a":1}],"deep":' + nested(DEPTH) + b',"behind":["\\\\",[],"]"]}'
     document = decode_json(around)
     assert isinstance(document, dict)
@@ -53,14 +53,14 @@ def test_what_stands_beside_it_is_read() -> None:
     ids=range(7),
 )
 def test_what_is_no_json_is_refused_at_any_depth(body: bytes) -> None:
-    """Brackets and quotes that are missing or too many are a fault of the body, wherever they are missing."""
+    """Missing or extra brackets and quotes make the body invalid, wherever they are."""
     with pytest.raises(NotJsonError):
         decode_json(body)
 
 
 @pytest.mark.parametrize("depth", [1, KEPT_LEVELS, KEPT_LEVELS + 1, MAX_LEVELS])
 def test_what_is_not_too_deep_is_not_cut(depth: int) -> None:
-    """Only what leads to too many levels is emptied, and nothing beside it."""
+    """Only values with too many levels are emptied, not their siblings."""
     assert cut_nesting(nested(depth)) == nested(depth)
     beside = nested(depth - 1)
     deep, emptied = nested(MAX_LEVELS), nested(KEPT_LEVELS - 1)
@@ -69,7 +69,7 @@ def test_what_is_not_too_deep_is_not_cut(depth: int) -> None:
 
 @pytest.mark.parametrize("length", [0, 1, 65_000, 65_535, 65_536, 65_537, 200_000])
 def test_any_number_of_cuts_at_any_place(length: int) -> None:
-    """Deep places that lie anywhere in a text, far from each other or near, are emptied one by one."""
+    """Several deep parts, anywhere in a text, are each emptied."""
     between = b',"' + b"[" * length + b'",'
     parts = [nested(MAX_LEVELS + number) for number in range(4)]
     expected = between.join([nested(KEPT_LEVELS - 1)] * len(parts))
@@ -78,5 +78,5 @@ def test_any_number_of_cuts_at_any_place(length: int) -> None:
 
 @pytest.mark.parametrize("depth", [1, KEPT_LEVELS - 1, KEPT_LEVELS, KEPT_LEVELS + 1, 500])
 def test_what_a_decoder_takes_is_read_whole(depth: int) -> None:
-    """Nothing is left out of a text that can be decoded."""
+    """Nothing is removed from a text that can be decoded."""
     assert decode_json(nested(depth)) == json.loads(nested(depth))

@@ -102,7 +102,7 @@ def test_a_line_of_too_many_bytes_is_refused_alone(size: int, end: bytes, step: 
     """The limit is that of a run, its line end does not count, and the cuts make no difference."""
     padded = line("b", item_name="x" * (size - len(line("b", item_name=""))))
     content = line("a") + b"\n" + padded + end
-    too_long = f"it has {size} bytes, and 300 are the most that is taken (max_run_bytes)"
+    too_long = f"it has {size} bytes; the maximum is 300 (max_run_bytes)"
     pieces = [content[begin : begin + step] for begin in range(0, len(content), step)]
     assert shown(read(pieces)) == [(1, "a"), (2, "b" if size <= 300 else too_long)]
 

@@ -1,4 +1,4 @@
-"""How many values a JSON text holds, told without decoding it."""
+"""Counting the values in a JSON text without decoding it."""
 
 import json
 from typing import Any
@@ -17,7 +17,7 @@ DOCUMENTS = st.recursive(
 
 
 def counted(value: Any) -> int:
-    """The values inside this one, an empty container counting once more."""
+    """Count the values inside this one; an empty container adds one."""
     if not isinstance(value, dict | list):
         return 0
     inside = list(value.values()) if isinstance(value, dict) else value
@@ -27,7 +27,7 @@ def counted(value: Any) -> int:
 @settings(deadline=None, max_examples=300)
 @given(document=DOCUMENTS, ascii_only=st.booleans(), indent=st.none() | st.just(1))
 def test_the_count_is_that_of_the_document(document: Any, ascii_only: bool, indent: int | None) -> None:  # noqa: FBT001
-    """The limit is exact, whatever stands in the texts."""
+    """The limit is exact, whatever the strings contain."""
     body = json.dumps(document, ensure_ascii=ascii_only, indent=indent).encode()
     exact = counted(document)
     assert not holds_more_values(body, exact)
@@ -36,6 +36,6 @@ def test_the_count_is_that_of_the_document(document: Any, ascii_only: bool, inde
 
 
 def test_many_texts_are_enough() -> None:
-    """A list of texts is found to be too long by its quotes alone, and one of long texts full of commas is not."""
+    """Quotes alone suffice to reject too many strings; commas inside strings do not count."""
     assert holds_more_values(json.dumps([""] * 1001).encode(), 1000)
     assert not holds_more_values(json.dumps([",[{" * 1000, '\\"' * 1000] * 100).encode(), 1000)

@@ -1,4 +1,4 @@
-"""Copying a store: what arrives, where it goes on, and what the check finds."""
+"""Copying a store: what is copied, where it resumes, and what verification finds."""
 
 from collections.abc import Callable, Iterator
 
@@ -17,11 +17,11 @@ from tests.contract.samples import at, everything, keep, read, sample_run
 
 
 class BrokenOffError(Exception):
-    """Somebody pulled the plug."""
+    """Simulates an interruption."""
 
 
 def writing(store: Store, calls: int | None = None) -> Callable[[Callable[[UnitOfWork], object]], object]:
-    """Carries out commands one by one, and breaks off after so many."""
+    """Return a function that executes commands one by one, and fails after a given number."""
     left = iter(range(calls)) if calls is not None else None
 
     def write(command: Callable[[UnitOfWork], object]) -> None:
@@ -35,11 +35,11 @@ def writing(store: Store, calls: int | None = None) -> Callable[[Callable[[UnitO
 
 
 def nothing(_runs: int) -> None:
-    """Nobody watches."""
+    """Ignore progress."""
 
 
 def filled(runs: list[Run]) -> MemoryStore:
-    """A store with these runs, arrived in this order."""
+    """Return a store with these runs, in this order of arrival."""
     store = MemoryStore()
     with store.unit_of_work() as work:
         work.runs.add(runs)
@@ -48,13 +48,13 @@ def filled(runs: list[Run]) -> MemoryStore:
 
 
 def many(number: int) -> list[Run]:
-    """Runs of few starts, so that the order of arrival matters, and of no order otherwise."""
+    """Generate unordered runs with few distinct starts, so that the order of arrival matters."""
     return [sample_run(f"event-{key}", start_time=at(key * 7 % 5), duration_ms=key) for key in range(number)]
 
 
 @given(starts=st.lists(st.integers(0, 3), max_size=12))
 def test_a_copy_is_the_same_list(starts: list[int]) -> None:
-    """Every run is there with every field, also those that the store sets, and in the same order of arrival."""
+    """Every run is copied with every field, including those set by the store, in the same order of arrival."""
     source = filled(
         [
             sample_run(f"e{key}", start_time=at(start), created_at=at(9), updated_at=at(10))
@@ -69,7 +69,7 @@ def test_a_copy_is_the_same_list(starts: list[int]) -> None:
 
 @pytest.mark.parametrize("pages", [0, 1, 2])
 def test_what_was_broken_off_goes_on_where_it_stopped(pages: int) -> None:
-    """The second call copies what is missing, and hardly more."""
+    """A second call copies what is missing, and little more."""
     source, target = filled(many(3 * PAGE_RUNS)), MemoryStore()
     with pytest.raises(BrokenOffError):
         copy_runs(source, writing(target, pages), None, nothing)
@@ -80,7 +80,7 @@ def test_what_was_broken_off_goes_on_where_it_stopped(pages: int) -> None:
 
 
 def test_runs_that_are_there_already_are_left_alone() -> None:
-    """Copying again, or over a run that has changed in the target, changes nothing there."""
+    """Copying again, or over a run that has changed in the target, does not change the target."""
     source, target = filled([sample_run("a"), sample_run("b")]), MemoryStore()
     keep(target, sample_run("a", output_summary="newer"))
     for _ in range(2):
@@ -89,7 +89,7 @@ def test_runs_that_are_there_already_are_left_alone() -> None:
 
 
 def differences() -> Iterator[tuple[list[Run], list[Run], str]]:
-    """A source, a target, and what is said of them."""
+    """Yield a source, a target, and the expected message."""
     runs = [sample_run(key, start_time=at(number)) for number, key in enumerate("abc")]
     changed = attrs.evolve(runs[1], status=Status.FAILURE, updated_at=at(50))
     yield runs, runs[:2], "only the source holds run 'c'"
@@ -102,13 +102,13 @@ def differences() -> Iterator[tuple[list[Run], list[Run], str]]:
 
 @pytest.mark.parametrize(("ours", "theirs", "message"), list(differences()))
 def test_the_check_names_the_first_difference(ours: list[Run], theirs: list[Run], message: str) -> None:
-    """A run that is missing, too many, elsewhere or different is named."""
+    """A run that is missing, extra, misplaced or different is named."""
     assert str(first_difference(filled(ours), filled(theirs), nothing)) == message
 
 
 @pytest.mark.parametrize("missing", [0, PAGE_RUNS - 1, PAGE_RUNS, 2 * PAGE_RUNS - 1, 2 * PAGE_RUNS])
 def test_a_difference_is_found_on_any_page(missing: int) -> None:
-    """And copying from the place that is named with it mends it."""
+    """Copying again from the reported position fixes a missing run."""
     runs = [sample_run(f"event-{key}", start_time=at(key)) for key in range(2 * PAGE_RUNS + 1)]
     source, target = filled(runs), filled(runs[:missing] + runs[missing + 1 :])
     difference = first_difference(source, target, nothing)
@@ -119,7 +119,7 @@ def test_a_difference_is_found_on_any_page(missing: int) -> None:
 
 
 def test_an_empty_target_is_copied_from_the_start() -> None:
-    """There is no place to go on from; in another target it is just before its newest start."""
+    """An empty target has no position to resume from; otherwise it is just before the newest start."""
     assert resume_after(MemoryStore()) is None
     assert resume_after(filled(many(7))) == Cursor(at(4), -1)
     which = PageRequest(cursor=Cursor(at(4), -1), oldest_first=True)

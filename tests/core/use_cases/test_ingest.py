@@ -1,4 +1,4 @@
-"""The batch-ingest use cases, over the store in memory."""
+"""The ingest use cases, on the memory store."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -26,7 +26,7 @@ from tests.fakes.run_repository import CountedWork
 
 
 def refused(index: int, *reasons: str) -> RefusedRun:
-    """A run that cannot be taken."""
+    """Return an invalid run."""
     return RefusedRun(
         index, f"bad-{index}", None, tuple(ValidationError("start_time", reason) for reason in reasons or ("is no",))
     )
@@ -37,7 +37,7 @@ ADMIT = partial(check_response_size, limit=Limits().max_response_bytes)
 
 @pytest.fixture
 def work() -> Iterator[UnitOfWork]:
-    """An entered unit of work of an empty store."""
+    """Yield an entered unit of work of an empty store."""
     with MemoryStore().unit_of_work() as entered:
         yield entered
 
@@ -45,7 +45,7 @@ def work() -> Iterator[UnitOfWork]:
 @pytest.mark.parametrize("size", [1, 2, 100, 1000])
 @pytest.mark.parametrize("use_case", [ingest_lenient, ingest_atomic])
 def test_a_batch_costs_one_call_whatever_its_size(size: int, use_case: object) -> None:
-    """The repository is called once for new runs, and once again for the same ones."""
+    """The repository is called once for new runs, and once for the same runs again."""
     work = CountedWork()
     batch = [sample_run(f"event-{number}") for number in range(size)]
     for _ in range(2):
@@ -55,7 +55,7 @@ def test_a_batch_costs_one_call_whatever_its_size(size: int, use_case: object) -
 
 @pytest.mark.parametrize("use_case", [ingest_lenient, ingest_atomic])
 def test_a_refused_batch_does_not_touch_the_repository(use_case: object) -> None:
-    """When nothing can be stored, nothing is asked of the store."""
+    """If no run can be stored, the store is not called."""
     work = CountedWork()
     with pytest.raises((BatchRolledBackError, EveryRunRefusedError)):
         use_case([refused(0)], work, ADMIT)  # type: ignore[operator]
@@ -63,7 +63,7 @@ def test_a_refused_batch_does_not_touch_the_repository(use_case: object) -> None
 
 
 def test_a_good_batch_is_stored_in_its_order(work: UnitOfWork) -> None:
-    """Both modes store all of a good batch and return it in the order sent."""
+    """Both modes store all of a valid batch and return it in the order sent."""
     first, second = [sample_run("b"), sample_run("a")], [sample_run("d"), sample_run("c")]
     assert ingest_lenient(first, work, ADMIT) == BatchResult(tuple(first), 2, 2, 0, 0)
     assert ingest_atomic(second, work, ADMIT) == BatchResult(tuple(second), 2, 2, 0, 0)
@@ -71,7 +71,7 @@ def test_a_good_batch_is_stored_in_its_order(work: UnitOfWork) -> None:
 
 
 def test_lenient_stores_the_good_and_names_the_bad(work: UnitOfWork) -> None:
-    """The failed runs are left out of the runs, and keep their places in the list of the refused."""
+    """Failed runs are left out of ``runs``, and keep their indices in ``refused``."""
     bad = (refused(1), refused(3, "one", "two"))
     batch: list[Candidate] = [sample_run("a"), bad[0], sample_run("b"), bad[1]]
     result = ingest_lenient(batch, work, ADMIT)
@@ -80,7 +80,7 @@ def test_lenient_stores_the_good_and_names_the_bad(work: UnitOfWork) -> None:
 
 
 def test_lenient_with_every_run_bad_is_an_error_with_the_counts(work: UnitOfWork) -> None:
-    """The error carries a result that names every run."""
+    """The error carries a result that lists every run."""
     bad = (refused(0), refused(1))
     with pytest.raises(EveryRunRefusedError) as caught:
         ingest_lenient(bad, work, ADMIT)
@@ -88,7 +88,7 @@ def test_lenient_with_every_run_bad_is_an_error_with_the_counts(work: UnitOfWork
 
 
 def test_atomic_with_a_bad_run_stores_nothing_and_names_every_bad_one(work: UnitOfWork) -> None:
-    """One bad run fails the whole batch: all runs count as failed, and every bad one is named."""
+    """One invalid run fails the whole batch: all runs count as failed, and every invalid one is named."""
     bad = (refused(1), refused(2))
     with pytest.raises(BatchRolledBackError) as caught:
         ingest_atomic([sample_run("a"), *bad], work, ADMIT)
@@ -97,14 +97,14 @@ def test_atomic_with_a_bad_run_stores_nothing_and_names_every_bad_one(work: Unit
 
 
 def test_a_key_twice_in_one_batch_is_one_run(work: UnitOfWork) -> None:
-    """The first of a key is created, the others exist already and come back as the first."""
+    """The first run of a key is created; the others count as existing and return the first."""
     first, again = sample_run("a"), sample_run("a", status=Status.FAILURE)
     assert ingest_atomic([first, again, first], work, ADMIT) == BatchResult((first, first, first), 3, 1, 2, 0)
     assert everything(work.runs) == (first,)
 
 
 def test_a_stored_run_comes_back_unchanged(work: UnitOfWork) -> None:
-    """What was sent under a known key does not change the stored run, and no conflict arises from what may change."""
+    """A run sent under a known key does not change the stored one, and mutable fields cause no conflict."""
     stored = sample_run("a", duration_ms=Count(1))
     ingest_atomic([stored], work, ADMIT)
     resent = sample_run("a", duration_ms=Count(2), created_at=at(9), updated_at=at(9), commit_author="me")
@@ -112,7 +112,7 @@ def test_a_stored_run_comes_back_unchanged(work: UnitOfWork) -> None:
 
 
 def test_differing_fixed_fields_are_a_conflict(work: UnitOfWork) -> None:
-    """An existing run behind whose key another run was sent is named with the fields, and is no error."""
+    """A different run sent under an existing key is a conflict that lists the fields, not an error."""
     ingest_atomic([sample_run("a")], work, ADMIT)
     other = sample_run("a", agent_name="x", product="y", status=Status.FAILURE)
     result = ingest_lenient([refused(0), other], work, ADMIT)
@@ -121,29 +121,29 @@ def test_differing_fixed_fields_are_a_conflict(work: UnitOfWork) -> None:
 
 
 def test_conflicts_arise_within_a_batch_too(work: UnitOfWork) -> None:
-    """A second run of a key that came earlier in the batch is compared with that one."""
+    """A run whose key occurred earlier in the batch is compared with the earlier one."""
     result = ingest_atomic([sample_run("a"), sample_run("a", run_id="other"), sample_run("a")], work, ADMIT)
     assert result.conflicts == (Conflict(1, "a", ("run_id",)),)
 
 
 def test_both_batch_errors_say_what_happened() -> None:
-    """The texts carry counts and the first fault, for whoever reads a log."""
+    """The messages contain the counts and the first error, for logs."""
     bad = (refused(2, "has no UTC offset"), refused(4))
     result = BatchResult((), 7, 0, 0, 7, bad)
     assert str(BatchRolledBackError(result)) == (
-        "Batch transaction failed (rolled back): 2 of 7 runs refused; the first is run 2: start_time has no UTC offset"
+        "Batch transaction failed (rolled back): 2 of 7 runs rejected; the first is run 2: start_time has no UTC offset"
     )
     assert str(EveryRunRefusedError(result)) == "None of the 7 runs is valid; nothing was stored"
 
 
 def test_create_stores_one_run(work: UnitOfWork) -> None:
-    """A new run is stored and returned; sent again it is the stored one that returns."""
+    """A new run is stored and returned; sent again, the stored one is returned."""
     assert create_run(sample_run("a"), work) == sample_run("a")
     assert create_run(sample_run("a", agent_name="x"), work) == sample_run("a")
 
 
 def test_create_refuses_a_bad_run(work: UnitOfWork) -> None:
-    """The error carries the refused run, and its text every fault."""
+    """The error carries the refused run, and its message lists every validation error."""
     with pytest.raises(RunRefusedError, match="start_time one; start_time two") as caught:
         create_run(refused(0, "one", "two"), work)
     assert caught.value.refused == refused(0, "one", "two")
@@ -151,7 +151,7 @@ def test_create_refuses_a_bad_run(work: UnitOfWork) -> None:
 
 
 def test_without_a_wish_for_runs_none_is_returned(work: UnitOfWork) -> None:
-    """Counts and conflicts are the same, and no stored run is kept for the result."""
+    """Counts and conflicts are the same, but the result holds no runs."""
     stored = sample_run("a")
     ingest_lenient([stored], work, ADMIT)
     batch = [sample_run("a", agent_name="other"), sample_run("b"), refused(2), sample_run("b", run_id="other")]
@@ -161,7 +161,7 @@ def test_without_a_wish_for_runs_none_is_returned(work: UnitOfWork) -> None:
 
 
 def test_stored_runs_are_admitted_while_they_are_read(work: UnitOfWork) -> None:
-    """Too many bytes of them end the reading soon; a run that was sent twice counts twice; new runs do not count."""
+    """Reading stops soon after too many bytes. A run sent twice counts twice; new runs do not count."""
     stored = [sample_run(f"e{number}", error_details="x" * 300_000) for number in range(10)]
     ingest_lenient(stored, work, ADMIT)
     seen: list[int] = []
@@ -181,19 +181,19 @@ def test_stored_runs_are_admitted_while_they_are_read(work: UnitOfWork) -> None:
 
 @pytest.mark.parametrize("size", [1, 999, 1000])
 def test_a_batch_of_one_to_a_thousand_is_taken(size: int) -> None:
-    """The limits of the contract, both ends included."""
+    """The limits of the contract are inclusive at both ends."""
     assert check_batch_size(size, 1000) is None  # type: ignore[func-returns-value]
 
 
 def test_an_empty_batch_is_none() -> None:
-    """The text says ``at least 1`` and names the field."""
+    """The message says ``at least 1`` and names the field."""
     with pytest.raises(NotABatchError, match="at least 1") as caught:
         check_batch_size(0, 1000)
     assert caught.value.field == "runs"
 
 
 def test_a_batch_too_large_says_both_numbers() -> None:
-    """The text is the contract's, the numbers are there for programs."""
+    """The message is the contract's; the numbers are attributes."""
     with pytest.raises(BatchTooLargeError, match=r"^Batch size 1001 exceeds maximum limit of 1000 runs$") as caught:
         check_batch_size(1001, 1000)
     assert (caught.value.size, caught.value.limit) == (1001, 1000)

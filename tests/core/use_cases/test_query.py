@@ -1,4 +1,4 @@
-"""The list of runs, read by and by, and the names in use."""
+"""The list of runs, read in parts, and the names in use."""
 
 from itertools import pairwise
 
@@ -19,7 +19,7 @@ COUNT = PART_RUNS * 5 // 2
 
 @pytest.fixture
 def store() -> MemoryStore:
-    """A store with more text than is read at a time."""
+    """Return a store with more text than is read at a time."""
     store = MemoryStore()
     keep(store, *(sample_run(f"event-{number:03}", input_summary=Text("x" * TEXT_BYTES)) for number in range(COUNT)))
     return store
@@ -28,7 +28,7 @@ def store() -> MemoryStore:
 @pytest.mark.parametrize("limit", [1, PART_RUNS, PART_RUNS + 1, COUNT - 1, COUNT, COUNT + 1])
 @pytest.mark.parametrize("offset", [0, PART_RUNS + 7])
 def test_page_is_the_same_however_it_is_read(store: MemoryStore, limit: int, offset: int) -> None:
-    """A page has the runs, the end and the number that one look at the store gives."""
+    """A page equals the one read from the store in a single call."""
     request = PageRequest(limit=limit, offset=offset)
     whole_request = PageRequest(limit=limit, offset=offset, max_text_bytes=10**9)
     with store.reader() as runs:
@@ -38,7 +38,7 @@ def test_page_is_the_same_however_it_is_read(store: MemoryStore, limit: int, off
 
 
 def test_parts_make_up_a_page(store: MemoryStore) -> None:
-    """Each part begins where the one before ended, only the first is counted, and the last one completes the page."""
+    """Each part begins where the previous one ended, only the first is counted, and the last completes the page."""
     rest: PageRequest | None = PageRequest(limit=COUNT - 1)
     totals, found = [], []
     while rest is not None:
@@ -52,7 +52,7 @@ def test_parts_make_up_a_page(store: MemoryStore) -> None:
 
 
 def test_page_that_is_too_large_is_refused(store: MemoryStore) -> None:
-    """Runs that are too large together are not cut off in silence; the error names the limit, and fewer are given."""
+    """Runs that are too large together raise an error that names the limit; fewer are returned."""
     limits = Limits(max_response_bytes=2_000_000)
     with store.reader() as runs:
         assert len(list_runs(RunFilter(), PageRequest(limit=150), limits, runs).runs) == 150
@@ -61,7 +61,7 @@ def test_page_that_is_too_large_is_refused(store: MemoryStore) -> None:
 
 
 def test_metadata_in_parts_names_everything_once() -> None:
-    """Whatever the limit, the parts together hold every name once, each with the numbers of all."""
+    """The parts together contain every name once, and each has the total numbers."""
     store = MemoryStore()
     names = [f"{number:03}" for number in range(25)]
     keep(store, *(sample_run(name, agent_name=name, job_type=name[:2]) for name in names))

@@ -18,14 +18,14 @@ COMMIT = Commit(CommitHash("abcdef1"), CommitSource.CI)
 
 @pytest.fixture
 def work() -> Iterator[UnitOfWork]:
-    """An entered unit of work of a store with one run."""
+    """Yield an entered unit of work of a store with one run."""
     with MemoryStore().unit_of_work() as entered:
         entered.runs.add([sample_run("a", commit_author="old")])
         yield entered
 
 
 def test_update_changes_what_it_names(work: UnitOfWork) -> None:
-    """The named fields and the time of the update change, and nothing else."""
+    """Only the named fields and ``updated_at`` change."""
     changes: RunChanges = {"status": Status.SUCCESS, "output_summary": Text("done")}
     changed = update_run("a", changes, LATER, work)
     before = sample_run("a", commit_author="old")
@@ -34,24 +34,24 @@ def test_update_changes_what_it_names(work: UnitOfWork) -> None:
 
 
 def test_an_empty_update_changes_nothing(work: UnitOfWork) -> None:
-    """Without changes the run comes back untouched, its time of update too."""
+    """Without changes the run is returned untouched, including ``updated_at``."""
     assert update_run("a", {}, LATER, work) == sample_run("a", commit_author="old")
 
 
 def test_none_clears_a_field(work: UnitOfWork) -> None:
-    """A field that is updated to ``None`` is absent again."""
+    """A field updated to ``None`` is cleared."""
     update_run("a", {"error_summary": Text("no")}, LATER, work)
     assert update_run("a", {"error_summary": None}, LATER, work).error_summary is None
 
 
 def test_a_commit_takes_the_place_of_the_earlier_one(work: UnitOfWork) -> None:
-    """All four fields are those of the new commit, also the ones that it leaves out."""
+    """All four fields are replaced; those that the new commit leaves out are cleared."""
     run = associate_commit("a", COMMIT, LATER, work)
     assert (run.commit_hash, run.commit_source, run.commit_author, run.updated_at) == ("abcdef1", "ci", None, LATER)
 
 
 def test_unknown_keys_are_not_found(work: UnitOfWork) -> None:
-    """Neither an update, empty or not, nor a commit finds a run that is not there."""
+    """Updates, even empty ones, and commits raise ``RunNotFoundError`` for a missing run."""
     changes: tuple[RunChanges, ...] = ({}, {"status": Status.SUCCESS})
     for change in changes:
         with pytest.raises(RunNotFoundError, match=r"^Run not found: b$"):

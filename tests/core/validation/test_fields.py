@@ -1,4 +1,4 @@
-"""The rules for single fields, one by one: what is kept, and how a refusal reads."""
+"""The rules for single fields: the stored form, and the error messages."""
 
 from collections.abc import Callable
 from typing import Any
@@ -39,7 +39,7 @@ WORDS = "running, success, failure, partial, timeout, cancelled, failed, complet
     ],
 )
 def test_good_values_are_kept(rule: Callable[[object], Any], value: object, kept: object) -> None:
-    """Each rule returns the kept form of what it takes."""
+    """Each rule returns the stored form of a valid value."""
     assert rule(value) == kept
 
 
@@ -68,12 +68,12 @@ def test_good_values_are_kept(rule: Callable[[object], Any], value: object, kept
         (rules.parse_commit_hash, "abcdef", "must be 7 to 40 hexadecimal digits, not 'abcdef'"),
         (rules.parse_commit_hash, "0" * 41, "must be 7 to 40 hexadecimal digits, not '" + "0" * 41 + "'"),
         (rules.parse_commit_hash, "abcdef1\n", "must be 7 to 40 hexadecimal digits, not 'abcdef1\\n'"),
-        (rules.parse_timestamp, 0, "must be an ISO 8601 text, not the integer 0"),
+        (rules.parse_timestamp, 0, "must be ISO 8601 text, not the integer 0"),
         (rules.parse_timestamp, "x", "is not an ISO 8601 date and time, such as 2026-01-31T12:00:00Z: 'x'"),
         (
             rules.parse_timestamp,
             "2026-01-31T12:00:00",
-            "has no UTC offset; write it out, as in 2026-01-31T12:00:00Z or \u2026+02:00",
+            "has no UTC offset; add one, as in 2026-01-31T12:00:00Z or \u2026+02:00",
         ),
         (
             rules.parse_timestamp,
@@ -84,25 +84,25 @@ def test_good_values_are_kept(rule: Callable[[object], Any], value: object, kept
             (
                 rules.parse_timestamp,
                 f"2026-01-31T12:00:00{offset}",
-                f"has '{offset}' for its UTC offset; write Z or \u00b1HH:MM, with at most 23 hours and 59 minutes",
+                f"has the invalid UTC offset '{offset}'; use Z or \u00b1HH:MM, up to 23:59",
             )
             for offset in ("+01:60", "-0099", "+24:00", "+24", "+01:00:00", "+010000", "+00:00:00.000001")
         ),
-        (rules.parse_timestamp, "0001-01-01T00:00:00+01:00", "lies outside the years 1 to 9999 once it is in UTC"),
+        (rules.parse_timestamp, "0001-01-01T00:00:00+01:00", "is outside the years 1 to 9999 in UTC"),
         (OBJECT, [], "must be a JSON object, not a list"),
-        (OBJECT, {"a": [1, float("inf")]}, "holds NaN, Infinity or a number beyond a double's range (at ['a'][1])"),
-        (OBJECT, {1: 2}, "has a key that is not text: the integer 1 (at the top)"),
+        (OBJECT, {"a": [1, float("inf")]}, "contains NaN, Infinity or a number beyond a double's range (at ['a'][1])"),
+        (OBJECT, {1: 2}, "has a key that is not text: the integer 1 (at the top level)"),
         (
             OBJECT,
             {"a": {"\ud800": 1}},
             "contains a lone surrogate at character 0, which is not Unicode text (at ['a'])",
         ),
-        (OBJECT, {"a": (1,)}, "holds a Python tuple, which is not JSON (at ['a'])"),
-        (OBJECT, {"a": 10**4300}, "holds an integer of more than 4300 digits (max_json_integer_digits) (at ['a'])"),
+        (OBJECT, {"a": (1,)}, "contains a Python tuple, which is not JSON (at ['a'])"),
+        (OBJECT, {"a": 10**4300}, "contains an integer of more than 4300 digits (max_json_integer_digits) (at ['a'])"),
     ],
 )
 def test_bad_values_are_refused_with_a_reason(rule: Callable[[object], Any], value: object, reason: str) -> None:
-    """Nothing is coerced, and each refusal completes the sentence begun by the field's name."""
+    """Nothing is coerced, and each message completes a sentence that starts with the field's name."""
     with pytest.raises(InvalidValueError) as caught:
         rule(value)
     assert str(caught.value) == reason
@@ -116,14 +116,14 @@ def _nested(depth: int) -> dict[str, Any]:
 
 
 def test_objects_nest_to_a_hundred_levels() -> None:
-    """The hundredth level is taken and the next refused."""
+    """The hundredth level is accepted and the next rejected."""
     assert OBJECT(_nested(100)) == _nested(100)
     with pytest.raises(InvalidValueError, match="is nested deeper than 100 levels"):
         OBJECT(_nested(101))
 
 
 def test_an_object_that_holds_itself_is_refused() -> None:
-    """A cycle ends at the limit of depth."""
+    """A cycle is rejected at the depth limit."""
     cycle: dict[str, Any] = {}
     cycle["again"] = [cycle, cycle]
     with pytest.raises(InvalidValueError, match="nested deeper"):
@@ -131,7 +131,7 @@ def test_an_object_that_holds_itself_is_refused() -> None:
 
 
 def test_a_small_object_whose_text_has_no_end_is_refused() -> None:
-    """Lists that stand several times in one another are counted as often as they would be written."""
+    """Lists that occur several times in one another are counted once per occurrence."""
     value: list[object] = ["x"]
     for _ in range(60):
         value = [value, value]
@@ -140,7 +140,7 @@ def test_a_small_object_whose_text_has_no_end_is_refused() -> None:
 
 
 def test_an_object_of_the_greatest_length_is_taken() -> None:
-    """What is counted before the text is made refuses nothing that may be kept."""
+    """Counting before the text is built rejects nothing that may be stored."""
     values = [1] * ((rules.MAX_JSON_CHARACTERS - len('{"a":[1]}')) // 2)
     assert OBJECT({"a": values}) == {"a": values}
 
@@ -148,7 +148,7 @@ def test_an_object_of_the_greatest_length_is_taken() -> None:
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ("x" * 61, "'" + "x" * 60 + "' and 1 characters more"),
+        ("x" * 61, "'" + "x" * 60 + "' and 1 more characters"),
         ("\u00e9", "'\\xe9'"),
         (10**20, "a very long integer"),
         (-(10**19), "the integer -10000000000000000000"),
@@ -158,5 +158,5 @@ def test_an_object_of_the_greatest_length_is_taken() -> None:
     ],
 )
 def test_values_are_described_in_the_words_of_json(value: object, words: str) -> None:
-    """A description is short, printable and speaks of JSON's types."""
+    """A description is short, printable and uses JSON's type names."""
     assert rules.describe(value) == words

@@ -123,7 +123,7 @@ def test_a_server_that_can_only_read_says_so_at_its_start(serve: Serve, role: Ro
         status, complaints = served.end()
         assert status == 0
         assert complaints.count("\n") == 1
-        assert "can only be read: the role may not write" in complaints
+        assert "is read-only: the role may not write" in complaints
         assert NEEDED in complaints
         assert "not-shown" not in complaints
 

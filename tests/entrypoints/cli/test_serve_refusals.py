@@ -148,7 +148,7 @@ def test_directory_without_the_right_to_write(finish: Finish, tmp_path: Path, *,
         SqliteStore(folder / "runs.db").close()
     before = contents(folder)
     folder.chmod(0o555)
-    assert_one_line(finish("serve", "--port", "0", "--db", "folder/runs.db"), "folder", "right")
+    assert_one_line(finish("serve", "--port", "0", "--db", "folder/runs.db"), "folder", "permission")
     assert contents(folder) == before
     folder.chmod(0o755)
 

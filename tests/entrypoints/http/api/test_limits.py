@@ -61,7 +61,7 @@ def test_longer_text_is_refused(shared_server: Api, make_run: MakeRun, field: st
     """One character more fails that run alone; the error names field, size, limit and the limit's name."""
     answer = shared_server.lenient([make_run(), make_run(**{field: "x" * (MAX_TEXT + 1)})])
     assert (answer.status, answer.counts, answer.bad_fields) == (500, (2, 1, 0, 1), {(1, field)})
-    reason = f"{field} has {MAX_TEXT + 1} characters, and {MAX_TEXT} are the most that is taken (max_text_characters)"
+    reason = f"{field} has {MAX_TEXT + 1} characters; the maximum is {MAX_TEXT} (max_text_characters)"
     assert answer.body["errors"][0]["error"] == reason
 
 
@@ -78,7 +78,7 @@ def test_longer_object_is_refused(shared_server: Api, make_run: MakeRun, field: 
     """One character more fails that run alone; the error names field, size, limit and the limit's name."""
     answer = shared_server.lenient([make_run(), make_run(**{field: object_of(MAX_JSON + 1)})])
     assert (answer.status, answer.counts, answer.bad_fields) == (500, (2, 1, 0, 1), {(1, field)})
-    reason = f"{field} has {MAX_JSON + 1} characters, and {MAX_JSON} are the most that is taken (max_json_characters)"
+    reason = f"{field} has {MAX_JSON + 1} characters; the maximum is {MAX_JSON} (max_json_characters)"
     assert answer.body["errors"][0]["error"] == reason
 
 
@@ -108,7 +108,7 @@ def test_embedded_has_the_same_caps(embedded: RunStore, make_run: MakeRun) -> No
     """Without HTTP the fields have the same caps, under the same names."""
     assert embedded.create(make_run(product="x" * MAX_TEXT, metrics_json=object_of(MAX_JSON))).product
     for field, value in (("product", "x" * (MAX_TEXT + 1)), ("metrics_json", object_of(MAX_JSON + 1))):
-        with pytest.raises(RunRefusedError, match=f"{field} has .* are the most that is taken"):
+        with pytest.raises(RunRefusedError, match=f"{field} has .* the maximum is"):
             embedded.create(make_run(**{field: value}))
 
 
@@ -120,7 +120,7 @@ def test_run_over_its_limit_is_refused(shared_server: Api, make_run: MakeRun) ->
     ]
     answer = shared_server.send("POST", BATCH, b'{"runs":[' + b",".join(padded) + b"]}")
     assert (answer.status, answer.counts, answer.bad_fields) == (500, (3, 2, 0, 1), {(2, None)})
-    reason = f"it has {MAX_RUN + 1} bytes, and {MAX_RUN} are the most that is taken (max_run_bytes)"
+    reason = f"it has {MAX_RUN + 1} bytes; the maximum is {MAX_RUN} (max_run_bytes)"
     assert answer.body["errors"][0]["error"] == reason
 
 
@@ -156,7 +156,7 @@ def test_what_the_client_made_up_is_not_repeated_at_length(shared_server: Api, m
     """Thousands of unknown fields, or one with a name of a mebibyte, or a run_id of one, make no large answer."""
     many = shared_server.patch("any", {f"field {n}": 1 for n in range(10_000)})
     assert (many.status, len(many.body["detail"])) == (422, 21)
-    assert many.body["detail"][-1]["msg"] == "it has 9980 more fields that cannot be given here"
+    assert many.body["detail"][-1]["msg"] == "it has 9980 more fields that are not allowed here"
     assert len(str(shared_server.patch("any", {"x" * MAX_TEXT: 1}).body)) < 1000
     bad = make_run(run_id="x" * MAX_TEXT, status="lost", end_time="lost")
     errors = shared_server.lenient([make_run(), bad]).body["errors"]
@@ -166,7 +166,7 @@ def test_what_the_client_made_up_is_not_repeated_at_length(shared_server: Api, m
 def test_an_empty_name_is_named(shared_server: Api) -> None:
     """A field whose name is empty is told apart from no field at all."""
     (fault,) = shared_server.patch("any", {"": 1}).body["detail"]
-    assert (fault["loc"], fault["msg"].startswith("'' cannot be given here")) == (["body", ""], True)
+    assert (fault["loc"], fault["msg"].startswith("'' is not allowed here")) == (["body", ""], True)
 
 
 def test_runs_stored_before_make_no_endless_response(shared_server: Api, make_run: MakeRun) -> None:
