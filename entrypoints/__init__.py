@@ -1,1 +1,1 @@
-"""The ways in: HTTP, the command line, and the in-process door for other Python tools."""
+"""The entrypoints: HTTP, the command line, and the in-process API for other Python programs."""

@@ -1,4 +1,4 @@
-"""The one place where store, use cases and wire are put together."""
+"""The composition root: store, use cases and wire format in one place."""
 
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -24,7 +24,7 @@ _T = TypeVar("_T")
 
 @attrs.frozen
 class Application:
-    """Everything an entrypoint needs to carry out the use cases. Usable from any thread."""
+    """Everything an entrypoint needs to run the use cases. Thread-safe."""
 
     store: Store
     writer: GroupCommitWriter
@@ -35,30 +35,30 @@ class Application:
 
     @classmethod
     def over(cls, store: Store, clock: Clock, limits: Limits) -> Self:
-        """The application over a store, which it will close."""
+        """Return an application that owns ``store`` and closes it."""
         structurer = Structurer()
         return cls(store, GroupCommitWriter(store), clock, limits, structurer, Decoder(structurer, limits))
 
     def write(self, command: Callable[[UnitOfWork], _T]) -> "Future[_T]":
-        """Carry out a writing use case; the future is done once its outcome is durable."""
+        """Run a writing use case; the future completes once the outcome is durable."""
         return self.writer.submit(command)
 
     def read(self, query: Callable[[RunReader], _T], cancellation: Cancellation | None = None) -> _T:
-        """Carry out a reading use case, in the caller's thread."""
+        """Run a reading use case in the calling thread."""
         with self.store.reader(cancellation) as runs:
             return query(runs)
 
     def close(self, within: float | None = None) -> None:
-        """Finish what was submitted, if need be only what is done ``within`` so many seconds; let go of the store."""
+        """Finish the submitted writes and close the store; wait at most ``within`` seconds if given."""
         if self.writer.close(within):
             self.store.close()
 
 
 def build_application(settings: Settings) -> Application:
-    """Open the store that the settings name.
+    """Open the store named in the settings.
 
     Raises:
-        StoreUnusableError: it cannot be opened.
+        StoreUnusableError: the store cannot be opened.
     """
     limits = Limits()
     return Application.over(open_database(settings.db, limits), SystemClock(), limits)

@@ -1,4 +1,4 @@
-"""Hosts and origins, as settings and requests write them (RFC 9110, section 4.2, and RFC 6454)."""
+"""Hosts and origins in settings and requests (RFC 9110, section 4.2, and RFC 6454)."""
 
 import re
 from collections.abc import Callable
@@ -17,18 +17,18 @@ _T = TypeVar("_T")
 
 @attrs.frozen
 class Host:
-    """A name in lower case or an address without brackets, and the port if one is written."""
+    """A lower-case name or an address without brackets, and the port if given."""
 
     name: str
     port: int | None
 
     @property
     def ports(self) -> frozenset[int]:
-        """The ports that may be meant. Without one it is a default port: of which scheme, only a proxy knows."""
+        """The possible ports. Without an explicit one, either default port: only a proxy knows the scheme."""
         return frozenset(_DEFAULT_PORTS.values() if self.port is None else (self.port,))
 
     def covers(self, other: "Host") -> bool:
-        """Return whether this entry of a list stands for another host; without a port it does on every port."""
+        """Return whether this list entry matches another host; an entry without a port matches every port."""
         return self.name == other.name and (self.port is None or self.port in other.ports)
 
 
@@ -41,13 +41,13 @@ class Origin:
     port: int | None
 
     def is_at(self, host: Host) -> bool:
-        """Return whether the page comes from this host, whatever proxy ends its TLS."""
+        """Return whether the page comes from this host, even if a proxy terminates its TLS."""
         return self.scheme in _DEFAULT_PORTS and self.name == host.name and self.port in host.ports
 
 
-@lru_cache(maxsize=64)  # Clients send few different ones, the same with every request.
+@lru_cache(maxsize=64)  # Clients send few distinct values, the same with every request.
 def read_host(text: str) -> Host | None:
-    """Return the host of a ``Host`` header, or ``None`` when it is not one."""
+    """Return the host of a ``Host`` header, or ``None`` if it is invalid."""
     match = _HOST.fullmatch(text)
     if match is None:
         return None
@@ -62,7 +62,7 @@ def read_host(text: str) -> Host | None:
 
 
 def read_origin(text: str) -> Origin | None:
-    """Return the origin of an ``Origin`` header, or ``None`` when it is not one, as ``null`` is not."""
+    """Return the origin of an ``Origin`` header, or ``None`` if it is invalid or ``null``."""
     match = _ORIGIN.fullmatch(text)
     host = None if match is None else read_host(match[2])
     if match is None or host is None:
@@ -81,7 +81,7 @@ def parse_hosts(text: str | None) -> frozenset[Host]:
         text,
         read_host,
         "allowed-hosts must be names or addresses such as runs.example, runs.example:8443 or [fd00::7], "
-        "with commas between them",
+        "separated by commas",
     )
 
 
@@ -94,8 +94,8 @@ def parse_origins(text: str | None) -> frozenset[Origin]:
     return _parse_list(
         text,
         read_origin,
-        "allowed-origins must be origins such as https://app.example or http://localhost:3000, with nothing after "
-        "the port and commas between them; * is not accepted, so name each",
+        "allowed-origins must be origins such as https://app.example or http://localhost:3000, without a path, "
+        "separated by commas; * is not accepted, so list each",
     )
 
 
@@ -104,6 +104,6 @@ def _parse_list(text: str | None, read: Callable[[str], _T | None], rule: str) -
     for entry in filter(None, map(str.strip, (text or "").split(","))):
         value = read(entry)
         if value is None:
-            raise ValueError(f"{rule}; {entry!r} is wrong")
+            raise ValueError(f"{rule}; {entry!r} is invalid")
         found.add(value)
     return frozenset(found)

@@ -1,6 +1,6 @@
-"""Where settings come from: the configuration file, the environment and the command line.
+"""Load settings from the configuration file, the environment and the command line.
 
-Each value is checked where it is read, so that an error names its place.
+Each value is validated where it is read, so that errors name its source.
 """
 
 import os
@@ -41,53 +41,51 @@ _Field: TypeAlias = "attrs.Attribute[Any]"
 
 
 def load_settings(options: Mapping[str, str | bool]) -> Settings:
-    """Return the settings: an option beats a variable of the environment, and a variable beats the file.
+    """Return the settings: options override environment variables, which override the file.
 
-    ``options`` is what the command line sets, by the names of ``Settings``. The file is the one that
-    ``RUNSINK_CONFIG`` names, else ``runsink.toml`` in the working directory, if there is one.
+    ``options`` holds the command-line options, keyed by the field names of ``Settings``. The file is the one named by
+    ``RUNSINK_CONFIG``, else ``runsink.toml`` in the working directory, if it exists.
 
     Raises:
-        ValueError: a value is wrong, also one that is beaten; the message names its place and the setting.
+        ValueError: a value is invalid, even if overridden; the message names its source and the setting.
     """
     return Settings(**{**_of_file(), **_of_environment(), **_of_command_line(options)})
 
 
 def tokens_variable() -> str | None:
-    """Return what the environment has of tokens; never an option, which everybody on the machine could see."""
+    """Return the tokens in the environment; there is no option, which everybody on the machine could see."""
     return os.environ.get(f"{_PREFIX}TOKENS")
 
 
 def _of_file() -> dict[str, Any]:
     named = _variable(_FILE_VARIABLE)
     file = Path(named or _DEFAULT_FILE)
-    with _located(str(file) if named is None else f"{file}, which {_FILE_VARIABLE} names"):
+    with _located(str(file) if named is None else f"{file} (from {_FILE_VARIABLE})"):
         try:
             text = file.read_bytes()
         except FileNotFoundError:
             if named is None:
                 return {}
-            raise ValueError("there is no such file") from None
+            raise ValueError("no such file") from None
         except OSError as error:
-            raise ValueError(f"it cannot be read: {error.strerror}") from error
+            raise ValueError(f"cannot be read: {error.strerror}") from error
         return _of_table(_table(text), file.parent)
 
 
 def _table(text: bytes) -> Mapping[str, object]:
-    """Return the one table of a configuration file.
+    """Return the only table of a configuration file.
 
     Raises:
-        ValueError: the file is not TOML, or has something beside the table.
+        ValueError: the file is not TOML, or contains anything outside the table.
     """
     try:
         document = tomllib.loads(text.decode())
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"it is not a TOML file: {error}") from error
+        raise ValueError(f"not a TOML file: {error}") from error
     table = document.pop(_TABLE, {})
     if document:
         outside = next(iter(document))
-        raise ValueError(
-            f"{outside!r} stands outside the table [{_TABLE}], which holds all settings; move or remove it"
-        )
+        raise ValueError(f"{outside!r} is outside the table [{_TABLE}]; move it there or remove it")
     if type(table) is not dict:
         raise ValueError(f"{_TABLE} must be a table, not {_type_of(table)}")
     return table
@@ -125,10 +123,10 @@ def _of_command_line(options: Mapping[str, str | bool]) -> dict[str, Any]:
 
 
 def _variable(name: str) -> str | None:
-    """Return the value of a variable, or ``None`` where it is not set; raise ``ValueError`` for an empty one."""
+    """Return the value of a variable, or ``None`` if unset; raise ``ValueError`` if empty."""
     value = os.environ.get(name)
     if value == "":
-        raise ValueError(f"{name} is empty; give it a value or unset it")
+        raise ValueError(f"{name} is empty; set a value or unset it")
     return value
 
 
@@ -137,12 +135,12 @@ def _field_of(key: str) -> _Field:
     found = fields.get(key.replace("-", "_"))
     if found is None:
         near = get_close_matches(key.replace("_", "-"), map(shown_name, fields.values()), 1)
-        raise ValueError(f"{key!r} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
+        raise ValueError(f"unknown setting {key!r}" + (f"; did you mean {near[0]}?" if near else ""))
     return found
 
 
 def _kind_of(field: _Field) -> type:
-    """Return the type of a setting's value where it has one."""
+    """Return the type of a setting's value, ``None`` aside."""
     declared = (field.type, *get_args(field.type))
     return next(kind for kind in (bool, int, Path, str) if kind in declared)
 
@@ -153,7 +151,7 @@ def _of_toml(field: _Field, value: object) -> object:
     if type(value) is not wanted:
         raise ValueError(f"{shown_name(field)} must be {_TOML_TYPES[wanted]}, not {_type_of(value)}")
     if isinstance(value, int) and value.bit_length() > 63:
-        raise ValueError(f"{shown_name(field)} must be an integer of 64 bits, as everywhere in TOML")
+        raise ValueError(f"{shown_name(field)} must be a 64-bit integer, as in TOML")
     return value
 
 
@@ -175,13 +173,13 @@ def _of_text(field: _Field, text: str) -> object:
 
 
 def _checked(field: _Field, value: object, folder: Path = Path()) -> object:
-    """Return a value of the right type as ``Settings`` takes it; the path of a file may be relative to a folder.
+    """Return a valid value for ``Settings``; resolve a file path relative to ``folder``.
 
     Raises:
-        ValueError: it breaks the rule of its setting, or is a text that no setting can have.
+        ValueError: the value breaks its setting's rule, or contains control characters.
     """
     if isinstance(value, str) and _CONTROL_CHARACTER.search(value):
-        raise ValueError(f"{shown_name(field)} must not hold control characters")
+        raise ValueError(f"{shown_name(field)} must not contain control characters")
     if field.validator is not None:
         field.validator(None, field, value)
     return folder / str(value) if _kind_of(field) is Path else value
@@ -189,7 +187,7 @@ def _checked(field: _Field, value: object, folder: Path = Path()) -> object:
 
 @contextmanager
 def _located(place: str) -> Iterator[None]:
-    """Say of every wrong value where it was found."""
+    """Prefix every ``ValueError`` with the value's source."""
     try:
         yield
     except ValueError as error:

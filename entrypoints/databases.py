@@ -1,4 +1,4 @@
-"""Which store a database setting means: the path of an SQLite file, or the URL of a PostgreSQL database."""
+"""Map the database setting to a store: an SQLite file by path, or PostgreSQL by URL."""
 
 import re
 from pathlib import Path
@@ -20,34 +20,34 @@ _URL = re.compile(
 
 
 def open_database(database: str, limits: Limits = _DEFAULT_LIMITS) -> Store:
-    """Open the store, creating it if it is missing. Of the limits, it keeps ``max_read_seconds``.
+    """Open the store, creating it if missing. It enforces ``max_read_seconds`` of the limits.
 
     Raises:
-        StoreUnusableError: it cannot serve; the message says why in one line, without the password.
+        StoreUnusableError: the store cannot be used; the message says why in one line, without the password.
     """
     if not database:
-        raise StoreUnusableError("the name of the database is empty; name a file, or a URL like postgresql://…")
+        raise StoreUnusableError("the database name is empty; give a file or a URL such as postgresql://…")
     if not is_url(database):
         return SqliteStore(Path(database), limits)
     shown = shown_database(database)
     if not database.startswith(("postgresql://", "postgres://")):
-        raise StoreUnusableError(f"cannot use {shown}: name a file, or a URL that begins with postgresql://")
+        raise StoreUnusableError(f"cannot use {shown}: give a file or a URL that begins with postgresql://")
     if not _URL.fullmatch(database):
         raise StoreUnusableError(
-            f"cannot use {shown}: it is not a PostgreSQL URL; in names and password percent-encode special characters"
+            f"cannot use {shown}: not a PostgreSQL URL; percent-encode special characters in names and password"
         )
     try:
-        # Here, because a server on a file needs none of it, nor need it be installed.
+        # Imported here because a server on a file does not need the package installed.
         from adapters.postgres import PostgresStore  # noqa: PLC0415
     except ImportError as error:
         raise StoreUnusableError(
-            f"cannot use {shown}: PostgreSQL needs more packages; pip install 'runsink[postgres]' ({error})"
+            f"cannot use {shown}: PostgreSQL needs extra packages; pip install 'runsink[postgres]' ({error})"
         ) from error
     return PostgresStore(database, shown, limits)
 
 
 def resolve_database(database: str) -> str:
-    """Return the setting so that it means the same file whatever links and working directory change; URLs as they are.
+    """Return the resolved path, independent of links and the working directory; return URLs unchanged.
 
     Raises:
         StoreUnusableError: no file can have this name.
@@ -56,14 +56,14 @@ def resolve_database(database: str) -> str:
 
 
 def is_url(database: str) -> bool:
-    """Whether this is a URL and no path."""
+    """Return whether this is a URL rather than a path."""
     return re.match(rf"{_SCHEME}://", database) is not None
 
 
 def shown_database(database: str) -> str:
-    """The setting as it may be shown to anybody: of a URL without password and parameters."""
+    """Return the setting in a form safe to show: a URL without password and parameters."""
     if not is_url(database):
         return database
     match = _URL.fullmatch(database)
-    # Where a special character was not encoded, nobody can tell which part is the password.
+    # If a special character is not encoded, the password's extent is unknown.
     return match["before"] + match["after"] if match else f"{database.partition('://')[0]}://…"

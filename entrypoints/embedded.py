@@ -1,10 +1,10 @@
-"""The in-process door: what the HTTP API does, for other Python tools, without HTTP.
+"""The in-process API: what the HTTP API does, without HTTP.
 
     with open_store("runs.db") as runs:  # or a URL, postgresql://…
         result = runs.ingest_lenient([{"event_id": "…", "run_id": "…", …}])
         run = runs.get("my-run")
 
-The same store may be open in a server at the same time.
+A server may have the same store open at the same time.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,28 +28,27 @@ from entrypoints.application import Application, build_application
 from entrypoints.settings import Settings
 
 RunLike = Run | Mapping[str, Any]
-"""A run as read from a store, or a mapping with the contract's fields as ``json.loads`` gives them."""
+"""A run as read from a store, or a mapping with the contract's fields, as ``json.loads`` returns them."""
 
 _T = TypeVar("_T")
 
 
 def open_store(database: str | PathLike[str]) -> "RunStore":
-    """Open the SQLite file or the PostgreSQL database of this URL, creating what is missing.
+    """Open the SQLite file, or the PostgreSQL database at this URL, creating it if missing.
 
-    Which file a path names is decided here, whatever the working directory is later. A process that is forked has to
-    open the store again.
+    A relative path is resolved here, once. A forked process must open the store again.
 
     Raises:
-        StoreUnusableError: it cannot serve; the message says why.
+        StoreUnusableError: the store cannot be used; the message says why.
     """
     return RunStore(build_application(Settings(db=fsdecode(database))))
 
 
 class RunStore:
-    """An open store. Every method returns once its outcome is durable; all may be called from any thread.
+    """An open store. Every method returns once its outcome is durable. Thread-safe.
 
     Errors are those of ``core.errors``, with the same messages as over HTTP. After ``close`` every method raises
-    ``StoreClosedError``, and in a process that was forked since ``StoreForkedError``.
+    ``StoreClosedError``; in a process forked since the store was opened, ``StoreForkedError``.
     """
 
     def __init__(self, application: Application) -> None:
@@ -64,15 +63,15 @@ class RunStore:
         self.close()
 
     def close(self) -> None:
-        """Finish what other threads have begun and let go of the store. Closing again does nothing."""
+        """Finish the calls of other threads and close the store. Closing again does nothing."""
         self._application.close()
 
     def ingest_lenient(self, runs: Sequence[RunLike]) -> BatchResult:
-        """Store every good run and name every bad one.
+        """Store every valid run and name every invalid one.
 
         Raises:
-            NotABatchError, BatchTooLargeError: no run, or more than 1000.
-            EveryRunRefusedError: not one good run.
+            NotABatchError, BatchTooLargeError: there are no runs, or more than 1000.
+            EveryRunRefusedError: no run is valid.
         """
         return self._write(partial(ingest_lenient, self._candidates(runs), admit=self._admit))
 
@@ -80,34 +79,52 @@ class RunStore:
         """Store all runs or none.
 
         Raises:
-            NotABatchError, BatchTooLargeError: no run, or more than 1000.
-            BatchRolledBackError: at least one bad run; all of them are named in its result.
+            NotABatchError, BatchTooLargeError: there are no runs, or more than 1000.
+            BatchRolledBackError: at least one run is invalid; its result names all invalid runs.
         """
         return self._write(partial(ingest_atomic, self._candidates(runs), admit=self._admit))
 
     def create(self, run: RunLike) -> Run:
-        """Store one run and return it as stored; raises ``RunRefusedError``."""
+        """Store one run and return it as stored.
+
+        Raises:
+            RunRefusedError: the run is invalid.
+        """
         return self._write(partial(create_run, self._candidate(0, run)))
 
     def update(self, event_id: str, changes: Mapping[str, Any]) -> Run:
-        """Change what may change; raises ``InvalidChangesError`` or ``RunNotFoundError``."""
+        """Change the mutable fields of a run and return it as stored.
+
+        Raises:
+            InvalidChangesError: a field is unknown, immutable or invalid.
+            RunNotFoundError: no run has this ``event_id``.
+        """
         checked = self._application.structurer.changes(changes)
         return self._write(partial(update_run, event_id, checked, self._application.clock.now()))
 
     def associate_commit(self, event_id: str, commit: Mapping[str, Any]) -> Run:
-        """Tie a commit to a run; raises ``InvalidCommitError`` or ``RunNotFoundError``."""
+        """Associate a commit with a run, replacing an earlier one, and return the run as stored.
+
+        Raises:
+            InvalidCommitError: a field of the commit is missing or invalid.
+            RunNotFoundError: no run has this ``event_id``.
+        """
         checked = self._application.structurer.commit(commit)
         return self._write(partial(associate_commit, event_id, checked, self._application.clock.now()))
 
     def get(self, run_id: str) -> Run:
-        """The newest run of this name; raises ``RunNotFoundError``."""
+        """Return the newest run with this ``run_id``.
+
+        Raises:
+            RunNotFoundError: no run has this ``run_id``.
+        """
         return self._read(partial(get_run, run_id))
 
     def page(self, which: RunFilter | None = None, request: PageRequest | None = None) -> RunPage:
-        """A page of runs, newest start first.
+        """Return a page of runs, newest start first.
 
         Raises:
-            InvalidQueryError: parts of the filter or of the request break the rules that a query over HTTP has.
+            InvalidQueryError: the filter or the page request breaks a rule of the HTTP query.
         """
         limits = self._application.limits
         checked = self._application.structurer.run_filter(RunFilter() if which is None else which)
@@ -115,7 +132,11 @@ class RunStore:
         return self._read(partial(list_runs, checked, page_request(parts, limits), limits))
 
     def metadata(self, request: MetadataRequest | None = None) -> Metadata:
-        """A part of the distinct agent names and job types, up to a thousand of each; raises ``InvalidQueryError``."""
+        """Return distinct agent names and job types, up to a thousand of each.
+
+        Raises:
+            InvalidQueryError: the request breaks a rule of the HTTP query.
+        """
         parts = attrs.asdict(MetadataRequest() if request is None else request)
         return self._read(partial(read_metadata, metadata_request(parts, self._application.limits)))
 

@@ -1,4 +1,4 @@
-"""Rates, as settings write them."""
+"""Parse rates in settings."""
 
 from typing import Final
 
@@ -9,10 +9,10 @@ _MAX_FIELD_INTEGER: Final = 10**15 - 1  # RFC 9651, section 3.3.1
 
 
 def parse_rate(option: str, text: str) -> RateLimitItem | None:
-    """The rate that an option sets, such as ``100/second``; ``off`` is none.
+    """Return the rate of an option, such as ``100/second``, or ``None`` for ``off``.
 
     Raises:
-        ValueError: it is no rate.
+        ValueError: the text is not a rate.
     """
     if text == OFF:
         return None

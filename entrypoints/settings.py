@@ -1,4 +1,4 @@
-"""What can be set, under one name each for the command line, the environment and the configuration file."""
+"""The settings, each with one name for the command line, the environment and the configuration file."""
 
 from os import fspath
 from pathlib import Path
@@ -14,13 +14,13 @@ DEFAULT_DB: Final = "./runsink.db"
 
 
 def shown_name(field: "attrs.Attribute[Any]") -> str:
-    """Return the name of a setting as options, messages and documents write it."""
+    """Return a setting's name as used in options, messages and documentation."""
     return field.name.replace("_", "-")
 
 
 @attrs.frozen
 class Range:
-    """A validator that takes whole numbers from ``least`` to ``most``."""
+    """A validator that accepts whole numbers from ``least`` to ``most``, inclusive."""
 
     least: int
     most: int
@@ -46,8 +46,8 @@ def _is_rate(_settings: object, field: "attrs.Attribute[str]", value: str) -> No
     parse_rate(shown_name(field), value)
 
 
-def option(*, help: str, **definition: Any) -> Any:  # noqa: A002 - the word that click has for it
-    """Return an attrs field with a line for ``--help``; ``definition`` is what ``attrs.field`` takes."""
+def option(*, help: str, **definition: Any) -> Any:  # noqa: A002 - click's name for it
+    """Return an attrs field with a ``--help`` text; ``definition`` is passed to ``attrs.field``."""
     return attrs.field(metadata={"help": help}, **definition)
 
 
@@ -64,26 +64,26 @@ class Settings:
     """The settings of one server. Option ``--name``, variable ``RUNSINK_NAME``, TOML key ``name``.
 
     Raises:
-        ValueError: a value breaks its rule; the message begins with the name of the setting.
+        ValueError: a value breaks its rule; the message begins with the setting's name.
     """
 
     host: str = option(default="127.0.0.1", help="Address to listen on.")
-    port: int = option(default=8765, validator=Range(0, 65535), help="Port to listen on; 0 takes a free one.")
+    port: int = option(default=8765, validator=Range(0, 65535), help="Port to listen on; 0 picks a free one.")
     db: str = option(
         default=DEFAULT_DB,
         converter=fspath,
         repr=shown_database,
-        help="SQLite file that keeps the runs, created if missing; or the URL of a database, postgresql://…",
+        help="SQLite file that stores the runs, created if missing; or a database URL, postgresql://…",
     )
     partial_status: int = option(
         default=500,
         validator=_is_partial_status,
-        help="Status of a lenient upload of which some runs failed: 500 or 207.",
+        help="Status of a lenient upload in which some runs failed: 500 or 207.",
     )
     workers: int = option(
         default=1,
         validator=Range(1, 64),
-        help="Processes that take requests and share the database; 1 does without a supervising process.",
+        help="Processes that serve requests and share the database; 1 runs without a supervisor.",
     )
     spool: Path | None = option(
         default=None, help="Directory of the bodies of background jobs; by default beside the SQLite file."
@@ -98,47 +98,41 @@ class Settings:
         default=8, validator=Range(1, 1000), help="Streaming uploads at once in each process; more are answered 503."
     )
     token_file: Path | None = option(
-        default=None, help="File of bearer tokens: a name, a scope (read or write) and a secret a line."
+        default=None, help="File of bearer tokens: a name, a scope (read or write) and a secret per line."
     )
     allow_anonymous: bool = option(
-        default=False, help="Let other machines in though no token is set; without it only this machine may connect."
+        default=False, help="Let other machines connect although there are no tokens; otherwise only this machine may."
     )
     allowed_origins: str | None = option(
         default=None,
         validator=_are_origins,
-        help="Origins whose pages may read and write as well, such as https://app.example; commas between them.",
+        help="Other origins whose pages may read and write, such as https://app.example, separated by commas.",
     )
     allowed_hosts: str | None = option(
         default=None,
         validator=_are_hosts,
-        help="Hosts besides loopback by which the server may be called while it has no tokens; commas between them.",
+        help="Hosts besides loopback that a server without tokens accepts in Host, separated by commas.",
     )
-    rate_requests: str = option(
-        default="off", validator=_is_rate, help="Requests that a client may make, such as 100/second."
-    )
+    rate_requests: str = option(default="off", validator=_is_rate, help="Requests per client, such as 100/second.")
     rate_runs: str = option(
-        default="off", validator=_is_rate, help="Runs that a client may upload, such as 5000 per 10 minutes."
+        default="off", validator=_is_rate, help="Uploaded runs per client, such as 5000 per 10 minutes."
     )
     max_connections: int = option(
-        default=1000, validator=Range(1, 1_000_000), help="Connections at once; more are answered 503 and closed."
+        default=1000, validator=Range(1, 1_000_000), help="Concurrent connections; further ones get 503 and are closed."
     )
     max_queue_bytes: int = option(
         default=16 * 1024 * 1024,
         validator=Range(1, 2**40),
-        help="Bytes of bodies that may wait to be written, and as many of responses that may wait to be read; "
-        "more is answered 503.",
+        help="Request bytes that may wait to be written, and as many response bytes that may wait to be read; "
+        "beyond that requests get 503.",
     )
-    header_seconds: int = option(
-        default=10, validator=_SECONDS, help="Seconds that the head of a request may take to arrive."
-    )
+    header_seconds: int = option(default=10, validator=_SECONDS, help="Seconds for the head of a request to arrive.")
     body_seconds: int = option(
-        default=60, validator=_SECONDS, help="Seconds that a body may take to arrive, and an answer to be read."
+        default=60, validator=_SECONDS, help="Seconds for a body to arrive, and for a response to be read."
     )
-    idle_seconds: int = option(
-        default=75, validator=_SECONDS, help="Seconds that a connection may be kept open without a request."
-    )
+    idle_seconds: int = option(default=75, validator=_SECONDS, help="Seconds that an idle connection is kept open.")
     drain_seconds: int = option(
         default=30,
         validator=_SECONDS,
-        help="Seconds that stopping waits for requests that have begun; then they are cut.",
+        help="Seconds that shutdown waits for requests in flight; then they are aborted.",
     )

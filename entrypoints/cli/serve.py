@@ -16,7 +16,7 @@ from entrypoints.http.guard.access import build_access
 from entrypoints.http.transport.connections import reserve_descriptors
 from entrypoints.http.transport.listening import listen, url_of
 from entrypoints.process.supervisor import supervise
-from entrypoints.process.worker import Service, serve_until_told
+from entrypoints.process.worker import Service, serve_until_stopped
 from entrypoints.settings import Range, Settings, shown_name
 
 
@@ -67,7 +67,7 @@ def serve(settings: Settings) -> None:
     except ValueError as error:
         end_with(error, status=2)
     greet = partial(click.echo, f"runsink listens on {url_of(service.sockets)}, database {shown_database(settings.db)}")
-    run = serve_until_told if settings.workers == 1 else supervise
+    run = serve_until_stopped if settings.workers == 1 else supervise
     try:
         status = run(service, greet)
     except StoreUnusableError as error:

@@ -1,1 +1,1 @@
-"""The HTTP API of the contract, on aiohttp."""
+"""The HTTP API, on aiohttp."""

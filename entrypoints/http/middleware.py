@@ -1,4 +1,4 @@
-"""What every request passes on its way in, and every response on its way out."""
+"""The middleware that every request and response passes through."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -24,7 +24,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @attrs.frozen
 class Pipeline:
-    """Checks, answers and sends. One middleware instead of several, since each costs microseconds a request."""
+    """Check, handle and respond. One middleware, since each costs every request some microseconds."""
 
     uploads: AdmissionControl
     responses: AdmissionControl
@@ -35,7 +35,7 @@ class Pipeline:
 
     @web.middleware
     async def handle(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
-        """Respond to a request. It holds its bytes in flight until its response is sent."""
+        """Respond to a request. Its bytes count as in flight until the response is sent."""
         admission = self.responses if request.method in _READING else self.uploads
         with admission.lease() as lease:
             connection_of(request).lease = lease
@@ -46,7 +46,7 @@ class Pipeline:
             await compress(request, response, self.compressing)
             if self.draining.is_set():
                 response.force_close()
-            # A client that is gone has no use for it.
+            # The client may have disconnected.
             with suppress(ConnectionError):
                 await response.prepare(request)
                 await response.write_eof()
@@ -56,7 +56,7 @@ class Pipeline:
         return response
 
     async def _respond(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
-        """Return the response of the handler, or the one to whatever error there is."""
+        """Return the handler's response, or an error response."""
         try:
             check_framing(request)
             preflight = self.origins.check(request)

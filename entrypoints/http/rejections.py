@@ -1,13 +1,13 @@
-"""Requests that are rejected before any use case runs."""
+"""Requests rejected before any use case runs."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
 
 
 class RejectedRequestError(Exception):
-    """A request that is rejected: ``status``, ``detail`` and ``headers`` make the response.
+    """A rejected request: ``status``, ``detail`` and ``headers`` form the response.
 
-    ``closes`` says that the connection cannot be used afterwards.
+    With ``closes``, the connection is closed afterwards.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Starting and stopping the HTTP server."""
+"""Start and stop the HTTP server."""
 
 import asyncio
 import select
@@ -31,12 +31,12 @@ from entrypoints.http.transport.listening import BACKLOG
 from entrypoints.settings import Settings
 
 ACCEPT_SECONDS = 1.0
-"""How long those who are waiting to be accepted are accepted when the server stops, while others go on coming."""
+"""Maximum time spent accepting the backlog on shutdown, while new connections keep arriving."""
 
 
 @attrs.frozen
 class RunningServer:
-    """A server that takes connections."""
+    """A server that accepts connections."""
 
     _sockets: Sequence[socket.socket]
     _sites: Sequence[web.SockSite]
@@ -47,30 +47,30 @@ class RunningServer:
     _drain_seconds: float
 
     async def close(self) -> float:
-        """Take no more connections, answer what has begun, then stop. The application stays open.
+        """Stop accepting connections, finish the requests in flight, then stop. The application stays open.
 
-        Returns the seconds that are left of the time for draining.
+        Return the seconds left of the drain time.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._drain_seconds
         await self._accept_waiting()
         for site in self._sites:
             await site.stop()
-        # aiohttp's own shutdown throws away the rest of bodies that are still arriving, so it comes after.
+        # aiohttp's own shutdown discards the rest of bodies still arriving, so it comes last.
         await self._connections.drain(self._drain_seconds - 2 * CUT_SECONDS)
         await self._runner.cleanup()
         await self._app_runner.cleanup()
-        # What still reads was cancelled with its request, and is given up in a moment.
+        # Reads still running were cancelled with their requests and end in a moment.
         self._pools.close(max(CUT_SECONDS, deadline - loop.time()))
         return max(0.0, deadline - loop.time())
 
     async def _accept_waiting(self) -> None:
-        """Accept those who are connected as far as they can tell: closing the listener would cut them off."""
+        """Accept the backlog: its clients are already connected, and closing the listener would reset them."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + ACCEPT_SECONDS
         while select.select(self._sockets, [], [], 0)[0] and loop.time() < deadline:  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0)
-        # What was accepted last becomes a connection in the next rounds of the loop.
+        # The last accepted sockets become connections in the next iterations of the loop.
         for _ in range(3):
             await asyncio.sleep(0)
 
@@ -78,12 +78,12 @@ class RunningServer:
 async def start_server(
     application: Application, jobs: Jobs, settings: Settings, access: Access, sockets: Sequence[socket.socket]
 ) -> RunningServer:
-    """Take connections from these listening sockets, which are closed with the server."""
+    """Accept connections from these listening sockets, which are closed with the server."""
     pools = Pools.start()
     limits = ConnectionLimits.of(settings)
     draining = asyncio.Event()
-    uploads = AdmissionControl(settings.max_queue_bytes, "wait to be written")
-    responses = AdmissionControl(settings.max_queue_bytes, "wait to be read")
+    uploads = AdmissionControl(settings.max_queue_bytes, "waiting to be written")
+    responses = AdmissionControl(settings.max_queue_bytes, "waiting to be read")
     origins = Origins.of(settings, access.keyring)
     pipeline = Pipeline(uploads, responses, origins, access, pools.compressing, draining)
     app = web.Application(middlewares=[pipeline.handle])
@@ -102,14 +102,14 @@ async def start_server(
     app.add_routes(api_routes(context, settings.partial_status, stream, operations))
     app_runner = web.AppRunner(app)
     await app_runner.setup()
-    assert app_runner.server is not None  # noqa: S101 - setup has made it
+    assert app_runner.server is not None  # noqa: S101 - created by setup
     connections = Connections(
         app_runner.server, limits, draining, lambda: uploads.take_pressure() | responses.take_pressure()
     )
     runner = web.ServerRunner(connections, shutdown_timeout=CUT_SECONDS)
     await runner.setup()
-    # The loop accepts up to ``backlog`` connections at a time: of processes that share a socket, each is to take one
-    # and leave the others to those that are idle.
+    # The loop accepts up to ``backlog`` connections at a time. A process that shares the socket accepts one, and
+    # leaves the others to idle processes.
     sites = [web.SockSite(runner, listening, backlog=1) for listening in sockets]
     for site, listening in zip(sites, sockets, strict=True):
         await site.start()

@@ -1,4 +1,4 @@
-"""Several workers behind one address, and the process that looks after them."""
+"""The supervisor of several worker processes behind one address."""
 
 import logging
 import multiprocessing
@@ -18,34 +18,34 @@ from entrypoints.application import build_application
 from entrypoints.databases import resolve_database
 from entrypoints.exits import end_with
 from entrypoints.http.transport.listening import close
-from entrypoints.process.worker import STOPPING, Service, serve_until_told
+from entrypoints.process.worker import STOPPING, Service, serve_until_stopped
 
 _ASKING = (*STOPPING, signal.SIGHUP)
 
-# The store is checked and all modules are loaded when the workers come into being: forking makes them in a few
-# milliseconds, with that memory shared. No thread runs at that moment.
+# When workers are forked, the store is checked, all modules are loaded and no thread is running: a fork takes a few
+# milliseconds and shares that memory.
 _processes = multiprocessing.get_context("fork")
 
 CUT_SECONDS: Final = 0.75
-"""How much longer than the time for draining the supervisor waits for a worker before it kills it."""
+"""How long after the drain time the supervisor kills a worker."""
 
 _log = logging.getLogger("runsink")
 
 
 def supervise(service: Service, announce: Callable[[], None]) -> int:
-    """Have ``settings.workers`` processes take requests until SIGTERM or SIGINT; return the exit status.
+    """Serve with ``settings.workers`` processes until SIGTERM or SIGINT; return the exit status.
 
-    ``announce`` is called once all of them take requests. A worker that ends unasked is replaced. One that ends
-    before it could take requests ends the whole server, with status 1. So does one that has not ended when the time
-    for draining is over; it is killed.
+    ``announce`` is called once all workers are ready. A worker that exits unexpectedly is replaced. If one exits
+    before it is ready, the server stops with status 1. A worker still running after the drain time is killed, and the
+    status is 1.
 
     Raises:
         StoreUnusableError: the store cannot be opened.
     """
-    # What keeps the store from opening is said once, and a new file is made once, before there are workers.
+    # Report errors and create a new file once, before there are workers.
     build_application(service.settings).close()
     signals = _Signals()
-    # A worker that takes a killed one's place opens the same file as the others, wherever a link leads by then.
+    # A replacement worker must open the same file as the others, even if a link has changed.
     settings = attrs.evolve(service.settings, db=resolve_database(service.settings.db))
     crew = _Crew(attrs.evolve(service, settings=settings))
     try:
@@ -65,13 +65,13 @@ def supervise(service: Service, announce: Callable[[], None]) -> int:
 
 
 class _Signals:
-    """The signals that this process is asked by, to be waited for beside other events."""
+    """The signals that control this process, waited for together with other events."""
 
     def __init__(self) -> None:
         self._received, writer = os.pipe()
         os.set_blocking(writer, False)
         for number in _ASKING:
-            # Only a signal that has a handler of Python's is written to the pipe.
+            # Only signals with a Python handler are written to the pipe.
             signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(writer)
 
@@ -84,14 +84,14 @@ class _Signals:
 
 @attrs.define(eq=False)
 class _Worker:
-    """A worker process. ``starting`` gets a message when it takes requests; after that there is none."""
+    """A worker process. ``starting`` receives a message once it is ready, and is ``None`` afterwards."""
 
     process: ForkProcess
     starting: Connection | None
 
 
 class _Crew:
-    """The workers. Each notices the end of this process by the pipe whose other end only this process has open."""
+    """The workers. Each notices the end of this process by a pipe whose other end only this process holds."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -100,34 +100,34 @@ class _Crew:
         self._orphaned, self._alive = os.pipe()
 
     def start(self) -> None:
-        """Start a worker, and do not wait until it takes requests.
+        """Start a worker without waiting until it is ready.
 
         Raises:
-            ChildProcessError: there cannot be another process.
+            ChildProcessError: the process cannot be created.
         """
         ready, tell_ready = _processes.Pipe(duplex=False)
         process = _processes.Process(target=self._work, args=(tell_ready,))
-        # Signals wait until the worker has handlers of its own.
+        # Signals stay pending until the worker has its own handlers.
         signal.pthread_sigmask(signal.SIG_BLOCK, _ASKING)
         try:
             process.start()
         except OSError as error:
-            raise ChildProcessError(f"a worker cannot be started: {error.strerror}") from error
+            raise ChildProcessError(f"cannot start a worker: {error.strerror}") from error
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKING)
             tell_ready.close()
         self._workers.append(_Worker(process, ready))
 
     def events(self) -> Sequence[Connection | int]:
-        """Return what to wait for: workers that take requests for the first time, and those that end."""
+        """Return what to wait for: workers becoming ready, and workers exiting."""
         starting = [worker.starting for worker in self._workers if worker.starting is not None]
         return [*starting, *(worker.process.sentinel for worker in self._workers)]
 
     def note_ready(self) -> bool:
-        """Note which workers take requests now; return, once, that all do.
+        """Note which workers are ready; return ``True`` once, when all are.
 
         Raises:
-            ChildProcessError: one ended before that.
+            ChildProcessError: a worker exited before it was ready.
         """
         for worker in self._workers:
             if worker.starting is not None and worker.starting.poll():
@@ -137,25 +137,29 @@ class _Crew:
         return first
 
     def replace_the_dead(self) -> None:
-        """Start a worker for each one that ended; raises ``ChildProcessError`` as ``start`` does."""
+        """Replace each worker that exited.
+
+        Raises:
+            ChildProcessError: a process cannot be created.
+        """
         for worker in [worker for worker in self._workers if worker.process.exitcode is not None]:
             process = worker.process
-            _log.error("worker %s ended with status %s; starting another", process.pid, process.exitcode)
+            _log.error("worker %s exited with status %s; starting another", process.pid, process.exitcode)
             self._workers.remove(worker)
             self.start()
 
     def reload_tokens(self) -> None:
-        """Have all workers read the tokens again, those that are started later included."""
+        """Reload the tokens in all workers, and for workers started later."""
         self._service.access.keyring.reload()
         for worker in self._workers:
             if worker.process.pid is not None and worker.process.is_alive():
                 os.kill(worker.process.pid, signal.SIGHUP)
 
     def stop(self) -> int:
-        """Have all workers answer what they accepted and end, in the time for draining and ``CUT_SECONDS`` more.
+        """Have all workers drain and exit, within the drain time plus ``CUT_SECONDS``; return the exit status.
 
-        Those that do not take requests yet, and those that are left then, are killed. Return 0 if all others ended in
-        good order and none was left.
+        Workers that are not ready yet are killed at once, and those still running at the end then. The status is 0 if
+        every ready worker exited by itself with 0, else 1.
         """
         deadline = time.monotonic() + self._service.settings.drain_seconds + CUT_SECONDS
         close(self._service.sockets)
@@ -168,7 +172,7 @@ class _Crew:
         for process in working:
             process.join(max(0.0, deadline - time.monotonic()))
             if process.exitcode is None:
-                _log.error("worker %s did not end in time (drain-seconds); killing it", process.pid)
+                _log.error("worker %s did not exit in time (drain-seconds); killing it", process.pid)
                 process.kill()
         for worker in self._workers:
             worker.process.join()
@@ -178,19 +182,19 @@ class _Crew:
         signal.set_wakeup_fd(-1)
         os.close(self._alive)
         try:
-            serve_until_told(self._service, partial(tell_ready.send, None), self._orphaned)
+            serve_until_stopped(self._service, partial(tell_ready.send, None), self._orphaned)
         except StoreUnusableError as error:
             end_with(error)
 
 
 def _finish_starting(worker: _Worker) -> None:
-    """Take the message of a worker that takes requests; raise ``ChildProcessError`` if it ended without one."""
-    assert worker.starting is not None  # noqa: S101 - the caller has looked
+    """Receive the message of a ready worker; raise ``ChildProcessError`` if it exited without one."""
+    assert worker.starting is not None  # noqa: S101 - checked by the caller
     try:
         with worker.starting as ready:
             ready.recv()
     except EOFError:
         worker.process.join()
         status = worker.process.exitcode
-        raise ChildProcessError(f"a worker ended with status {status} before it took requests") from None
+        raise ChildProcessError(f"a worker exited with status {status} before it was ready") from None
     worker.starting = None

@@ -1,4 +1,4 @@
-"""One process that takes requests."""
+"""A process that serves requests."""
 
 import asyncio
 import signal
@@ -19,18 +19,18 @@ STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 @attrs.frozen
 class Service:
-    """What every process of one server starts from."""
+    """What every process of one server needs to start."""
 
     settings: Settings
     access: Access
     sockets: Sequence[socket.socket]
 
 
-def serve_until_told(service: Service, announce: Callable[[], None], orphaned: int | None = None) -> int:
-    """Take requests in this process until SIGTERM or SIGINT, then answer what was accepted; return the exit status.
+def serve_until_stopped(service: Service, announce: Callable[[], None], orphaned: int | None = None) -> int:
+    """Serve requests in this process until SIGTERM or SIGINT, then drain; return the exit status.
 
-    SIGHUP has the tokens read again. ``announce`` is called once requests are taken. A file descriptor ``orphaned``
-    that becomes readable has the effect of SIGTERM.
+    SIGHUP reloads the tokens. ``announce`` is called once the server is ready. If the file descriptor ``orphaned``
+    becomes readable, that has the effect of SIGTERM.
 
     Raises:
         StoreUnusableError: the store cannot be opened.
@@ -49,13 +49,13 @@ def serve_until_told(service: Service, announce: Callable[[], None], orphaned: i
 async def _serve(
     application: Application, jobs: JobService, service: Service, announce: Callable[[], None], orphaned: int | None
 ) -> float:
-    """Serve until told to stop; return the seconds of the time for draining that are left."""
+    """Serve until stopped; return the seconds left of the drain time."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     actions = dict.fromkeys(STOPPING, stop.set) | {signal.SIGHUP: service.access.keyring.reload}
     for number, action in actions.items():
         signal.signal(number, partial(_call_soon, loop, action))
-    # A worker is born with them blocked.
+    # A worker starts with them blocked.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, actions)
     if orphaned is not None:
         loop.add_reader(orphaned, stop.set)
@@ -65,7 +65,7 @@ async def _serve(
     if orphaned is not None:
         loop.remove_reader(orphaned)
     time_left = await server.close()
-    # A second signal, such as the supervisor's after one from the terminal, does not cut off what is left to do.
+    # Ignore a second signal, such as the supervisor's after one from the terminal, during the rest of the shutdown.
     for number in actions:
         signal.signal(number, signal.SIG_IGN)
     return time_left

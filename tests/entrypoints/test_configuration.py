@@ -43,7 +43,7 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Refused:
         ("drain_seconds", "1" + "0" * 400, "drain-seconds must be from 1 to 86400"),
         ("partial_status", "201", "partial-status must be 500 or 207, not 201"),
         ("rate_runs", "9/eon", "rate-runs must be off or one rate such as"),
-        ("db", "a\nrunsink: b", "db must not hold control characters"),
+        ("db", "a\nrunsink: b", "db must not contain control characters"),
     ],
 )
 @pytest.mark.parametrize("way", ["option", "variable"])
@@ -65,7 +65,7 @@ def test_a_wrong_text_names_where_it_was_given(refused: Refused, way: str, name:
         ("port = []", "port must be an integer, not an array"),
         ("port = 2020-02-02", "port must be an integer, not a date or a time"),
         ("port = 65536", "port must be from 0 to 65535, not 65536"),
-        (f"port = 0x{'f' * 5000}", "port must be an integer of 64 bits"),
+        (f"port = 0x{'f' * 5000}", "port must be a 64-bit integer"),
         ("workers = 65", "workers must be from 1 to 64, not 65"),
         ("drain-seconds = nan", "drain-seconds must be an integer, not a float"),
         ("drain-seconds = inf", "drain-seconds must be an integer, not a float"),
@@ -75,20 +75,20 @@ def test_a_wrong_text_names_where_it_was_given(refused: Refused, way: str, name:
         ("max-connections = 9223372036854775807", "max-connections must be from 1 to 1000000"),
         ('db = ["a"]', "db must be a string, not an array"),
         ("db = 1", "db must be a string, not an integer"),
-        ('db = "a\\u0000b"', "db must not hold control characters"),
+        ('db = "a\\u0000b"', "db must not contain control characters"),
         ("token-file = 1", "token-file must be a string, not an integer"),
         ('allow-anonymous = "yes"', "allow-anonymous must be a boolean, not a string"),
         ("allow-anonymous = 1", "allow-anonymous must be a boolean, not an integer"),
         ('rate-runs = "9/eon"', "rate-runs must be off or one rate such as"),
         ("partial_status = 500\npartial-status = 500", "partial-status is set twice"),
-        ("wrokers = 2", "'wrokers' is not a setting; did you mean workers?"),
-        ("drain_second = 2", "'drain_second' is not a setting; did you mean drain-seconds?"),
-        ("zzz = 2", "'zzz' is not a setting\n"),
-        ('"a\\nb" = 2', "'a\\nb' is not a setting\n"),
-        ("[runsink.x]", "'x' is not a setting"),
+        ("wrokers = 2", "unknown setting 'wrokers'; did you mean workers?"),
+        ("drain_second = 2", "unknown setting 'drain_second'; did you mean drain-seconds?"),
+        ("zzz = 2", "unknown setting 'zzz'\n"),
+        ('"a\\nb" = 2', "unknown setting 'a\\nb'\n"),
+        ("[runsink.x]", "unknown setting 'x'"),
         ("[runsink.port]", "port must be an integer, not a table"),
-        ("[other]", "'other' stands outside the table [runsink]"),
-        ("[[runsink]]", "it is not a TOML file"),
+        ("[other]", "'other' is outside the table [runsink]"),
+        ("[[runsink]]", "not a TOML file"),
     ],
 )
 def test_a_wrong_file_names_itself_and_the_key(refused: Refused, tmp_path: Path, text: str, told: str) -> None:
@@ -100,13 +100,13 @@ def test_a_wrong_file_names_itself_and_the_key(refused: Refused, tmp_path: Path,
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (b"port = 1", "'port' stands outside the table [runsink]"),
+        (b"port = 1", "'port' is outside the table [runsink]"),
         (b"runsink = 1", "runsink must be a table, not an integer"),
         (b"[[runsink]]", "runsink must be a table, not an array"),
-        (b"[runsink", "it is not a TOML file"),
-        (b"[runsink]\ndb = '\xff'", "it is not a TOML file"),
-        (b"a = " + b"[" * 100_000, "it is not a TOML file"),
-        (b"[runsink]\nport = " + b"9" * 5000, "it is not a TOML file"),
+        (b"[runsink", "not a TOML file"),
+        (b"[runsink]\ndb = '\xff'", "not a TOML file"),
+        (b"a = " + b"[" * 100_000, "not a TOML file"),
+        (b"[runsink]\nport = " + b"9" * 5000, "not a TOML file"),
     ],
 )
 @pytest.mark.parametrize("name", ["runsink.toml", "elsewhere.toml"])
@@ -118,23 +118,23 @@ def test_a_file_that_is_not_ours_is_refused(
     if name == "runsink.toml":
         assert refused().startswith(f"{name}: {told}")
     else:
-        assert refused({"RUNSINK_CONFIG": name}).startswith(f"{name}, which RUNSINK_CONFIG names: {told}")
+        assert refused({"RUNSINK_CONFIG": name}).startswith(f"{name} (from RUNSINK_CONFIG): {told}")
 
 
 def test_a_file_that_cannot_be_read_is_refused(refused: Refused, tmp_path: Path) -> None:
     """A directory, a link to itself, a file that is not there, an empty name."""
     (tmp_path / "runsink.toml").mkdir()
-    assert refused() == "runsink.toml: it cannot be read: Is a directory"
+    assert refused() == "runsink.toml: cannot be read: Is a directory"
     (tmp_path / "loop.toml").symlink_to("loop.toml")
-    assert "loop.toml, which RUNSINK_CONFIG names: it cannot be read: " in refused({"RUNSINK_CONFIG": "loop.toml"})
-    assert refused({"RUNSINK_CONFIG": "no.toml"}) == "no.toml, which RUNSINK_CONFIG names: there is no such file"
-    assert refused({"RUNSINK_CONFIG": ""}) == "RUNSINK_CONFIG is empty; give it a value or unset it"
+    assert "loop.toml (from RUNSINK_CONFIG): cannot be read: " in refused({"RUNSINK_CONFIG": "loop.toml"})
+    assert refused({"RUNSINK_CONFIG": "no.toml"}) == "no.toml (from RUNSINK_CONFIG): no such file"
+    assert refused({"RUNSINK_CONFIG": ""}) == "RUNSINK_CONFIG is empty; set a value or unset it"
 
 
 @pytest.mark.parametrize("name", ["PORT", "DB", "HOST", "TOKEN_FILE", "ALLOW_ANONYMOUS", "RATE_RUNS"])
 def test_an_empty_variable_is_refused(refused: Refused, name: str) -> None:
     """What was meant to be set and is not must not mean something of its own."""
-    assert refused({f"RUNSINK_{name}": ""}) == f"RUNSINK_{name} is empty; give it a value or unset it"
+    assert refused({f"RUNSINK_{name}": ""}) == f"RUNSINK_{name} is empty; set a value or unset it"
 
 
 @pytest.mark.parametrize("text", ["[runsink]\nport = true\n", "[runsink]\nb = 1\n'a\\nb' = 1\n", "'a\x1b' = 1\n"])

@@ -387,6 +387,6 @@ def test_a_name_is_that_of_a_file(
 def test_a_name_cannot_be_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty name, such as an unset variable gives, is no file and no directory."""
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(StoreUnusableError, match="the name of the database is empty; name a file, or a URL"):
+    with pytest.raises(StoreUnusableError, match="the database name is empty; give a file or a URL"):
         open_store("")
     assert list(tmp_path.iterdir()) == []

@@ -105,7 +105,7 @@ def test_ready_tells_of_a_full_backlog(start: Start, make_run: MakeRun, tmp_path
             wait_until(lambda: "1000 bytes wait" in server.request("GET", "/ready").body["detail"])
             refused = server.create(make_run())
             assert refused.status == 503
-            assert "more than 1000 bytes wait" in refused.body["detail"]
+            assert "more than 1000 bytes waiting" in refused.body["detail"]
         assert upload.result(DEADLINE_SECONDS).status == 201
         assert server.create(make_run()).status == 201
 

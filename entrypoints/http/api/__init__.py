@@ -1,1 +1,1 @@
-"""The handlers, one module a resource."""
+"""The handlers, one module per resource."""

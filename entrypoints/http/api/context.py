@@ -1,4 +1,4 @@
-"""What the handlers share: how a request reaches a use case without holding up the event loop."""
+"""The context shared by handlers: run use cases without blocking the event loop."""
 
 from collections.abc import Callable
 from functools import partial
@@ -24,7 +24,7 @@ _T = TypeVar("_T")
 
 @attrs.frozen
 class Context:
-    """One application, and the threads that take what would hold up the event loop."""
+    """The application, and the threads for work that would block the event loop."""
 
     application: Application
     access: Access
@@ -32,16 +32,20 @@ class Context:
     pools: Pools
 
     async def decode(self, request: web.Request, allowed: Allowance, decode: Callable[[bytes], _T]) -> _T:
-        """Read a JSON body and decode it; a large one in a thread."""
+        """Read and decode a JSON body; decode a large one in a thread."""
         body = await read_json_body(request, allowed, lease_of(request), self.pools.decoding.run)
         return decode(body) if len(body) <= INLINE_BODY_BYTES else await self.pools.decoding.run(partial(decode, body))
 
     async def write(self, command: Callable[[UnitOfWork], _T]) -> _T:
-        """Carry out a use case that writes, and return once its outcome is durable."""
+        """Run a writing use case and return once its outcome is durable."""
         return await self.completions.wait(self.application.write(command))
 
     async def read(self, request: web.Request, query: Callable[[RunReader], object]) -> web.Response:
-        """Carry out a use case that reads, in a thread, and return its encoded result if there is room for it."""
+        """Run a reading use case in a thread and return its encoded result.
+
+        Raises:
+            OverloadedError: there is no capacity for the read or its result.
+        """
 
         def read(cancellation: Cancellation) -> bytes:
             body = encode(self.application.read(query, cancellation))

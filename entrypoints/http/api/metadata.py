@@ -21,7 +21,7 @@ class MetadataResource:
         return [web.get("/api/v1/metadata", self.get_metadata)]
 
     async def get_metadata(self, request: web.Request) -> web.Response:
-        """Return a part of the distinct agent names and job types."""
+        """Return a page of the distinct agent names and job types."""
         asked = parse_metadata_query(request.query.items(), self.context.application.limits)
 
         def read(runs: RunReader) -> object:

@@ -1,4 +1,4 @@
-"""What those who run the server ask for: its health, whether it is ready, its limits."""
+"""Endpoints for operators: health, readiness and limits."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -12,7 +12,7 @@ from entrypoints.http.pressure.readiness import Readiness
 
 @attrs.frozen
 class Operations:
-    """The handlers of operations."""
+    """The handlers for operators."""
 
     readiness: Readiness
     limits: Mapping[str, int]
@@ -31,13 +31,13 @@ class Operations:
         return json_response(self.limits)
 
     async def get_health(self, _request: web.Request) -> web.Response:
-        """Return 200 while the process responds at all."""
+        """Return 200 while the process responds."""
         return json_response({"status": "ok", "version": self.version})
 
     async def get_ready(self, _request: web.Request) -> web.Response:
         """Return whether a write would be accepted."""
-        obstacle = await self.readiness.obstacle()
-        if obstacle is None:
+        failure = await self.readiness.failure()
+        if failure is None:
             return json_response({"status": "ready"})
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-        return detail_response(HTTPStatus.SERVICE_UNAVAILABLE, obstacle, headers)
+        return detail_response(HTTPStatus.SERVICE_UNAVAILABLE, failure, headers)

@@ -1,4 +1,4 @@
-"""Pages of the list of runs, sent in parts: no more than one part of each is in memory."""
+"""Pages of runs, streamed in parts: at most one part of each page is in memory."""
 
 import logging
 from collections.abc import Callable
@@ -24,10 +24,10 @@ _log: Final = logging.getLogger("runsink")
 
 
 class PageSender:
-    """Sends one page of the list.
+    """Sends one page of runs.
 
-    A page whose texts fit in one part is sent as a whole. A larger one is read and sent part by part, each from the
-    state of the store at that moment; a run is never in two of them.
+    A page that fits in one part is sent whole. A larger one is read and sent part by part, each from its own snapshot
+    of the store; no run is sent twice.
     """
 
     def __init__(self, request: web.Request, application: Application, pool: WorkerPool, which: RunFilter) -> None:
@@ -39,11 +39,11 @@ class PageSender:
         self._coding = choose_coding(request)
 
     async def send(self, asked: PageRequest) -> web.StreamResponse:
-        """Return the response, which is sent already if it came in parts.
+        """Return the response, already sent if it came in parts.
 
         Raises:
-            OverloadedError: there is no room for its first part.
-            StoreError: its first part cannot be read.
+            OverloadedError: there is no capacity for the first part.
+            StoreError: the first part cannot be read.
         """
         first = await self._read(asked, partial(self._encode_first, asked), begun=False)
         if first.rest is None:
@@ -69,7 +69,7 @@ class PageSender:
             end = b"]," + encode(page_ending(asked, part.next_cursor, total))[1:]
             await response.write_eof(coder.compress(end) + coder.flush())
         except BaseException as error:
-            # Without the last chunk the client sees that the page is not complete.
+            # Without the last chunk, the client can tell that the page is incomplete.
             connection_of(self._request).abort()
             if isinstance(error, RunsinkError):
                 _log.error("the response to GET %s was cut off: %s", self._request.raw_path, error)
@@ -95,7 +95,7 @@ class PageSender:
         return body
 
     def _encode_following(self, coder: Encoder, page: RunPage) -> bytes:
-        # Runs that were deleted meanwhile can leave nothing.
+        # Empty if the remaining runs were deleted meanwhile.
         body = b"," + encode_runs(page.runs)[1:-1] if page.runs else b""
         self._lease.resize(len(body) + encoder_bytes(self._coding))
         return coder.compress(body)
@@ -103,7 +103,7 @@ class PageSender:
 
 @attrs.frozen
 class _Part:
-    """A part as it is sent, and what to ask for the rest; the runs themselves are not kept while it is sent."""
+    """An encoded part and the request for the rest; its runs are not kept while it is sent."""
 
     body: bytes
     next_cursor: Cursor | None
@@ -112,6 +112,6 @@ class _Part:
 
 
 async def _write(response: web.StreamResponse, body: bytes) -> None:
-    """Send a piece and wait until most of it is gone; an encoder may have nothing to send yet."""
+    """Send a piece and wait until most of it is sent; do nothing if an encoder has no output yet."""
     if body:
         await response.write(body)

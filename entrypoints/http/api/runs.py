@@ -1,4 +1,4 @@
-"""Stored runs: the list, one run, and changes to one."""
+"""Stored runs: list, get and change them."""
 
 import attrs
 from aiohttp import web
@@ -30,18 +30,18 @@ class Runs:
         ]
 
     async def get_runs(self, request: web.Request) -> web.StreamResponse:
-        """Return a page of runs, sent in parts when it is large."""
+        """Return a page of runs; a large one is sent in parts."""
         application = self.context.application
         which, asked = parse_list_query(request.query.items(), application.structurer, application.limits)
         return await PageSender(request, application, self.context.pools.reading, which).send(asked)
 
     async def get_run(self, request: web.Request) -> web.Response:
-        """Return the newest run of a name."""
+        """Return the newest run with a ``run_id``."""
         run_id = request.match_info["run_id"]
         return await self.context.read(request, lambda runs: get_run(run_id, runs))
 
     async def patch_run(self, request: web.Request) -> web.Response:
-        """Change what may change about a run."""
+        """Change the mutable fields of a run."""
         application, event_id = self.context.application, request.match_info["event_id"]
         changes = await self.context.decode(
             request,
@@ -52,7 +52,7 @@ class Runs:
         return json_response(await self.context.write(lambda work: update_run(event_id, changes, now, work, admit)))
 
     async def post_commit(self, request: web.Request) -> web.Response:
-        """Tie a commit to a run."""
+        """Associate a commit with a run."""
         application, event_id = self.context.application, request.match_info["event_id"]
         commit = await self.context.decode(
             request,

@@ -1,4 +1,4 @@
-"""Uploads: both kinds of batches, and single runs."""
+"""Uploads: lenient and atomic batches, and single runs."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -18,7 +18,7 @@ from entrypoints.http.transport.connections import lease_of
 
 @attrs.frozen
 class Uploads:
-    """The handlers of uploads. ``partial_status`` is for a lenient upload of which some runs failed."""
+    """The handlers of uploads. ``partial_status`` is the status of a lenient upload in which some runs failed."""
 
     context: Context
     partial_status: int
@@ -32,7 +32,7 @@ class Uploads:
         ]
 
     async def post_batch(self, request: web.Request) -> web.Response:
-        """Store the good runs of a batch and name the bad ones."""
+        """Store the valid runs of a batch and name the invalid ones."""
         batch, admit = await self._read_batch(request), self._admission(request)
         result = await self.context.write(lambda work: ingest_lenient(batch, work, admit))
         return _batch_response(result, self.partial_status if result.failed else HTTPStatus.CREATED, admit)
@@ -44,7 +44,7 @@ class Uploads:
         return _batch_response(result, HTTPStatus.CREATED, admit)
 
     async def post_run(self, request: web.Request) -> web.Response:
-        """Store one run, or return the one that was stored before."""
+        """Store one run, or return the existing one."""
         application = self.context.application
         candidate = await self.context.decode(
             request,
@@ -70,7 +70,7 @@ class Uploads:
         return batch
 
     def _admission(self, request: web.Request) -> Admit | None:
-        """Return what makes room for the stored runs of the response, beyond what the body holds already."""
+        """Return a callback that extends the request's lease to cover the stored runs in the response."""
         if prefers_minimal(request):
             return None
         lease, limit = lease_of(request), self.context.application.limits.max_response_bytes

@@ -1,1 +1,1 @@
-"""Who may ask for what, from where, and how much of it."""
+"""Access control: tokens, origins and rate limits."""

@@ -1,4 +1,4 @@
-"""Who may ask for what, and how much of it: decided before a body is read."""
+"""Authorization and rate limits, checked before a body is read."""
 
 from functools import partial
 from http import HTTPStatus
@@ -15,11 +15,11 @@ from entrypoints.settings import Settings
 
 _UNLIMITED = "/health"
 _OPEN = (_UNLIMITED, "/ready")
-"""Asked by those who look after the process, which seldom have a token; the answers tell nothing about runs."""
+"""Polled by load balancers, which seldom have a token; the responses reveal nothing about runs."""
 
 
 class AccessDeniedError(RejectedRequestError):
-    """A request without a known token, or with one whose scope does not allow it (RFC 6750, section 3)."""
+    """A request without a known token, or with one of insufficient scope (RFC 6750, section 3)."""
 
     def __init__(self, status: HTTPStatus, detail: str, **challenge: str) -> None:
         parameters = {"realm": "runsink", **challenge}
@@ -35,42 +35,42 @@ class Access:
     rate_limits: RateLimits
 
     def check(self, request: web.Request) -> None:
-        """Count the request, and raise unless its client may make it and has quota left.
+        """Count the request and check that its client may make it.
 
         Raises:
-            AccessDeniedError: it has no token that allows it.
-            RateLimitedError: its quota is used up.
+            AccessDeniedError: no token allows the request.
+            RateLimitedError: the client's quota is used up.
         """
         if request.path == _UNLIMITED:
             return
         if self.rate_limits:
-            # Before the token is judged: who guesses at tokens spends the quota of an address on it.
+            # Before the token is checked, so that guessing tokens uses up the address's quota.
             self.rate_limits.charge(self._client(request), Unit.REQUESTS)
         if self.keyring and request.path not in _OPEN:
             _check_token(self._token(request), request)
 
     async def tell_limits(self, request: web.Request, response: web.StreamResponse) -> None:
-        """The signal before an answer is sent: every answer to a request that counts says what is left."""
+        """Add the remaining quota to every response but that of ``/health`` (a response-prepare signal)."""
         if self.rate_limits and request.path != _UNLIMITED:
             response.headers.update(self.rate_limits.fields(self._client(request)))
 
     def charge_runs(self, request: web.Request, count: int) -> None:
-        """Count the runs of an admitted request; raises ``RateLimitedError``."""
+        """Count the runs of an admitted request, or raise ``RateLimitedError``."""
         if self.rate_limits:
             self.rate_limits.charge(self._client(request), Unit.RUNS, count)
 
     def _client(self, request: web.Request) -> str:
-        """Whose quota a request counts against."""
+        """Return the client whose quota the request counts against."""
         token = self._token(request)
         return f"address/{client_network(request.remote)}" if token is None else f"token/{token.name}"
 
     def _token(self, request: web.Request) -> Token | None:
-        """The token that the request shows (RFC 6750, section 2.1), if it shows one, and one only, that is known."""
+        """Return the request's token (RFC 6750, section 2.1) if there is exactly one and it is known."""
         credentials = request.headers.getall("Authorization", [])
         if len(credentials) != 1 or not _is_bearer(credentials[0]):
             return None
         secret = credentials[0].partition(" ")[2].strip(" \t")
-        # What is not UTF-8 was decoded with surrogates.
+        # Bytes that are not UTF-8 were decoded to surrogates.
         return self.keyring.find(secret.encode(errors="surrogateescape"))
 
 
@@ -80,34 +80,34 @@ def _is_bearer(credentials: str) -> bool:
 
 def _check_token(token: Token | None, request: web.Request) -> None:
     if token is None:
-        # Who showed no token of this kind is not told of an error (RFC 6750, section 3.1).
+        # Without a bearer token the challenge has no error code (RFC 6750, section 3.1).
         shown = any(map(_is_bearer, request.headers.getall("Authorization", [])))
-        detail = "this is not one known token" if shown else "a token is required"
+        detail = "unknown token" if shown else "a token is required"
         error = {"error": "invalid_token"} if shown else {}
         raise AccessDeniedError(HTTPStatus.UNAUTHORIZED, f"{detail}: Authorization: Bearer <token>", **error)
     scope = Scope.READ if request.method in ("GET", "HEAD") else Scope.WRITE
     if not token.allows(scope):
-        detail = f"this takes a token with the scope {scope}, and this one has {token.scope}"
+        detail = f"this requires a token with the scope {scope}; the scope of this token is {token.scope}"
         raise AccessDeniedError(HTTPStatus.FORBIDDEN, detail, error="insufficient_scope", scope=scope)
 
 
 def build_access(settings: Settings, tokens_variable: str | None = None) -> Access:
-    """What the settings and the environment variable for tokens say.
+    """Return the access control for the settings and the environment variable for tokens.
 
     Raises:
-        ValueError: one of them is wrong, or anybody in the network could use the server without saying so.
-        OSError: the host's name cannot be resolved.
+        ValueError: one of them is invalid, or the server would be open to the network without ``allow-anonymous``.
+        OSError: the host name cannot be resolved.
     """
     named = {Unit.REQUESTS: settings.rate_requests, Unit.RUNS: settings.rate_runs}
     rates = {unit: parse_rate(f"rate-{unit}", text) for unit, text in named.items()}
     rate_limits = RateLimits({unit: rate for unit, rate in rates.items() if rate is not None})
-    # Absolute, so that a reload finds it from any working directory; not resolved, because a link may be changed on
-    # purpose to name the new tokens.
+    # Absolute, so that a reload works from any working directory; not resolved, because a link may be changed on
+    # purpose to point to new tokens.
     token_file = settings.token_file and settings.token_file.absolute()
     keyring = Keyring(partial(read_tokens, token_file, tokens_variable))
     if not (keyring or settings.allow_anonymous or is_loopback(settings.host)):
         raise ValueError(
-            f"host {settings.host or '(all addresses)'} can be reached from other machines: set token-file or "
-            f"{TOKENS_VARIABLE}, or allow-anonymous to let everybody in"
+            f"host {settings.host or '(all addresses)'} is reachable from other machines: set token-file or "
+            f"{TOKENS_VARIABLE}, or allow-anonymous to let everybody connect"
         )
     return Access(keyring, rate_limits)

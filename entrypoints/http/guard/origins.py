@@ -1,6 +1,6 @@
-"""What a page in a browser may do: one of another site neither writes nor reads, unless the settings allow its origin.
+"""Cross-origin checks: a page of another site may neither read nor write unless ``allowed-origins`` lists its origin.
 
-The Fetch standard says what a browser sends with which request, and what it keeps from a page.
+The Fetch standard defines what a browser sends with each request and what it hides from a page.
 """
 
 import re
@@ -19,7 +19,7 @@ from entrypoints.http.rejections import RejectedRequestError
 from entrypoints.settings import Settings
 
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-"""Those that change nothing (RFC 9110, section 9.2.1)."""
+"""Safe methods (RFC 9110, section 9.2.1)."""
 
 _SITE: Final = "Sec-Fetch-Site"
 _OTHER_SITES: Final = frozenset({"cross-site", "same-site"})
@@ -35,7 +35,7 @@ _PREFLIGHT: Final = {
 
 @attrs.frozen
 class Origins:
-    """The origins and hosts that one server trusts, checked for each request."""
+    """The trusted origins and hosts of one server, checked with each request."""
 
     allowed: frozenset[Origin]
     hosts: frozenset[Host]
@@ -44,32 +44,32 @@ class Origins:
 
     @classmethod
     def of(cls, settings: Settings, keyring: Keyring) -> "Origins":
-        """Return what is set; the keyring is asked with every request, since its tokens may be read again."""
+        """Return the checks for the settings. The keyring is consulted with every request, since it may be reloaded."""
         hosts = parse_hosts(settings.allowed_hosts)
         any_host = settings.allow_anonymous and not hosts
         return cls(parse_origins(settings.allowed_origins), hosts, any_host, keyring)
 
     def check(self, request: web.Request) -> web.Response | None:
-        """Return the response to a preflight; otherwise raise unless the request may be made from where it comes.
+        """Return the response to a preflight, else ``None`` if the request is allowed from where it comes.
 
         Raises:
-            RejectedRequestError: 421 for an unknown host, 403 for a page of another origin that would change something.
+            RejectedRequestError: 421 for an untrusted host, 403 for a cross-origin write.
         """
         hosts = _hosts(request)
         if not (self.any_host or self.keyring or all(map(self._is_trusted, hosts))):
-            detail = "Host names another server: use localhost or a loopback address, or list the host in allowed-hosts"
+            detail = "untrusted Host: use localhost or a loopback address, or list the host in allowed-hosts"
             raise RejectedRequestError(HTTPStatus.MISDIRECTED_REQUEST, detail)
         if self._is_allowed(request):
             asks_first = request.method == "OPTIONS" and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
             return web.Response(status=HTTPStatus.NO_CONTENT, headers=_PREFLIGHT) if asks_first else None
-        evidence = None if request.method in _SAFE_METHODS else _find_other_origin(request, hosts)
+        evidence = None if request.method in _SAFE_METHODS else _cross_origin_evidence(request, hosts)
         if evidence is not None:
-            detail = f"a page of another origin may change nothing here unless allowed-origins lists it ({evidence})"
+            detail = f"cross-origin writes are rejected unless allowed-origins lists the origin ({evidence})"
             raise RejectedRequestError(HTTPStatus.FORBIDDEN, detail)
         return None
 
     async def tell_browser(self, request: web.Request, response: web.StreamResponse) -> None:
-        """The signal before an answer is sent: every answer, also an error, says which pages may read it."""
+        """Add to every response, errors included, which pages may read it (a response-prepare signal)."""
         response.headers.update(_EVERY_RESPONSE)
         if self.allowed:
             response.headers.add(hdrs.VARY, hdrs.ORIGIN)
@@ -81,14 +81,14 @@ class Origins:
         return host is not None and (names_loopback(host.name) or any(listed.covers(host) for listed in self.hosts))
 
     def _is_allowed(self, request: web.Request) -> bool:
-        """Return whether the request comes from a page that the settings allow: it is of another site by nature."""
+        """Return whether the request comes from a page whose origin is listed."""
         return bool(self.allowed) and _origin(request) in self.allowed
 
 
 def _hosts(request: web.Request) -> Sequence[Host | None]:
-    """Return whom a request is for, by its header and by a target in absolute form (RFC 9112, section 3.2.2).
+    """Return the hosts that a request names, in its header and in an absolute-form target (RFC 9112, section 3.2.2).
 
-    HTTP/1.0 allows none, and no browser sends that. What is not a host is ``None``.
+    ``None`` stands for an invalid host. The result may be empty: HTTP/1.0, which no browser sends, allows no host.
     """
     target = _ABSOLUTE.match(request.raw_path)
     written = [*request.headers.getall(hdrs.HOST, ()), *(target.groups() if target else ())]
@@ -96,13 +96,13 @@ def _hosts(request: web.Request) -> Sequence[Host | None]:
 
 
 def _origin(request: web.Request) -> Origin | None:
-    """Return the origin of the page that sent the request, or ``None`` when there is not exactly one."""
+    """Return the origin of the page that sent the request, or ``None`` if there is not exactly one."""
     written = request.headers.getall(hdrs.ORIGIN, ())
     return read_origin(written[0]) if len(written) == 1 else None
 
 
-def _find_other_origin(request: web.Request, hosts: Sequence[Host | None]) -> str | None:
-    """Return the header that shows that a page of another origin sent the request, or ``None``."""
+def _cross_origin_evidence(request: web.Request, hosts: Sequence[Host | None]) -> str | None:
+    """Return the header that shows that the request is cross-origin, or ``None``."""
     if not (hdrs.ORIGIN in request.headers or _SITE in request.headers):
         return None
     origin = _origin(request)

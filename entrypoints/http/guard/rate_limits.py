@@ -1,4 +1,4 @@
-"""Rate limits: how much each client may ask for in a window of time, kept in this process."""
+"""Rate limits: a quota for each client and time window, kept in this process."""
 
 import math
 import time
@@ -13,7 +13,7 @@ from limits import RateLimitItem
 from entrypoints.http.rejections import RejectedRequestError
 
 MAX_WINDOWS: Final = 65_536
-"""How many windows are kept at once, which bounds the memory to some 20 MB; the one unused for longest goes first."""
+"""Maximum windows kept at once, in about 20 MB; the least recently used one is dropped first."""
 
 
 class Unit(StrEnum):
@@ -24,7 +24,7 @@ class Unit(StrEnum):
 
 
 class RateLimitedError(RejectedRequestError):
-    """A client asked for more than its limit leaves it; nothing was counted or done.
+    """A request exceeds the client's remaining quota; nothing was counted or done.
 
     ``retry_after`` is the time in whole seconds after which its full quota is there again. ``can_never_pass`` says
     that it asked for more than its full quota.
@@ -37,11 +37,11 @@ class RateLimitedError(RejectedRequestError):
 
 
 class RateLimits:
-    """The limits of each client, for the one thread that serves them all.
+    """The rate limits of all clients. Not thread-safe.
 
-    Windows are fixed and begin with a client's first request: two numbers a client are all that has to be kept, and
-    when there is quota again is known to the second. A client can so use two quotas within one window's length.
-    ``now`` gives seconds of a clock that nobody sets.
+    Windows are fixed and start with a client's first request. Each takes two numbers, and its end is known to the
+    second. A client can therefore use two quotas within one window's length. ``now`` returns the seconds of a monotonic
+    clock.
     """
 
     def __init__(
@@ -54,32 +54,32 @@ class RateLimits:
         self._now = now
         self._max_windows = max_windows
         self._windows: OrderedDict[tuple[str, Unit], tuple[int, float]] = OrderedDict()
-        """What was used of each window and when the window ends; those used last are at the end."""
+        """The used quota and the end of each window, in order of use."""
 
     def __bool__(self) -> bool:
         return bool(self._rates)
 
     def charge(self, client: str, unit: Unit, cost: int = 1) -> None:
-        """Count this much of the client's quota.
+        """Count ``cost`` against the client's quota.
 
         Raises:
-            RateLimitedError: so much is not left.
+            RateLimitedError: the remaining quota is smaller.
         """
         rate = self._rates.get(unit)
         if rate is None:
             return
         used, end = self._window(client, unit, rate)
         if used + cost > rate.amount:
-            raise self._refusal(rate, client, unit, cost)
+            raise self._rejection(rate, client, unit, cost)
         self._windows[client, unit] = (used + cost, end)
         self._windows.move_to_end((client, unit))
         if len(self._windows) > self._max_windows:
             self._windows.popitem(last=False)
 
     def fields(self, client: str) -> dict[str, str]:
-        """Return the header fields that tell the client its limits (draft-ietf-httpapi-ratelimit-headers-10)."""
+        """Return the ``RateLimit`` fields for the client (draft-ietf-httpapi-ratelimit-headers-10)."""
         policies = [
-            # The unit goes without saying for requests only.
+            # Requests are the default unit.
             f'"{unit}";q={rate.amount};w={rate.get_expiry()}' + ("" if unit is Unit.REQUESTS else f';qu="{unit}"')
             for unit, rate in self._rates.items()
         ]
@@ -90,21 +90,21 @@ class RateLimits:
         return {"RateLimit-Policy": ", ".join(policies), "RateLimit": ", ".join(left)}
 
     def _window(self, client: str, unit: Unit, rate: RateLimitItem) -> tuple[int, float]:
-        """Return what was used of the current window and when it ends."""
+        """Return the used quota of the current window, and its end."""
         now = self._now()
         used, end = self._windows.get((client, unit), (0, 0.0))
         return (used, end) if end > now else (0, now + rate.get_expiry())
 
     def _left(self, rate: RateLimitItem, client: str, unit: Unit) -> tuple[int, int]:
-        """Return what is left of the quota, and in how many seconds all of it is there again."""
+        """Return the remaining quota, and the seconds until all of it is available again."""
         used, end = self._window(client, unit, rate)
         return rate.amount - used, math.ceil(end - self._now()) if used else 0
 
-    def _refusal(self, rate: RateLimitItem, client: str, unit: Unit, cost: int) -> RateLimitedError:
+    def _rejection(self, rate: RateLimitItem, client: str, unit: Unit, cost: int) -> RateLimitedError:
         remaining, seconds = self._left(rate, client, unit)
         quota = f"{rate.amount} {unit} in {rate.get_expiry()} seconds"
         if cost > rate.amount:
-            detail = f"{cost} {unit} at once can never pass the limit of {quota}; send at most {rate.amount} at once"
+            detail = f"{cost} {unit} at once can never fit the limit of {quota}; send at most {rate.amount} at once"
         else:
-            detail = f"the limit is {quota}, of which {remaining} are left, not {cost}; try again in {seconds} seconds"
+            detail = f"the limit is {quota}: {remaining} left, {cost} needed; retry in {seconds} s"
         return RateLimitedError(detail, max(1, seconds), can_never_pass=cost > rate.amount)

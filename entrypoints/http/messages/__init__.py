@@ -1,1 +1,1 @@
-"""Requests and responses as messages: bodies, header fields, codings, errors."""
+"""HTTP messages: bodies, header fields, content codings, errors."""

@@ -1,4 +1,4 @@
-"""Compressed answers, for clients that accept them."""
+"""Compress responses for clients that accept it."""
 
 from functools import partial
 
@@ -10,14 +10,14 @@ from entrypoints.http.pressure.admission import OverloadedError
 from entrypoints.http.pressure.worker_pool import WorkerPool
 
 MIN_COMPRESSED_BYTES = 1400
-"""A smaller answer goes out in one packet as it is."""
+"""A smaller response fits in one packet uncompressed."""
 
-INLINE_ANSWER_BYTES = 64 * 1024
-"""Answers up to this size are compressed on the event loop: it takes less than a millisecond."""
+INLINE_RESPONSE_BYTES = 64 * 1024
+"""Responses up to this size are compressed on the event loop, in less than a millisecond."""
 
 
 async def compress(request: web.Request, response: web.StreamResponse, pool: WorkerPool) -> None:
-    """Compress a response that is complete, if it is worth it and the client accepts it; a large one in a thread."""
+    """Compress a complete response if worthwhile and accepted by the client; a large one in a thread."""
     if not (isinstance(response, web.Response) and isinstance(response.body, bytes)):
         return
     if len(response.body) < MIN_COMPRESSED_BYTES:
@@ -29,15 +29,15 @@ async def compress(request: web.Request, response: web.StreamResponse, pool: Wor
     try:
         response.body = await _encoded(coding, response.body, pool)
     except OverloadedError:
-        # What was done is done, and its response must not be lost to a lack of threads.
+        # The request is done; its response must not be lost for want of a thread.
         return
     response.headers["Content-Encoding"] = coding
 
 
 def choose_coding(request: web.Request) -> str | None:
-    """Return the coding that the client of a request likes best; ``None`` is no coding."""
+    """Return the content coding that the client prefers; ``None`` means no coding."""
     return preferred_coding(",".join(request.headers.getall("Accept-Encoding", ())), CODINGS)
 
 
 async def _encoded(coding: str, body: bytes, pool: WorkerPool) -> bytes:
-    return encode(coding, body) if len(body) <= INLINE_ANSWER_BYTES else await pool.run(partial(encode, coding, body))
+    return encode(coding, body) if len(body) <= INLINE_RESPONSE_BYTES else await pool.run(partial(encode, coding, body))

@@ -1,4 +1,4 @@
-"""Header fields that hold a choice of the client's: ``Prefer`` and ``Accept-Encoding``."""
+"""Parse the client's preferences: ``Prefer`` and ``Accept-Encoding``."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -6,8 +6,8 @@ from functools import lru_cache
 
 from aiohttp import web
 
-# A comma inside a quoted string does not end an element (RFC 9110, sections 5.6.1 and 5.6.4). An open quote reaches
-# to the end, so that no text takes more than one pass.
+# A comma inside a quoted string does not end an element (RFC 9110, sections 5.6.1 and 5.6.4). An unclosed quote
+# extends to the end, so that matching is linear.
 _ELEMENT = re.compile(r'(?:"(?:\\.|[^"\\])*"?|[^",])+')
 NDJSON_TYPES = ("application/x-ndjson", "application/jsonl")
 
@@ -40,11 +40,11 @@ def _preference(text: str) -> tuple[str, str]:
     return name.strip().lower(), value.strip().strip('"').lower()
 
 
-@lru_cache(maxsize=64)  # Clients send few different ones, the same with every request.
+@lru_cache(maxsize=64)  # Clients send few distinct values, the same with every request.
 def preferred_coding(accept_encoding: str, codings: Sequence[str]) -> str | None:
-    """Which of these codings the client likes best, the first of equals; ``None`` when it likes none at all better.
+    """Return the coding that the client prefers, the first of equals; ``None`` if it prefers no coding.
 
-    See RFC 9110, section 12.5.3. What does not follow its grammar is passed over.
+    See RFC 9110, section 12.5.3. Malformed elements are ignored.
     """
     weights: dict[str, float] = {}
     for element in accept_encoding.lower().split(","):

@@ -1,4 +1,4 @@
-"""Request bodies: what may be sent, and how much of it."""
+"""Request bodies: read, decompress and check them."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -20,23 +20,23 @@ from entrypoints.http.pressure.admission import Lease
 from entrypoints.http.rejections import RejectedRequestError
 
 INLINE_BODY_BYTES = 256 * 1024
-"""Bodies up to this size are decoded on the event loop: it takes 2 or 3 ms, and a change of threads costs more."""
+"""Bodies up to this size are decoded on the event loop: it takes 2 or 3 ms, and switching threads costs more."""
 
 _CODING_NAMES = {coding: coding for coding in (*CODINGS, "identity")} | {"x-gzip": "gzip"}
-"""What may be sent as ``Content-Encoding``; ``x-gzip`` is gzip (RFC 9110, section 8.4.1.3)."""
+"""Accepted ``Content-Encoding`` values; ``x-gzip`` is gzip (RFC 9110, section 8.4.1.3)."""
 
 
 class UnacceptableBodyError(RejectedRequestError):
-    """A body of the wrong type, with an unknown or damaged encoding, or too large. Its JSON was not decoded."""
+    """A body of the wrong type, with an unknown or damaged encoding, or too large. Raised before decoding its JSON."""
 
 
 RunInThread = Callable[[Callable[[], bytes]], Awaitable[bytes]]
-"""Does in another thread what would hold up the event loop."""
+"""Runs in another thread what would block the event loop."""
 
 
 @attrs.frozen
 class Allowance:
-    """How much a body may hold; ``bytes_name`` is the limit of its bytes."""
+    """The limits of a body; ``bytes_name`` is the name of the limit on its bytes."""
 
     max_bytes: int
     bytes_name: str
@@ -45,24 +45,24 @@ class Allowance:
 
     @classmethod
     def of_batch(cls, limits: Limits) -> Self:
-        """For a body that is a batch."""
+        """Return the limits of a batch."""
         return cls(limits.max_body_bytes, "max_body_bytes", limits.max_body_members, limits.max_body_values)
 
     @classmethod
     def of_run(cls, limits: Limits) -> Self:
-        """For a body that is a run, or a part of one."""
+        """Return the limits of a run, or of changes to one."""
         return cls(limits.max_run_bytes, "max_run_bytes", limits.max_body_members, limits.max_body_values)
 
 
 async def read_json_body(request: web.Request, allowed: Allowance, lease: Lease, run_in_thread: RunInThread) -> bytes:
-    """The bytes of a JSON body, decompressed, for which the lease takes room as they come.
+    """Return the decompressed bytes of a JSON body; the lease grows as they arrive.
 
-    A body without a type is refused: a page of another site can send one without asking first.
+    A body without a type is rejected: a page of another site could send one without a preflight.
 
     Raises:
-        UnacceptableBodyError: 415 for a missing type, one that is not JSON or an unknown encoding, 400 for compressed
-            bytes that are damaged, 413 for too many bytes, before or after decompressing, or too many values.
-        OverloadedError: there is no room for them.
+        UnacceptableBodyError: 415 for a missing type, a type other than JSON or an unknown encoding, 400 for damaged
+            compressed bytes, 413 for too many bytes, before or after decompression, or too many values.
+        OverloadedError: there is no capacity for the bytes.
     """
     _check_type(request)
     coding = content_coding(request)
@@ -92,13 +92,13 @@ async def _read(request: web.Request, allowed: Allowance, lease: Lease) -> bytes
 
 async def _decompressed(coding: str, content: bytes, allowed: Allowance, run_in_thread: RunInThread) -> bytes:
     if len(content) <= INLINE_BODY_BYTES:
-        # What becomes larger than a small body is begun again in a thread.
+        # If the result is larger, decompression starts again in a thread.
         with suppress(ContentTooLargeError):
             return _decode(coding, content, min(INLINE_BODY_BYTES, allowed.max_bytes), allowed.max_members)
     try:
         return await run_in_thread(partial(_decode, coding, content, allowed.max_bytes, allowed.max_members))
     except ContentTooLargeError:
-        raise _too_large(allowed, " once it is decompressed") from None
+        raise _too_large(allowed, " after decompression") from None
 
 
 def _decode(coding: str, content: bytes, max_bytes: int, max_members: int) -> bytes:
@@ -109,7 +109,7 @@ def _decode(coding: str, content: bytes, max_bytes: int, max_members: int) -> by
     except TooManyMembersError:
         raise UnacceptableBodyError(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            f"the body has more than {max_members} {coding} members (max_body_members); compress it as a whole",
+            f"the body has more than {max_members} {coding} members (max_body_members); compress it as one",
         ) from None
 
 
@@ -117,7 +117,7 @@ def _check_values(body: bytes, max_values: int) -> bytes:
     if holds_more_values(body, max_values):
         raise UnacceptableBodyError(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            f"the body holds more than {max_values} JSON values (max_body_values)",
+            f"the body contains more than {max_values} JSON values (max_body_values)",
         )
     return body
 
@@ -157,17 +157,17 @@ def _is_json(content_type: str) -> bool:
 
 
 def content_coding(request: web.Request) -> str | None:
-    """The coding of the body, if there is one. That there is one at most bounds what a small body can cost."""
+    """Return the body's content coding, if any. At most one is accepted, to bound the cost of a small body."""
     if "Content-Encoding" not in request.headers:
         return None
     encoding = ", ".join(request.headers.getall("Content-Encoding"))
-    # Empty elements of a list are passed over (RFC 9110, section 5.6.1.2).
+    # Empty list elements are ignored (RFC 9110, section 5.6.1.2).
     codings = [_CODING_NAMES.get(name.strip().lower(), name) for name in encoding.split(",") if name.strip()]
     applied = [coding for coding in codings if coding != "identity"]
     if len(applied) > 1 or not set(applied) <= set(CODINGS):
         raise UnacceptableBodyError(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"Content-Encoding must be one of {', '.join(_CODING_NAMES)}; not {describe(encoding)}",
+            f"Content-Encoding must be one of {', '.join(_CODING_NAMES)}, not {describe(encoding)}",
             {"Accept-Encoding": ", ".join((*CODINGS, "identity"))},  # RFC 9110, section 15.5.16
         )
     return next(iter(applied), None)
@@ -176,5 +176,5 @@ def content_coding(request: web.Request) -> str | None:
 def _too_large(allowed: Allowance, when: str = "") -> UnacceptableBodyError:
     return UnacceptableBodyError(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        f"the body is larger than {allowed.max_bytes} bytes{when} ({allowed.bytes_name})",
+        f"the body exceeds {allowed.max_bytes} bytes{when} ({allowed.bytes_name})",
     )

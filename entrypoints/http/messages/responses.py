@@ -1,4 +1,4 @@
-"""Responses: every body is JSON, and this module alone says which error has which status."""
+"""Responses. Every body is JSON; this module alone maps errors to statuses."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -41,26 +41,26 @@ _log = logging.getLogger("runsink")
 
 
 class SlowBodyError(TimeoutError):
-    """A body did not arrive in time. As a ``TimeoutError`` it keeps aiohttp from waiting for the rest."""
+    """A body did not arrive in time. A ``TimeoutError`` keeps aiohttp from waiting for the rest."""
 
 
 def json_response(
-    answer: object, *, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None
+    document: object, *, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    """An answer of plain values and runs."""
-    return encoded_response(encode(answer), status=status, headers=headers)
+    """Return a response with this document, which may contain runs, as JSON."""
+    return encoded_response(encode(document), status=status, headers=headers)
 
 
 def encoded_response(
     body: bytes, *, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    """An answer that is JSON already."""
+    """Return a response with this encoded JSON."""
     return web.Response(body=body, status=status, headers=headers, content_type="application/json")
 
 
 @attrs.frozen
 class ErrorDocument:
-    """What is responded to an error. After one that ``closes``, the connection cannot be used."""
+    """The response to an error. With ``closes``, the connection is closed afterwards."""
 
     status: int
     body: dict[str, Any]
@@ -69,7 +69,7 @@ class ErrorDocument:
 
 
 def describe_error(error: Exception, request: web.BaseRequest) -> ErrorDocument:
-    """Return what to respond to any error of a request; one that this module does not know is logged."""
+    """Return the response to an error, as data; log an error that this module does not know."""
     if isinstance(error, RunsinkError):
         return _describe_domain_error(error)
     rejected = _rejection(error, request)
@@ -91,7 +91,7 @@ def _rejection(error: Exception, request: web.BaseRequest) -> RejectedRequestErr
     if isinstance(error, SlowBodyError):
         return RejectedRequestError(HTTPStatus.REQUEST_TIMEOUT, str(error), closes=True)
     if isinstance(error, web.RequestPayloadError | ConnectionError):
-        # There is no telling where the body ends. If the connection is lost, nobody reads this.
+        # The end of the body is unknown. If the connection is lost, nobody reads this.
         detail = "the body is malformed HTTP (RFC 9112, section 7.1)"
         return RejectedRequestError(HTTPStatus.BAD_REQUEST, detail, closes=True)
     if isinstance(error, HttpProcessingError):
@@ -101,13 +101,13 @@ def _rejection(error: Exception, request: web.BaseRequest) -> RejectedRequestErr
         return RejectedRequestError(
             HTTPStatus(error.status), f"{error.reason}: {request.method} {request.path}", allowed
         )
-    # The path as it was sent: decoded it may hold a line break.
+    # The raw path: the decoded one may contain a line break.
     _log.error("%s %s failed", request.method, request.raw_path, exc_info=error)
-    return RejectedRequestError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; the server's log says more")
+    return RejectedRequestError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; see the server's log")
 
 
 def raw_response(status: HTTPStatus, detail: str) -> bytes:
-    """Return the last response of a connection on which no request has come, as bytes."""
+    """Return the bytes of a response that closes a connection without a complete request."""
     body = encode({"detail": detail})
     retry = f"Retry-After: {RETRY_AFTER_SECONDS}\r\n" if status is HTTPStatus.SERVICE_UNAVAILABLE else ""
     head = (
@@ -118,21 +118,21 @@ def raw_response(status: HTTPStatus, detail: str) -> bytes:
 
 
 def detail_response(status: int, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    """Return a response that only says what is wrong."""
+    """Return a response with only a ``detail``."""
     return json_response({"detail": detail}, status=status, headers=headers)
 
 
 async def check_expectation(request: web.Request) -> web.StreamResponse | None:
-    """Answer 417 to any expectation but 100-continue (RFC 9110, section 10.1.1)."""
+    """Return 417 for any expectation but 100-continue (RFC 9110, section 10.1.1)."""
     if request.headers["Expect"].lower() != "100-continue":
-        return detail_response(HTTPStatus.EXPECTATION_FAILED, "the only expectation that can be met is 100-continue")
+        return detail_response(HTTPStatus.EXPECTATION_FAILED, "the only supported expectation is 100-continue")
     return None
 
 
 def say_continue(request: web.Request) -> None:
-    """Ask whoever waits for it to send the body; not sooner, so that who may not send it is told first.
+    """Send ``100 Continue`` if the client expects it; called only once the request is admitted.
 
-    HTTP/1.0 has no interim responses: its client would take one for the answer (RFC 9110, section 10.1.1).
+    HTTP/1.0 has no interim responses: its clients would mistake one for the final response (RFC 9110, section 10.1.1).
     """
     if "Expect" in request.headers and request.version >= HttpVersion11 and request.transport is not None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -145,9 +145,9 @@ def _describe_domain_error(error: RunsinkError) -> ErrorDocument:
 
 
 def _malformed(error: HttpProcessingError) -> tuple[HTTPStatus, str]:
-    """Say what is wrong with a request that is no HTTP, without quoting from it: it may hold a token."""
+    """Return the status and detail for malformed HTTP, without quoting it: it may contain a token."""
     if isinstance(error, LineTooLong):
-        return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "a line of the request's head is too long"
+        return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "a line of the request head is too long"
     named = {BadStatusLine: "request line", InvalidURLError: "target", InvalidHeader: "header"}
     part = next((name for kind, name in named.items() if isinstance(error, kind)), "request")
     return HTTPStatus.BAD_REQUEST, f"the {part} is malformed HTTP (RFC 9112)"

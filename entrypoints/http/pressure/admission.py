@@ -1,4 +1,4 @@
-"""Admission control: how many bytes may be in flight, and when it is worth coming again."""
+"""Admission control: bound the bytes in flight and estimate when to retry."""
 
 import math
 import time
@@ -11,17 +11,17 @@ from typing import Final, Self
 from entrypoints.http.rejections import RejectedRequestError
 
 MEMORY_SECONDS: Final = 10.0
-"""How long the speed of a moment counts for the speed of now: it loses two thirds of its weight in that time."""
+"""Time constant of the average throughput: a sample loses two thirds of its weight in this time."""
 
 UNCOUNTED_BYTES: Final = 64 * 1024
 """A response up to this size is handed to the kernel or its connection's buffer at once."""
 
 MAX_RETRY_SECONDS: Final = 60
-"""Nothing that happens later than this can be told from the speed of the last seconds."""
+"""Maximum ``Retry-After``: the recent throughput predicts nothing beyond it."""
 
 
 class OverloadedError(RejectedRequestError):
-    """There is no room for a request now, and nothing was done. ``retry_after`` is in whole seconds."""
+    """No capacity for a request now; nothing was done. ``retry_after`` is in whole seconds."""
 
     def __init__(self, detail: str, retry_after: int) -> None:
         super().__init__(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": str(retry_after)})
@@ -29,11 +29,11 @@ class OverloadedError(RejectedRequestError):
 
 
 class AdmissionControl:
-    """The bytes in flight of all requests of a kind, from their arrival until the response is sent.
+    """The bytes in flight of all requests of one kind, from arrival until the response is sent.
 
-    A body counts once it has arrived, and not when a client says that it will send it: a client that says much and
-    sends nothing would keep out all others. A request that is alone is let in whatever its size. ``what`` says in
-    errors what the bytes wait for. Usable from any thread.
+    Bytes count once they arrive, not when ``Content-Length`` announces them: otherwise a client that announces much
+    and sends nothing would block all others. A request that is alone is admitted whatever its size. ``what`` describes
+    the bytes in error messages. Thread-safe.
     """
 
     def __init__(self, limit: int, what: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -43,33 +43,33 @@ class AdmissionControl:
         self._clock = clock
         self._lock = Lock()
         self._pressed = False
-        # Both fade alike, so that their quotient is the speed of late, counted while there was something to do.
+        # Both decay at the same rate, so their quotient is the recent throughput over busy time.
         self._drained_bytes = 0.0
         self._busy_seconds = 0.0
         self._counted_until = 0.0
 
     def lease(self) -> "Lease":
-        """The share of one request, empty at first."""
+        """Return the lease of one request, initially empty."""
         return Lease(self)
 
     def take_pressure(self) -> bool:
-        """Whether somebody was refused since the last call."""
+        """Return whether a request was rejected since the last call."""
         pressed, self._pressed = self._pressed, False
         return pressed
 
     def check(self, more: int, own: int = 0) -> None:
-        """Raise ``OverloadedError`` if there is no room for more bytes beside what others hold."""
+        """Raise ``OverloadedError`` if ``more`` bytes do not fit beside those of other requests."""
         others = self.held - own
         if others and self.held + more > self.limit:
             self._pressed = True
             retry_after = self.retry_after()
             raise OverloadedError(
-                f"more than {self.limit} bytes {self._what} (max_queue_bytes); send the same again in {retry_after} s",
+                f"more than {self.limit} bytes {self._what} (max_queue_bytes); retry in {retry_after} s",
                 retry_after,
             )
 
     def admit(self, more: int, own: int) -> None:
-        """Count more bytes beside the ``own`` of the same request, or raise ``OverloadedError``."""
+        """Count ``more`` bytes for a request that holds ``own`` already, or raise ``OverloadedError``."""
         with self._lock:
             self.check(more, own)
             self._count(more)
@@ -84,12 +84,12 @@ class AdmissionControl:
             return True
 
     def force(self, more: int) -> None:
-        """Count bytes that cannot be refused any more; a negative number forgets them."""
+        """Count bytes that can no longer be rejected; a negative number releases them."""
         with self._lock:
             self._count(more)
 
     def finish(self, size: int) -> None:
-        """Forget bytes that are done with, and note how long that took."""
+        """Release processed bytes and update the throughput."""
         with self._lock:
             now = self._clock()
             passed = now - self._counted_until
@@ -100,10 +100,10 @@ class AdmissionControl:
             self.held -= size
 
     def retry_after(self) -> int:
-        """In how many seconds what waits now will be done, at the speed of late; at least 1."""
+        """Return the seconds until the bytes held now are processed at the recent throughput, at least 1."""
         waiting = self._clock() - self._counted_until if self.held else 0.0
         busy = self._busy_seconds + waiting
-        # Before anything was ever done, the time that has been waited is the best that is known.
+        # Before anything has finished, the time waited so far is the best estimate.
         estimate = self.held * busy / self._drained_bytes if self._drained_bytes else busy
         return max(1, min(MAX_RETRY_SECONDS, math.ceil(estimate)))
 
@@ -114,12 +114,12 @@ class AdmissionControl:
 
 
 class Lease:
-    """The bytes in flight of one request; leaving the block lets go of them. Used by one thread at a time."""
+    """The bytes in flight of one request, released on leaving the block. Used by one thread at a time."""
 
     def __init__(self, admission: AdmissionControl) -> None:
         self._admission = admission
         self._size = 0
-        self._refused = False
+        self._rejected = False
 
     def __enter__(self) -> Self:
         return self
@@ -127,26 +127,26 @@ class Lease:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._refused:
-            # What was not worked on says nothing about the speed.
+        if self._rejected:
+            # A rejected request says nothing about throughput.
             self._admission.force(-self._size)
         elif self._size:
             self._admission.finish(self._size)
 
     def require(self, size: int) -> None:
-        """Raise ``OverloadedError`` if a body of that size has no room now; it takes none yet."""
+        """Raise ``OverloadedError`` if a body of this size would not fit now; reserve nothing."""
         try:
             self._admission.check(size, self._size)
         except OverloadedError:
-            self._refused = True
+            self._rejected = True
             raise
 
     def grow(self, size: int) -> None:
-        """Take room for more bytes, or raise ``OverloadedError``."""
+        """Reserve ``size`` more bytes, or raise ``OverloadedError``."""
         try:
             self._admission.admit(size, self._size)
         except OverloadedError:
-            self._refused = True
+            self._rejected = True
             raise
         self._size += size
 
@@ -158,7 +158,7 @@ class Lease:
         return True
 
     def cover(self, size: int) -> None:
-        """Take room for so many bytes in all, unless there is that much already, or raise ``OverloadedError``."""
+        """Reserve at least ``size`` bytes in total, or raise ``OverloadedError``."""
         if size > self._size:
             self.grow(size - self._size)
 
@@ -168,6 +168,6 @@ class Lease:
             self.resize(size)
 
     def resize(self, size: int) -> None:
-        """Hold exactly so many bytes, whatever others hold: for the next part of a response that has begun."""
+        """Hold exactly ``size`` bytes, whatever others hold: for the next part of a response already begun."""
         self._admission.force(size - self._size)
         self._size = size

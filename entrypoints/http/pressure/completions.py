@@ -1,4 +1,4 @@
-"""The way back from the writing thread to the event loop."""
+"""Deliver results from the writer thread to the event loop."""
 
 import asyncio
 from collections import deque
@@ -12,10 +12,10 @@ _T = TypeVar("_T")
 
 
 class Completions:
-    """Lets the event loop wait for futures of other threads, and wakes it once for all that are done together.
+    """Let the event loop await futures of other threads, waking it once for all that finish together.
 
     A group commit finishes many requests at once. ``asyncio.wrap_future`` would wake the loop for each of them, and
-    each time the two threads would contend for the GIL. Belongs to the running loop.
+    the two threads would contend for the GIL each time. Bound to the running loop.
     """
 
     def __init__(self) -> None:
@@ -23,21 +23,21 @@ class Completions:
         self._done: deque[tuple[Future[Any], asyncio.Future[Any]]] = deque()
         self._waking = False
         self.succeeded_at = self._loop.time()
-        """When the store last did what was asked of it, in the time of the loop."""
+        """Loop time at which the store last succeeded."""
 
     async def wait(self, future: Future[_T]) -> _T:
-        """What the future returns or raises. Whoever is cancelled meanwhile does not cancel the future."""
+        """Return or raise the future's outcome. Cancelling the caller does not cancel the future."""
         waiter: asyncio.Future[_T] = self._loop.create_future()
         future.add_done_callback(lambda done: self._announce(done, waiter))
         return await waiter
 
     def _announce(self, future: Future[Any], waiter: asyncio.Future[Any]) -> None:
-        """Called by the thread that finished the future."""
+        """Queue a finished future for delivery; called in the thread that finished it."""
         self._done.append((future, waiter))
-        # Set before waking and cleared before delivering: what is appended is delivered by this waking or the next.
+        # Set before waking and cleared before delivering, so every item is delivered by this wake-up or the next.
         if not self._waking:
             self._waking = True
-            # The loop is closed when what is left was cut at the end of draining; then nobody waits any more.
+            # The loop is closed if the drain time ran out; then nobody is waiting.
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._deliver)
 

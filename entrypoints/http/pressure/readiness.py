@@ -1,4 +1,4 @@
-"""Whether a write would be taken now."""
+"""Readiness: whether a write would be accepted now."""
 
 import asyncio
 from concurrent.futures import Future
@@ -10,11 +10,11 @@ from entrypoints.http.pressure.admission import AdmissionControl, OverloadedErro
 from entrypoints.http.pressure.completions import Completions
 
 PROBE_SECONDS: Final = 2.0
-"""How long the store may do nothing at all while a write waits; a large commit takes some tenths of a second."""
+"""How long the store may make no progress while a write waits; a large commit takes some tenths of a second."""
 
 
 class Readiness:
-    """Tries a write that writes nothing, one for all who ask at the same time."""
+    """Probe the store with an empty write, shared by concurrent callers."""
 
     def __init__(
         self, application: Application, completions: Completions, uploads: AdmissionControl, draining: asyncio.Event
@@ -25,8 +25,8 @@ class Readiness:
         self._draining = draining
         self._probe: Future[None] | None = None
 
-    async def obstacle(self) -> str | None:
-        """Why a write would not be taken, or ``None``; known after ``PROBE_SECONDS`` at the latest."""
+    async def failure(self) -> str | None:
+        """Return why a write would be rejected, or ``None`` if ready, within ``PROBE_SECONDS``."""
         if self._draining.is_set():
             return "the server is stopping"
         try:
@@ -36,18 +36,18 @@ class Readiness:
         except (OverloadedError, StoreError) as error:
             return str(error)
         except TimeoutError:
-            return self._obstacle_of_slow_store()
+            return self._stall()
         return None
 
     def _pending_probe(self) -> Future[None]:
-        """The probe that is under way, for a store that is held up must not collect any more of them."""
+        """Return the pending probe, or start one: probes must not pile up on a stalled store."""
         if self._probe is None or self._probe.done():
             self._probe = self._application.write(lambda work: work.check_writable())
         return self._probe
 
-    def _obstacle_of_slow_store(self) -> str | None:
+    def _stall(self) -> str | None:
         idle = asyncio.get_running_loop().time() - self._completions.succeeded_at
         if idle < PROBE_SECONDS:
-            # Much waits to be written, and it is being written.
+            # The queue is long but moving.
             return None
-        return f"nothing was written for {idle:.0f} s: the database is locked or out of reach, or the disk hangs"
+        return f"nothing written for {idle:.0f} s: the database is locked or unreachable, or the disk hangs"

@@ -1,4 +1,4 @@
-"""Threads for what would hold up the event loop, each kind of work with threads of its own."""
+"""Thread pools for work that would block the event loop, one pool for each kind of work."""
 
 import asyncio
 import os
@@ -15,10 +15,10 @@ import attrs
 from entrypoints.http.pressure.admission import OverloadedError
 
 MAX_WAITING: Final = 64
-"""Calls that may wait for a thread; more would wait for longer than clients do."""
+"""Maximum calls waiting for a thread; more would wait longer than clients do."""
 
 READING_THREADS: Final = max(2, min(4, os.cpu_count() or 1))
-"""Reads of SQLite are bound by the processor: more of them than it has cores would only take time from writes."""
+"""Reads of SQLite are CPU-bound: more threads than cores would only slow down writes."""
 
 RETRY_AFTER_SECONDS: Final = 1
 
@@ -27,7 +27,7 @@ _T = TypeVar("_T")
 
 @attrs.frozen
 class _Job:
-    """A call and where its outcome goes."""
+    """A call and the future for its outcome."""
 
     call: Callable[[], Any]
     future: "Future[Any]"
@@ -37,16 +37,16 @@ class _Job:
             return
         try:
             self.future.set_result(self.call())
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to who waits for the outcome
+        except BaseException as error:  # noqa: BLE001 - passed on to whoever awaits the outcome
             # What the call had read must not stay in memory for as long as its error.
             traceback.clear_frames(error.__traceback__)
             self.future.set_exception(error)
 
 
 class WorkerPool:
-    """A fixed number of threads and a bounded number of calls that wait for one. Belongs to one event loop.
+    """A fixed number of threads with a bounded queue. Bound to one event loop.
 
-    Not a ``ThreadPoolExecutor``, whose queue has no bound and whose threads keep the process from ending.
+    A ``ThreadPoolExecutor`` has an unbounded queue, and its threads keep the process from exiting.
     """
 
     def __init__(self, name: str, threads: int, max_waiting: int) -> None:
@@ -62,18 +62,16 @@ class WorkerPool:
             thread.start()
 
     async def run(self, call: Callable[[], _T], *, begun: bool = False) -> _T:
-        """Return what the call returns or raises. A call whose caller is cancelled before it begins is never made.
+        """Return or raise the outcome of ``call``. If the caller is cancelled before the call starts, it never runs.
 
-        A call for a response that has ``begun`` waits however many do; how many of these there are is bounded by the
-        room that they hold.
+        A call for a response already ``begun`` skips the queue limit; admission control bounds the number of these.
 
         Raises:
-            OverloadedError: too many calls wait already.
+            OverloadedError: the queue is full.
         """
         if not begun and self._free.locked() and self._waiting >= self._max_waiting:
             raise OverloadedError(
-                f"{self._max_waiting} requests wait for {self._name} already; "
-                f"send the same again in {RETRY_AFTER_SECONDS} s",
+                f"{self._max_waiting} requests are already waiting for {self._name}; retry in {RETRY_AFTER_SECONDS} s",
                 RETRY_AFTER_SECONDS,
             )
         self._waiting += 1
@@ -83,14 +81,14 @@ class WorkerPool:
             self._waiting -= 1
         loop = asyncio.get_running_loop()
         outcome: Future[_T] = Future()
-        # The thread is free again when the call has ended, even if nobody waits for it any more.
+        # The thread is free only when the call has ended, even if nobody awaits it any more.
         waiter = asyncio.wrap_future(outcome)
         outcome.add_done_callback(lambda _: _call_soon(loop, self._free.release))
         self._jobs.put(_Job(call, outcome))
         return await waiter
 
     def close(self, within: float) -> None:
-        """Wait so many seconds at most until the calls that were begun have ended. No call may be made any more."""
+        """Wait at most ``within`` seconds for running calls. No call may be made afterwards."""
         for _ in self._threads:
             self._jobs.put(None)
         deadline = time.monotonic() + within
@@ -104,7 +102,7 @@ class WorkerPool:
 
 @attrs.frozen
 class Pools:
-    """The threads of one server: none of these kinds of work waits for another."""
+    """The thread pools of one server, so that no kind of work waits for another."""
 
     reading: WorkerPool
     decoding: WorkerPool
@@ -122,7 +120,7 @@ class Pools:
         )
 
     def close(self, within: float) -> None:
-        """Wait so many seconds at most until what was begun has ended. No call may be made any more."""
+        """Wait at most ``within`` seconds for running calls. No call may be made afterwards."""
         deadline = time.monotonic() + within
         for pool in (self.reading, self.decoding, self.compressing, self.spooling):
             pool.close(max(0.0, deadline - time.monotonic()))
@@ -132,5 +130,5 @@ def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) ->
     try:
         loop.call_soon_threadsafe(callback)
     except RuntimeError:
-        # The loop is closed: the server has stopped without waiting for this call.
+        # The loop is closed: the server stopped without waiting for this call.
         return

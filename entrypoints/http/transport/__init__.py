@@ -1,1 +1,1 @@
-"""Connections, and where one message ends and the next begins."""
+"""Connections and message framing."""

@@ -1,11 +1,11 @@
-"""Connections with deadlines and a cap, and answers in JSON to what is no HTTP.
+"""Connections with deadlines and a maximum number, and JSON responses to malformed HTTP.
 
-aiohttp (3.14, ``aiohttp.web_protocol.RequestHandler``) has a timer for idle connections and for nothing else:
-a client that sends a head, sends a body or reads an answer too slowly holds its connection for ever, any number of them
-are taken, and malformed HTTP is answered in plain text before the application sees it. So its protocol and its server
-are subclassed. Only names that they have in public are overridden or used.
+aiohttp (3.14, ``aiohttp.web_protocol.RequestHandler``) times out only idle connections. A client that sends a head or a
+body, or reads a response, too slowly holds its connection forever. The number of connections is unlimited, and malformed
+HTTP gets a plain-text response before the application sees it. So this module subclasses aiohttp's protocol and server,
+using and overriding only public names.
 
-All deadlines are looked at by one sweep over the connections, so that a request costs no timer.
+One periodic sweep checks all deadlines, so that requests need no timers.
 """
 
 import asyncio
@@ -34,24 +34,24 @@ from entrypoints.settings import Settings
 _T = TypeVar("_T")
 
 SWEEP_SECONDS: Final = 0.5
-"""How much later than its deadline a connection may be closed."""
+"""Interval of the sweep, by which a connection may outlive its deadline."""
 
 SPARE_DESCRIPTORS: Final = 256
-"""For all that is not a client: the database and its readers, listeners, and connections that are being refused."""
+"""File descriptors for everything but clients: database, readers, listeners and connections being rejected."""
 
 LINGERING_SECONDS: Final = 10.0
 """What aiohttp allows by default."""
 
 STANDSTILL_SECONDS: Final = 5.0
-"""How long a client may neither send nor read a byte while others are refused for want of the room that it holds."""
+"""How long a client may transfer no byte while others are rejected for lack of capacity."""
 
 CUT_SECONDS: Final = 0.2
-"""How long aiohttp may wait, twice, for what did not end by itself in the time there was to drain."""
+"""How long aiohttp may wait, twice, for requests still in flight after the drain time."""
 
 
 @attrs.frozen
 class ConnectionLimits:
-    """What every connection has to keep to; as a part of ``GET /api/v1/limits``."""
+    """The limits of every connection; part of ``GET /api/v1/limits``."""
 
     max_connections: int
     max_header_seconds: int
@@ -61,7 +61,7 @@ class ConnectionLimits:
 
     @classmethod
     def of(cls, settings: Settings) -> "ConnectionLimits":
-        """The limits that are set."""
+        """Return the limits in the settings."""
         return cls(
             max_connections=settings.max_connections,
             max_header_seconds=settings.header_seconds,
@@ -71,20 +71,20 @@ class ConnectionLimits:
 
 
 class Phase(Enum):
-    """What a connection is at."""
+    """The state of a connection."""
 
     FRESH = auto()
-    """Nothing has come yet."""
+    """Nothing has arrived yet."""
     HEAD = auto()
-    """The head of a request is on its way."""
+    """The head of a request is arriving."""
     REQUEST = auto()
-    """A request is received, worked on and answered."""
+    """A request is in flight."""
     STREAM = auto()
-    """The same for a request without a total deadline, whose handler looks after its pace."""
+    """The same, without a total deadline: the handler checks the pace."""
     RESTING = auto()
-    """A request is answered and no other has begun."""
+    """Idle between two requests."""
     CLOSING = auto()
-    """What was answered last may still be on its way out."""
+    """The last response may still be in transit."""
 
 
 class Connection(web.RequestHandler):
@@ -115,18 +115,18 @@ class Connection(web.RequestHandler):
         self._unsent = 0
         self._reading: asyncio.Task[Any] | None = None
         self.lease: Lease | None = None
-        """The bytes in flight of the request that is received, worked on or answered."""
+        """The bytes in flight of the current request."""
         self._enter(Phase.FRESH)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - TCP gives nothing else
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - always so for TCP
         self._link = transport
         if self._connections.join(self):
             super().connection_made(transport)
         else:
-            # Told at once, so that the client can go elsewhere or come again. In the backlog of the listener it would
-            # wait for an unknown time, and a check of health with it. What it sends is not waited for: that would take
-            # the descriptors that the cap is there to keep.
+            # Respond at once, so that the client can go elsewhere or retry. In the listener's backlog it would wait for
+            # an unknown time, health checks included. Do not wait for its request: that would use up the descriptors
+            # that the limit protects.
             limit = self._connections.limits.max_connections
             transport.write(
                 raw_response(HTTPStatus.SERVICE_UNAVAILABLE, f"more than {limit} connections (max_connections)")
@@ -141,7 +141,7 @@ class Connection(web.RequestHandler):
 
     @contextmanager
     def cancelled_when_lost(self) -> Iterator[None]:
-        """Cancel the current task if the client leaves during the block: nobody waits for what it reads."""
+        """Cancel the current task if the client disconnects during the block."""
         self._reading = asyncio.current_task()
         try:
             yield
@@ -153,18 +153,18 @@ class Connection(web.RequestHandler):
         if self._phase is Phase.HEAD:
             limit = self._connections.limits.max_header_bytes
             if self._head_bytes > limit:
-                detail = f"the head of the request is larger than {limit} bytes (max_header_bytes)"
-                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
+                detail = f"the request head exceeds {limit} bytes (max_header_bytes)"
+                self._reject(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
                 return
             self._head_bytes += len(data)
-        # A body that was answered before it was there may still be coming.
+        # The body of a request answered early may still be arriving.
         elif self._phase not in (Phase.REQUEST, Phase.STREAM) and data and self._payload.is_eof():
             self._enter(Phase.HEAD)
             self._head_bytes = len(data)
         super().data_received(data)
 
     def begin(self, payload: StreamReader) -> None:
-        """Note that the head of a request is there."""
+        """Note that the head of a request has arrived."""
         self._payload = payload
         self._enter(Phase.REQUEST)
 
@@ -176,7 +176,7 @@ class Connection(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         if isinstance(resp, web.HTTPException):
-            # Raised before the application's own code: an expectation at an address that does not exist.
+            # Raised before the application's own code, by an expectation on an unknown path.
             resp = error_response(resp, request)
         try:
             return await super().finish_response(request, resp, start_time)
@@ -188,17 +188,17 @@ class Connection(web.RequestHandler):
         request: web.BaseRequest,
         status: int = 500,
         exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002 - of aiohttp; it quotes what was sent, which may be a token
+        message: str | None = None,  # noqa: ARG002 - aiohttp's; it quotes the request, which may contain a token
     ) -> web.StreamResponse:
-        """The answer to what never reached the application, or failed on its way out of it."""
+        """Return the response to a request that never reached the application, or whose response failed."""
         if request.writer.output_size > 0:
-            raise ConnectionError("the answer has begun already") from exc
+            raise ConnectionError("the response has already begun") from exc
         response = error_response(exc if isinstance(exc, Exception) else RuntimeError(f"status {status}"), request)
         response.force_close()
         return response
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
-        """Leave out what a client did wrong: it was told, and it must not fill the log."""
+        """Log an exception, except for client errors: the client is told, and must not flood the log."""
         if not isinstance(kw.get("exc_info"), web.RequestPayloadError | HttpProcessingError):
             super().log_exception(*args, **kw)
 
@@ -212,22 +212,22 @@ class Connection(web.RequestHandler):
         super().resume_writing()
 
     def check(self, now: float, *, pressed: bool) -> None:
-        """Keep the connection to its deadlines, and to moving when others are refused for want of room."""
+        """Enforce the deadlines and, if ``pressed``, that the client keeps transferring bytes."""
         if self._link.is_closing() and self._phase is not Phase.CLOSING:
             self._enter(Phase.CLOSING)
         if self._stalled_since is not None:
             self._note_progress(now)
-            if now - self._stalled_since > self._seconds[Phase.CLOSING] or (pressed and self._stands_still(now)):
+            if now - self._stalled_since > self._seconds[Phase.CLOSING] or (pressed and self._is_stalled(now)):
                 self._link.abort()
                 return
         if now - self._since > self._seconds[self._phase]:
             self._end_phase()
-        elif pressed and self._phase is Phase.REQUEST and not self._payload.is_eof() and self._stands_still(now):
-            self._payload.set_exception(SlowBodyError(f"no byte of the body came for {STANDSTILL_SECONDS} seconds"))
+        elif pressed and self._phase is Phase.REQUEST and not self._payload.is_eof() and self._is_stalled(now):
+            self._payload.set_exception(SlowBodyError(f"no byte of the body arrived for {STANDSTILL_SECONDS} seconds"))
 
     @property
     def busy(self) -> bool:
-        """Whether a request has begun and is not answered."""
+        """Whether a request is in flight."""
         return self._phase in (Phase.HEAD, Phase.REQUEST, Phase.STREAM)
 
     @property
@@ -241,11 +241,11 @@ class Connection(web.RequestHandler):
             self._moved_at = now
         self._unsent = unsent
 
-    def _stands_still(self, now: float) -> bool:
+    def _is_stalled(self, now: float) -> bool:
         return now - self._moved_at > STANDSTILL_SECONDS
 
     def abort(self) -> None:
-        """Close the connection although an answer may still be on its way out."""
+        """Close the connection at once, even if a response is in transit."""
         self._link.abort()
 
     def _enter(self, phase: Phase) -> None:
@@ -254,24 +254,24 @@ class Connection(web.RequestHandler):
 
     def _end_phase(self) -> None:
         if self._phase is Phase.REQUEST:
-            # A client that has sent all is not to blame for how long the answer takes.
+            # A client that has sent everything is not to blame for a slow response.
             if not self._payload.is_eof():
                 self._payload.set_exception(SlowBodyError(_late("the body", self._seconds, self._phase)))
         elif self._phase is Phase.HEAD:
-            self._refuse(HTTPStatus.REQUEST_TIMEOUT, _late("the head of the request", self._seconds, self._phase))
+            self._reject(HTTPStatus.REQUEST_TIMEOUT, _late("the request head", self._seconds, self._phase))
         elif self._phase is Phase.CLOSING:
             self._link.abort()
         else:
             self.force_close()
 
-    def _refuse(self, status: HTTPStatus, detail: str) -> None:
-        """Answer and close although no request has come."""
+    def _reject(self, status: HTTPStatus, detail: str) -> None:
+        """Respond and close the connection although no complete request has arrived."""
         self._link.write(raw_response(status, detail))
         self.force_close()
 
 
 class Connections(web.Server):
-    """All connections of one server: makes them, sweeps them, ends them."""
+    """All connections of one server: create, sweep and drain them."""
 
     def __init__(
         self,
@@ -298,7 +298,7 @@ class Connections(web.Server):
         self._options = {
             "access_log": None,
             "auto_decompress": False,
-            # Its timer would cut a head that is on its way, so it comes after ours.
+            # aiohttp's timer would abort a head that is arriving, so it must fire after ours.
             "keepalive_timeout": limits.max_idle_seconds + limits.max_header_seconds + 10 * SWEEP_SECONDS,
             # How long the rest of a body is read that was rejected before it was there.
             "lingering_time": min(LINGERING_SECONDS, limits.max_body_seconds),
@@ -309,20 +309,20 @@ class Connections(web.Server):
         return Connection(self, self._options)
 
     def join(self, connection: Connection) -> bool:
-        """Count a connection, unless there are too many."""
+        """Add a connection and return ``True``, or return ``False`` if there are too many."""
         if len(self._open) >= self.limits.max_connections:
             return False
         self._open.add(connection)
         return True
 
     def leave(self, connection: Connection) -> None:
-        """Forget a connection that is closed."""
+        """Remove a closed connection."""
         self._open.discard(connection)
 
     async def drain(self, seconds: float) -> None:
-        """Have every connection closed after its next answer, and the rest when nothing waits for an answer.
+        """Close each connection after its next response, and idle ones once no request is in flight.
 
-        Until then those that are open may ask whether the server is ready. It ends in so many seconds at the latest.
+        Until then, open connections may still ask whether the server is ready. Return after ``seconds`` at the latest.
         """
         self.draining.set()
         deadline = self.time() + seconds
@@ -333,7 +333,7 @@ class Connections(web.Server):
             await asyncio.sleep(0.02)
 
     async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the signature is aiohttp's
-        """Cut what is left."""
+        """Abort the remaining connections."""
         self._sweeping.cancel()
         await super().shutdown(timeout)
         for connection in list(self._open):
@@ -347,7 +347,7 @@ class Connections(web.Server):
         writer: AbstractStreamWriter,
         task: "asyncio.Task[None]",
     ) -> web.BaseRequest:
-        assert isinstance(protocol, Connection)  # noqa: S101 - nobody else makes any
+        assert isinstance(protocol, Connection)  # noqa: S101 - created only here
         protocol.begin(payload)
         return self._make_request_of_app(message, payload, protocol, writer, task)
 
@@ -359,10 +359,10 @@ class Connections(web.Server):
 
 
 def reserve_descriptors(connections: int) -> None:
-    """Raise the soft limit of open files so far as that many connections need it.
+    """Raise the soft limit of open files as needed for this many connections.
 
     Raises:
-        ValueError: the hard limit does not allow it.
+        ValueError: the hard limit is too low.
     """
     needed = connections + SPARE_DESCRIPTORS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -372,36 +372,36 @@ def reserve_descriptors(connections: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
     except (ValueError, OSError) as error:
         raise ValueError(
-            f"max-connections {connections} needs {needed} open files, and the limit is {hard}; "
+            f"max-connections {connections} needs {needed} open files, but the limit is {hard}; "
             f"raise it (ulimit -n) or set max-connections to {max(1, hard - SPARE_DESCRIPTORS)}"
         ) from error
 
 
 def _late(what: str, seconds: Mapping[Phase, float], phase: Phase) -> str:
     name = "max_body_seconds" if phase is Phase.REQUEST else "max_header_seconds"
-    return f"{what} was not there within {seconds[phase]} seconds ({name})"
+    return f"{what} did not arrive within {seconds[phase]} seconds ({name})"
 
 
 def connection_of(request: web.Request) -> Connection:
-    """The connection on which a request came."""
-    assert isinstance(request.protocol, Connection)  # noqa: S101 - nobody else makes any
+    """Return the connection of a request."""
+    assert isinstance(request.protocol, Connection)  # noqa: S101 - created only here
     return request.protocol
 
 
 def lease_of(request: web.Request) -> Lease:
-    """The bytes in flight of a request, from its arrival until its response is sent."""
+    """Return the lease of a request, held until its response is sent."""
     lease = connection_of(request).lease
-    assert lease is not None  # noqa: S101 - the middleware has set it
+    assert lease is not None  # noqa: S101 - set by the middleware
     return lease
 
 
 async def run_while_awaited(
     request: web.Request, pool: WorkerPool, read: Callable[[Cancellation], _T], *, begun: bool = False
 ) -> _T:
-    """Read in a thread of the pool, and give it up when the client leaves or the server stops.
+    """Run ``read`` in a thread of the pool; cancel it if the client disconnects or the server stops.
 
     Raises:
-        OverloadedError: too many wait for a thread, and the response has not ``begun``.
+        OverloadedError: the pool's queue is full and the response has not ``begun``.
     """
     cancellation = Cancellation()
     try:

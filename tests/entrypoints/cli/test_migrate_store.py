@@ -148,5 +148,5 @@ def test_a_pipe_is_neither_read_nor_written(finish: Finish, make_run: MakeRun, t
 def test_an_empty_name_is_none(finish: Finish, make_run: MakeRun, tmp_path: Path, names: tuple[str, str]) -> None:
     """What an unset variable leaves of the command names no database."""
     fill(tmp_path / "old.db", make_run, 2)
-    assert_one_line(finish("migrate-store", *names), "the name of the database is empty")
+    assert_one_line(finish("migrate-store", *names), "the database name is empty")
     assert [path.name for path in tmp_path.iterdir()] == ["old.db"]

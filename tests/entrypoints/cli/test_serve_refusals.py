@@ -135,7 +135,7 @@ def test_pipe_in_place_of_a_file(finish: Finish, tmp_path: Path, workers: str) -
 
 def test_empty_name(finish: Finish, tmp_path: Path) -> None:
     """What an unset variable leaves of the option names no database."""
-    assert_one_line(finish("serve", "--port", "0", "--db", ""), "the name of the database is empty")
+    assert_one_line(finish("serve", "--port", "0", "--db", ""), "the database name is empty")
     assert list(tmp_path.iterdir()) == []
 
 

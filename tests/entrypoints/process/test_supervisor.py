@@ -86,7 +86,7 @@ def test_killed_worker_is_replaced(serve: Serve, make_run: MakeRun) -> None:
         os.kill(killed, signal.SIGKILL)
         wait_for_replacement(served, killed)
         assert served.api.lenient(stored).counts == (5, 0, 5, 0)
-        assert served.end() == (0, f"worker {killed} ended with status -9; starting another\n")
+        assert served.end() == (0, f"worker {killed} exited with status -9; starting another\n")
 
 
 def test_replacement_opens_the_same_file(serve: Serve, make_run: MakeRun, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_worker_that_cannot_start_ends_the_server(serve: Serve, tmp_path: Path) 
         _, complaints = served.process.communicate(timeout=DEADLINE_SECONDS)
         assert served.process.returncode == 1
         assert "the file is not an SQLite database" in complaints
-        assert "a worker ended with status 1 before it took requests; stopping" in complaints
+        assert "a worker exited with status 1 before it was ready; stopping" in complaints
 
 
 def test_workers_end_with_their_supervisor(serve: Serve) -> None:
@@ -182,7 +182,7 @@ def test_worker_that_hangs_before_it_is_ready_holds_nothing_up(serve: Serve, tmp
             wait_for_replacement(served, killed)
             assert served.api.request("GET", "/health").status == 200
             assert other in workers(served)
-            assert served.end() == (0, f"worker {killed} ended with status -9; starting another\n")
+            assert served.end() == (0, f"worker {killed} exited with status -9; starting another\n")
 
 
 def test_stuck_worker_is_killed_when_the_time_to_drain_is_over(serve: Serve) -> None:
@@ -191,7 +191,7 @@ def test_stuck_worker_is_killed_when_the_time_to_drain_is_over(serve: Serve) -> 
         stuck = min(workers(served))
         os.kill(stuck, signal.SIGSTOP)
         try:
-            assert served.end() == (1, f"worker {stuck} did not end in time (drain-seconds); killing it\n")
+            assert served.end() == (1, f"worker {stuck} did not exit in time (drain-seconds); killing it\n")
         finally:
             with suppress(ProcessLookupError):
                 os.kill(stuck, signal.SIGKILL)

@@ -131,7 +131,7 @@ def test_body_without_a_type_from_a_page_is_403(shared_server: Api, make_run: Ma
     assert (answer.status, answer.body) == (
         403,
         {
-            "detail": "a page of another origin may change nothing here unless allowed-origins lists it "
+            "detail": "cross-origin writes are rejected unless allowed-origins lists the origin "
             "(Origin 'https://evil.example')"
         },
     )
@@ -371,7 +371,7 @@ def test_settings_from_the_file_and_the_environment(serve: Serve, tmp_path: Path
 )
 def test_what_is_no_origin(entry: str) -> None:
     """An entry that no browser would send is refused by its text, with what would be right; so is the wildcard."""
-    with pytest.raises(ValueError, match=r"allowed-origins must be .*; \* is not accepted, so name") as error:
+    with pytest.raises(ValueError, match=r"allowed-origins must be .*; \* is not accepted, so list") as error:
         parse_origins(f"{APP},{entry}")
     assert repr(entry) in str(error.value)
 

@@ -108,7 +108,7 @@ def test_quota_of_a_window(clock: Clock) -> None:
     clock.seconds += 59.5
     error = refusal(limits, "one", REQUESTS)
     assert error.retry_after == 1
-    assert error.detail == "the limit is 3 requests in 60 seconds, of which 0 are left, not 1; try again in 1 seconds"
+    assert error.detail == "the limit is 3 requests in 60 seconds: 0 left, 1 needed; retry in 1 s"
     limits.charge("two", REQUESTS)
     clock.seconds += 0.5
     for _ in range(3):
@@ -120,17 +120,15 @@ def test_refused_batch_costs_nothing(clock: Clock) -> None:
     """What does not fit is not counted, so what does fit still passes."""
     limits = make(clock, runs="10/minute")
     limits.charge("one", RUNS, 6)
-    assert "4 are left, not 5" in refusal(limits, "one", RUNS, 5).detail
+    assert "4 left, 5 needed" in refusal(limits, "one", RUNS, 5).detail
     limits.charge("one", RUNS, 4)
 
 
 def test_batch_that_can_never_pass(clock: Clock) -> None:
-    """A batch beyond the whole quota is told that it can never pass, also by an untouched quota."""
+    """A batch beyond the whole quota is told that it can never fit, also by an untouched quota."""
     limits = make(clock, runs="10/minute")
     error = refusal(limits, "one", RUNS, 11)
-    assert error.detail == (
-        "11 runs at once can never pass the limit of 10 runs in 60 seconds; send at most 10 at once"
-    )
+    assert error.detail == "11 runs at once can never fit the limit of 10 runs in 60 seconds; send at most 10 at once"
     assert error.retry_after >= 1
     limits.charge("one", RUNS, 10)
 
@@ -227,11 +225,11 @@ def test_batch_over_the_limit_is_refused_whole(start: Start, make_run: MakeRun) 
         runs = [make_run() for _ in range(11)]
         never = api.lenient(runs)
         assert (never.status, left(never)) == (429, {"runs": 10})
-        assert "can never pass" in never.body["detail"]
+        assert "can never fit" in never.body["detail"]
         assert api.atomic(runs[:6]).status == 201
         refused = api.lenient(runs[6:])
         assert (refused.status, left(refused)) == (429, {"runs": 4})
-        assert "4 are left, not 5" in refused.body["detail"]
+        assert "4 left, 5 needed" in refused.body["detail"]
         assert int(refused.headers["Retry-After"]) > 0
         assert api.lenient([*runs[6:9], {}]).status == 500
         assert api.create(runs[10]).status == 429

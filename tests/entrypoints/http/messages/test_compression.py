@@ -94,7 +94,7 @@ def test_body_at_the_limit_is_taken_compressed(shared_server: Api, make_run: Mak
     assert (answer.status, answer.counts) == (201, (1, 1, 0, 0))
     answer = shared_server.send("POST", BATCH, ENCODERS[encoding](plain + b" "), Content_Encoding=encoding)
     assert answer.status == 413
-    assert f"{MAX_BODY_BYTES} bytes once it is decompressed (max_body_bytes)" in answer.body["detail"]
+    assert f"{MAX_BODY_BYTES} bytes after decompression (max_body_bytes)" in answer.body["detail"]
 
 
 @every_encoding

@@ -25,7 +25,7 @@ def watch() -> Watch:
 @pytest.fixture
 def admission(watch: Watch) -> AdmissionControl:
     """Room for 1000 bytes."""
-    return AdmissionControl(1000, "wait to be written", watch)
+    return AdmissionControl(1000, "waiting to be written", watch)
 
 
 def holding(admission: AdmissionControl, size: int) -> Lease:

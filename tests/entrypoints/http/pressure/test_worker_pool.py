@@ -53,7 +53,7 @@ def test_calls_beyond_the_bound_are_refused() -> None:
         gate = Event()
         async with pool_of(2, 3) as pool:
             calls = [await started(pool, gate.wait) for _ in range(5)]
-            with pytest.raises(OverloadedError, match="3 requests wait for testing already") as refused:
+            with pytest.raises(OverloadedError, match="3 requests are already waiting for testing") as refused:
                 await pool.run(gate.wait)
             assert refused.value.retry_after == 1
             begun = asyncio.create_task(pool.run(gate.wait, begun=True))

@@ -106,7 +106,7 @@ def test_more_connections_than_files_may_be_open_are_refused_at_the_start(tmp_pa
         command, cwd=tmp_path, env=own_environment({}), capture_output=True, text=True, timeout=30, check=False
     )
     assert done.returncode == 2
-    assert f"max-connections 10 needs {SPARE_DESCRIPTORS + 10} open files, and the limit is" in done.stderr
+    assert f"max-connections 10 needs {SPARE_DESCRIPTORS + 10} open files, but the limit is" in done.stderr
     assert "ulimit -n" in done.stderr
 
 
