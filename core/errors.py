@@ -102,7 +102,7 @@ class JobNotFoundError(RunsinkError):
 
 
 class StreamTooLargeError(RunsinkError):
-    """A stream that has to be read whole is larger than may be read; the message says what to do."""
+    """A stream is larger than may be read in the form in which it was sent; the message says what to do."""
 
 
 class SpoolFullError(RunsinkError):

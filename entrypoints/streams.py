@@ -9,14 +9,14 @@ from adapters.content_coding import CorruptContentError, TooManyMembersError, de
 from adapters.wire.array import ArrayReader
 from adapters.wire.decode import Decoder
 from adapters.wire.ndjson import NdjsonReader
-from core.errors import RunsinkError
+from core.errors import RunsinkError, StreamTooLargeError
 from core.model.limits import Limits
 from core.model.run import Timestamp
 from core.model.stream import Chunk, StreamFormat
 
 
 class UndecodableStreamError(RunsinkError):
-    """The compressed bytes of a stream are damaged, cut off, or in more members than are taken."""
+    """The compressed bytes of a stream are damaged or cut off."""
 
 
 class _Reader(Protocol):
@@ -61,8 +61,8 @@ class StreamReader:
         """Take the next piece, wherever it was cut; draw the chunks that it completes.
 
         Raises:
-            UndecodableStreamError, NotUtf8Error, StreamTooLargeError: the stream ends here. All chunks of complete
-                lines before were drawn.
+            UndecodableStreamError, NotUtf8Error: the stream ends here. All chunks of complete lines before were drawn.
+            StreamTooLargeError: the same, for an array of too many bytes or compression in too many members.
         """
         try:
             for part in self._decoder.feed(piece):
@@ -72,7 +72,7 @@ class StreamReader:
             raise UndecodableStreamError(f"the body cannot be decompressed: {error}") from None
         except TooManyMembersError:
             yield from self._reader.flush()
-            raise UndecodableStreamError(
+            raise StreamTooLargeError(
                 f"the body has more than {self._max_members} small {self._coding} members (max_body_members); "
                 "compress it as a whole"
             ) from None

@@ -56,18 +56,19 @@ class _StoppedError(Exception):
     """The runner is to stop; what it is at is left for the next start."""
 
 
-@attrs.frozen
+@attrs.define
 class _Schedule:
     """When something is due that is done every so many seconds, and at once to begin with."""
 
     seconds: float
-    _due: list[float] = attrs.field(factory=lambda: [0.0])
+    _due: float = 0.0
 
     def is_due(self) -> bool:
         """Whether it is due now; then it is next due after the interval."""
-        if time.monotonic() < self._due[0]:
+        now = time.monotonic()
+        if now < self._due:
             return False
-        self._due[0] = time.monotonic() + self.seconds
+        self._due = now + self.seconds
         return True
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from adapters.content_coding import CODINGS, encode
 from adapters.wire.decode import Decoder
 from adapters.wire.structure import Structurer
+from core.errors import StreamTooLargeError
 from core.model.limits import Limits
 from core.model.run import Timestamp
 from core.model.stream import Chunk, StreamFormat
@@ -74,6 +75,6 @@ def test_many_small_members_are_refused(coding: str) -> None:
     """Each costs something even when it is empty, and the message says what to do."""
     body = encode(coding, BODIES[StreamFormat.NDJSON][:100]) * 4
     _, error = drawn(read(body, 1000, StreamFormat.NDJSON, coding))
-    assert isinstance(error, UndecodableStreamError)
+    assert isinstance(error, StreamTooLargeError)
     assert "more than 3 small" in str(error)
     assert "max_body_members" in str(error)

@@ -65,13 +65,13 @@ def test_killed_jobs_go_on_at_the_next_line(tmp_path: Path, processes: int, scal
     database, spool = tmp_path / "runs.db", Spool(tmp_path / "spool", 2**30)
     kills = wrong = cycle = 0
     while kills < scale(4, 400):
-        with closing(build_application(Settings(db=database))) as application:
+        with closing(build_application(Settings(db=str(database)))) as application:
             job_ids = _queue_all(application, spool, cycle)
             before = application.read(lambda runs: runs.count(RunFilter()))
         for _ in range(200):
             _run_and_kill(database, tmp_path / "spool", random.uniform(0, 0.6), processes)  # noqa: S311 - no secret
             kills += processes
-            with closing(build_application(Settings(db=database))) as application:
+            with closing(build_application(Settings(db=str(database)))) as application:
                 jobs = [job_of(application, job_id) for job_id in job_ids]
             if all(job.finished for job in jobs):
                 break
@@ -83,7 +83,7 @@ def test_killed_jobs_go_on_at_the_next_line(tmp_path: Path, processes: int, scal
             listed = [error.line for error in result.errors if error.error.field == "agent_name"]
             wrong += counts != expected or job.state is not JobState.SUCCEEDED
             wrong += listed != list(range(1, RUNS + 1, BAD_EVERY)) or len(result.conflicts) != 1
-        with closing(build_application(Settings(db=database))) as application:
+        with closing(build_application(Settings(db=str(database)))) as application:
             after = application.read(lambda runs: runs.count(RunFilter()))
         wrong += after - before != JOBS * (RUNS - bad)
         cycle += 1

@@ -200,7 +200,7 @@ def test_a_running_job_can_be_cancelled(
         monkeypatch.setattr(job_runner, "advance_job", cancel_after_two)
         before = count(application)
         runner = JobRunner(application, spool)
-        wait_until(lambda job_id=job_id: job_id not in spool.job_ids())
+        wait_until(lambda job_id=job_id: job_id not in spool.job_ids())  # type: ignore[misc]
         assert runner.close(5)
         assert count(application) == before + 2000
         if not remove:
@@ -332,7 +332,7 @@ def test_old_finished_jobs_are_removed(application: Application, spool: Spool, m
     long_ago = type(now)("2020-01-01T00:00:00.000000Z")
     for number in range(5):
         old = make(job_id=JobId(str(number)), created_at=long_ago, state=JobState.FAILED, finished_at=long_ago)
-        application.write(lambda work, old=old: work.jobs.add(old)).result()
+        application.write(lambda work, old=old: work.jobs.add(old)).result()  # type: ignore[misc]
     recent = make(job_id=JobId("recent"), created_at=long_ago, state=JobState.SUCCEEDED, finished_at=now)
     application.write(lambda work: work.jobs.add(recent)).result()
     runner = JobRunner(application, spool, keep_days=7)
