@@ -12,12 +12,11 @@ from urllib.parse import SplitResult, urlsplit
 import attrs
 
 from adapters.api_client.errors import InvalidResponseError, TruncatedResponseError
+from adapters.api_client.lines import MAX_LINE_BYTES, LineSplitter
 from core.errors import ServerUnreachableError
 
 TIMEOUT_SECONDS: Final = 30.0
 MAX_RESPONSE_BYTES: Final = 64 * 1024 * 1024
-MAX_LINE_BYTES: Final = 16 * 1024 * 1024
-"""A run has at most 2 MiB as it is sent, and grows by at most a few times when it is shown."""
 _PIECE_BYTES: Final = 64 * 1024
 
 Body = bytes | Iterable[bytes] | None
@@ -223,24 +222,15 @@ class ApiStream:
             TruncatedResponseError: the body broke off; half a line is never returned.
             ServerUnreachableError, InvalidResponseError: as ``ApiConnection.request``.
         """
-        begun = bytearray()
+        splitter = LineSplitter(max_line_bytes)
         pieces = self._exchange.pieces()
         while True:
             with self._translated():
                 piece = next(pieces, None)
             if piece is None:
-                break
-            *ended, rest = piece.split(b"\n")
-            for end in ended:
-                line = bytes(begun + end).rstrip(b"\r")
-                begun.clear()
-                if line:
-                    yield line
-            begun += rest
-            if len(begun) > max_line_bytes:
-                raise InvalidResponseError(f"a line of the response has more than {max_line_bytes} bytes")
-        if begun:
-            yield bytes(begun)
+                yield from splitter.end()
+                return
+            yield from splitter.feed(piece)
 
 
 class _Exchange:
