@@ -9,12 +9,12 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from functools import partial
 from types import TracebackType
 from typing import Any, Final, ParamSpec, Self, TypeVar
 
 from adapters.api_client.asynchronous import AsyncConnections
-from adapters.api_client.connection import TIMEOUT_SECONDS, ApiConnection, ApiResponse
+from adapters.api_client.connection import TIMEOUT_SECONDS
+from adapters.api_client.connection_pool import ConnectionPool
 from adapters.api_client.operations import Operation, Requests, RunLike, filters_of, may_pass
 from adapters.api_client.responses import decode_run
 from adapters.api_client.retry import RetryPolicy, parse_retry_after
@@ -33,6 +33,9 @@ _P = ParamSpec("_P")
 
 CLOSE_SECONDS: Final = 5.0
 """How long leaving the block of a client waits for the delivery of its outbox."""
+
+_CANCEL_SECONDS: Final = 5.0
+"""How long a block that is cancelled while it is entered waits for the report of its beginning."""
 
 
 class AsyncClient:
@@ -55,9 +58,10 @@ class AsyncClient:
         self._requests = Requests()
         self._retry = retry or RetryPolicy()
         self._connections = AsyncConnections(url, token, timeout)
+        self._delivering = ConnectionPool(url, token, timeout)
         self._intake: Intake | None = None
         if outbox is not None:
-            opened = Outbox.open(outbox, _Delivering(url, token, timeout))
+            opened = Outbox.open(outbox, self._delivering.exchange)
             self._intake = Intake(self._requests, opened, raise_errors=raise_errors)
 
     async def __aenter__(self) -> Self:
@@ -135,6 +139,7 @@ class AsyncClient:
         intake = self._intake
         result = FlushResult(0, 0, 0) if intake is None else await asyncio.to_thread(intake.close, timeout)
         await self._connections.close()
+        self._delivering.close()
         return result
 
     async def _carry_out(self, operation: Operation[_T]) -> _T:
@@ -187,18 +192,31 @@ class AsyncRunHandle:
         return self._scope.bind(function)
 
     async def __aenter__(self) -> Self:
-        run = self._scope.enter()
+        sending = asyncio.ensure_future(self._client.send(self._scope.enter()))
         try:
-            await self._client.send(run)
-        except BaseException:
+            await asyncio.shield(sending)
+        except BaseException as error:
             self._scope.leave()
+            if isinstance(error, asyncio.CancelledError):
+                await self._cancel(sending, error)
             raise
         return self
+
+    async def _cancel(self, sending: "asyncio.Future[Run | Queued]", error: asyncio.CancelledError) -> None:
+        """Report the end of a run whose beginning is just being reported, in this order."""
+        await asyncio.wait({sending}, timeout=_CANCEL_SECONDS)
+        if not sending.done():
+            sending.cancel()
+        elif sending.exception() is None:
+            await self._end(error)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._scope.leave()
+        await self._end(error)
+
+    async def _end(self, error: BaseException | None) -> None:
         outcome = self._scope.outcome(error)
         try:
             # Cancelling the task again does not keep its end from being reported.
@@ -208,17 +226,3 @@ class AsyncRunHandle:
                 raise
             # What went wrong in the block matters more.
             _log.warning("the end of run %s was not reported: %s", self.run_id, failure)
-
-
-class _Delivering:
-    """Sends requests from the thread that delivers an outbox."""
-
-    def __init__(self, url: str, token: str | None, timeout: float) -> None:
-        self._make: Callable[[], ApiConnection] = partial(ApiConnection, url, token, timeout)
-        self._process = os.getpid()
-        self._connection = self._make()
-
-    def __call__(self, operation: Operation[Any]) -> ApiResponse:
-        if self._process != os.getpid():
-            self._process, self._connection = os.getpid(), self._make()
-        return self._connection.request(operation.method, operation.path, operation.body, operation.headers)

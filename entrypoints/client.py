@@ -7,16 +7,15 @@
 Without an outbox every call returns once the server has acknowledged it. With one it returns once it is on disk here.
 """
 
-import builtins
 import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from threading import Lock
 from types import TracebackType
 from typing import Any, Final, ParamSpec, Self, TypeVar
 
-from adapters.api_client.connection import TIMEOUT_SECONDS, ApiConnection, ApiResponse
+from adapters.api_client.connection import TIMEOUT_SECONDS, ApiResponse
+from adapters.api_client.connection_pool import ConnectionPool
 from adapters.api_client.operations import Operation, Requests, RunLike, filters_of, may_pass
 from adapters.api_client.responses import decode_run
 from adapters.api_client.retry import RetryPolicy, parse_retry_after
@@ -60,7 +59,7 @@ class Client:
     ) -> None:
         self._requests = Requests()
         self._retry = retry or RetryPolicy()
-        self._connections = _Connections(lambda: ApiConnection(url, token, timeout))
+        self._connections = ConnectionPool(url, token, timeout)
         self._intake: Intake | None = None
         if outbox is not None:
             opened = Outbox.open(outbox, self._connections.exchange)
@@ -181,12 +180,10 @@ class Client:
             time.sleep(delay)
 
     def _exported(self, operation: Operation[None]) -> Iterator[Run]:
-        with self._connections.make() as connection:
-            path, headers = operation.path, operation.headers
-            with connection.stream(operation.method, path, None, headers) as stream:
-                if stream.status != 200:
-                    operation.interpret(ApiResponse(stream.status, stream.headers, stream.read()))
-                yield from map(decode_run, stream.lines())
+        with self._connections.stream(operation) as stream:
+            if stream.status != 200:
+                operation.interpret(ApiResponse(stream.status, stream.headers, stream.read()))
+            yield from map(decode_run, stream.lines())
 
 
 class RunHandle:
@@ -227,8 +224,11 @@ class RunHandle:
         run = self._scope.enter()
         try:
             self._client.send(run)
-        except BaseException:
+        except BaseException as error:
             self._scope.leave()
+            if self._client.queues:
+                # An interrupt may come right after the run was queued.
+                self._end(error)
             raise
         return self
 
@@ -236,6 +236,9 @@ class RunHandle:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._scope.leave()
+        self._end(error)
+
+    def _end(self, error: BaseException | None) -> None:
         try:
             self._client.update(self.event_id, self._scope.outcome(error))
         except RunsinkError as failure:
@@ -243,40 +246,3 @@ class RunHandle:
                 raise
             # What went wrong in the block matters more.
             _log.warning("the end of run %s was not reported: %s", self.run_id, failure)
-
-
-class _Connections:
-    """Open connections that nobody uses at the moment; each is used by one thread at a time."""
-
-    def __init__(self, make: Callable[[], ApiConnection]) -> None:
-        self.make = make
-        self.make().close()  # a URL that cannot be right is told at once
-        self._process = os.getpid()
-        self._lock = Lock()
-        self._idle: builtins.list[ApiConnection] = []
-
-    def exchange(self, operation: Operation[Any]) -> ApiResponse:
-        """Send a request over one of them."""
-        connection = self._take()
-        try:
-            return connection.request(operation.method, operation.path, operation.body, operation.headers)
-        finally:
-            self._give(connection)
-
-    def close(self) -> None:
-        """Close those that nobody uses."""
-        with self._lock:
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
-
-    def _take(self) -> ApiConnection:
-        if self._process != os.getpid():
-            # The sockets are those of the parent, and its lock may have been held.
-            self._process, self._lock, self._idle = os.getpid(), Lock(), []
-        with self._lock:
-            return self._idle.pop() if self._idle else self.make()
-
-    def _give(self, connection: ApiConnection) -> None:
-        with self._lock:
-            self._idle.append(connection)

@@ -46,6 +46,10 @@ class Delivery:
 
     def step(self) -> bool:
         """Deliver the first entries; return whether there were any. Raises ``DeliveryError``."""
+        if not self._queue.totals().entries:
+            return False
+        # Only who has the claim knows that nobody else is delivering what is read here.
+        self._before_request()
         entries = self._queue.first(MAX_BATCH_RUNS, MAX_BATCH_BYTES)
         runs = [entry for entry in entries if entry.kind is Kind.RUN]
         if runs:

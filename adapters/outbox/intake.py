@@ -10,7 +10,7 @@ from adapters.api_client.operations import Requests, RunLike, encode_commit, enc
 from adapters.outbox.outbox import FlushResult, Outbox
 from adapters.outbox.queue import Kind, NewEntry
 from adapters.wire.encode import encode
-from core.errors import BatchRolledBackError, RunRefusedError
+from core.errors import BatchRolledBackError, OutboxError, RunRefusedError
 from core.model.batch import BatchResult, RefusedRun
 from core.model.run import Run
 from core.validation.keys import require_key
@@ -56,11 +56,20 @@ class Intake:
 
     def flush(self, timeout: float | None) -> FlushResult:
         """Wait for the delivery of what is queued."""
-        return self._outbox.flush(timeout)
+        return self._told(lambda: self._outbox.flush(timeout))
 
     def close(self, timeout: float | None) -> FlushResult:
         """Wait for it and let go of the outbox."""
-        return self._outbox.close(timeout)
+        return self._told(lambda: self._outbox.close(timeout))
+
+    def _told(self, call: Callable[[], FlushResult]) -> FlushResult:
+        try:
+            return call()
+        except OutboxError as error:
+            if self._raise_errors:
+                raise
+            _log.warning("what is left in the outbox is unknown: %s", error)
+            return FlushResult(0, 0, 0, obstacle=str(error))
 
     def _send(self, run: RunLike) -> Queued:
         candidate = self._requests.candidate(run)

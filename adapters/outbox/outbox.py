@@ -45,7 +45,7 @@ class FlushResult:
     @property
     def complete(self) -> bool:
         """Whether everything was delivered."""
-        return not (self.undelivered or self.rejected or self.refused)
+        return not (self.undelivered or self.rejected or self.refused or self.obstacle)
 
 
 class Outbox:
@@ -60,6 +60,7 @@ class Outbox:
         self._retry = retry or RetryPolicy()
         self._refused = 0
         self._stopping = False
+        self._closed: FlushResult | None = None
         self._begin()
         _begin_after_forks(self)
         if queue.totals().entries:
@@ -97,9 +98,14 @@ class Outbox:
         return self._result(self._queue.undelivered(last))
 
     def close(self, timeout: float | None = 0.0) -> FlushResult:
-        """Flush for so many seconds, stop delivering and let go of the file. What is left stays in it."""
+        """Flush for so many seconds, stop delivering and let go of the file. What is left stays in it.
+
+        Closing again returns the same again.
+        """
+        if self._closed is not None:
+            return self._closed
         try:
-            result = self.flush(timeout)
+            self._closed = self.flush(timeout)
         finally:
             with self._changed:
                 self._stopping = True
@@ -110,7 +116,7 @@ class Outbox:
                 thread.join(timeout=1.0)
             else:
                 self._queue.close()
-        return result
+        return self._closed
 
     def begin_anew(self) -> None:
         """Forget the thread and the locks of the process from which this one was forked."""
