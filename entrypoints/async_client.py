@@ -20,6 +20,7 @@ from adapters.api_client.responses import decode_run
 from adapters.api_client.retry import RetryPolicy, parse_retry_after
 from adapters.outbox.intake import Intake, Queued
 from adapters.outbox.outbox import FlushResult, Outbox
+from adapters.outbox.queue import OutboxBounds
 from core.errors import RunsinkError, ServerUnreachableError
 from core.model.batch import BatchResult
 from core.model.listing import Cursor, RunFilter, RunPage
@@ -54,6 +55,7 @@ class AsyncClient:
         timeout: float = TIMEOUT_SECONDS,
         retry: RetryPolicy | None = None,
         raise_errors: bool = False,
+        outbox_bounds: OutboxBounds | None = None,
     ) -> None:
         self._requests = Requests()
         self._retry = retry or RetryPolicy()
@@ -61,7 +63,7 @@ class AsyncClient:
         self._delivering = ConnectionPool(url, token, timeout)
         self._intake: Intake | None = None
         if outbox is not None:
-            opened = Outbox.open(outbox, self._delivering.exchange)
+            opened = Outbox.open(outbox, self._delivering.exchange, outbox_bounds)
             self._intake = Intake(self._requests, opened, raise_errors=raise_errors)
 
     async def __aenter__(self) -> Self:

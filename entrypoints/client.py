@@ -21,6 +21,7 @@ from adapters.api_client.responses import decode_run
 from adapters.api_client.retry import RetryPolicy, parse_retry_after
 from adapters.outbox.intake import Intake, Queued
 from adapters.outbox.outbox import FlushResult, Outbox
+from adapters.outbox.queue import OutboxBounds
 from core.errors import RunsinkError, ServerUnreachableError
 from core.model.batch import BatchResult
 from core.model.listing import Cursor, RunFilter, RunPage
@@ -56,13 +57,14 @@ class Client:
         timeout: float = TIMEOUT_SECONDS,
         retry: RetryPolicy | None = None,
         raise_errors: bool = False,
+        outbox_bounds: OutboxBounds | None = None,
     ) -> None:
         self._requests = Requests()
         self._retry = retry or RetryPolicy()
         self._connections = ConnectionPool(url, token, timeout)
         self._intake: Intake | None = None
         if outbox is not None:
-            opened = Outbox.open(outbox, self._connections.exchange)
+            opened = Outbox.open(outbox, self._connections.exchange, outbox_bounds)
             self._intake = Intake(self._requests, opened, raise_errors=raise_errors)
 
     def __enter__(self) -> Self:

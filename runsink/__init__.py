@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from adapters.api_client.retry import RetryPolicy
     from adapters.outbox.intake import Queued
     from adapters.outbox.outbox import FlushResult
-    from adapters.outbox.queue import Rejection
+    from adapters.outbox.queue import OutboxBounds, Rejection
     from entrypoints.async_client import AsyncClient, AsyncRunHandle
     from entrypoints.client import Client, RunHandle
 
@@ -68,6 +68,7 @@ __all__ = [
     "MetadataRequest",
     "Names",
     "NotABatchError",
+    "OutboxBounds",
     "OutboxClosedError",
     "OutboxError",
     "OutboxFullError",
@@ -108,6 +109,7 @@ _LAZY = {
     "Client": "entrypoints.client",
     "FlushResult": "adapters.outbox.outbox",
     "InvalidResponseError": "adapters.api_client.errors",
+    "OutboxBounds": "adapters.outbox.queue",
     "Queued": "adapters.outbox.intake",
     "Rejection": "adapters.outbox.queue",
     "RetryPolicy": "adapters.api_client.retry",

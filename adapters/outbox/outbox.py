@@ -14,7 +14,7 @@ import attrs
 from adapters.api_client.retry import RetryPolicy
 from adapters.outbox.claim import Claim, ClaimHeldError
 from adapters.outbox.delivery import Delivery, DeliveryError, Exchange
-from adapters.outbox.queue import Bounds, NewEntry, Queue, Rejection
+from adapters.outbox.queue import NewEntry, OutboxBounds, Queue, Rejection
 from core.errors import OutboxClosedError, OutboxError
 
 _log: Final = logging.getLogger("runsink")
@@ -67,7 +67,7 @@ class Outbox:
             self._wake()
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], exchange: Exchange, bounds: Bounds | None = None) -> "Outbox":
+    def open(cls, path: str | os.PathLike[str], exchange: Exchange, bounds: OutboxBounds | None = None) -> "Outbox":
         """Open or create the file; raise ``OutboxError``."""
         return cls(Queue(path, bounds), exchange)
 

@@ -109,7 +109,7 @@ class Totals:
 
 
 @attrs.frozen
-class Bounds:
+class OutboxBounds:
     """How much the queue holds: of what waits, and as much again of what was rejected."""
 
     max_entries: int = 100_000
@@ -122,9 +122,9 @@ class Queue:
     Every method raises ``OutboxError`` when the file fails, and ``OutboxClosedError`` after ``close``.
     """
 
-    def __init__(self, path: str | os.PathLike[str], bounds: Bounds | None = None) -> None:
+    def __init__(self, path: str | os.PathLike[str], bounds: OutboxBounds | None = None) -> None:
         self.path = Path(os.fsdecode(path)).absolute()
-        self.bounds = bounds or Bounds()
+        self.bounds = bounds or OutboxBounds()
         self._lock = Lock()
         self._closed = False
         self._process = os.getpid()

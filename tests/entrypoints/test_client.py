@@ -15,6 +15,7 @@ import pytest
 
 from adapters.api_client.retry import RetryPolicy
 from adapters.outbox.intake import Queued
+from adapters.outbox.queue import OutboxBounds
 from core.errors import (
     BatchRolledBackError,
     BatchTooLargeError,
@@ -32,7 +33,7 @@ from core.model.batch import BatchResult
 from core.model.run import JsonText, Run, Status
 from entrypoints.client import Client
 from entrypoints.embedded import RunStore, open_store
-from tests.servers import Api, MakeRun, Serve
+from tests.servers import Api, MakeRun, Serve, Start
 
 NOBODY = "http://127.0.0.1:9"
 AT_ONCE = RetryPolicy(seconds=0)
@@ -239,6 +240,17 @@ def test_errors_of_an_outbox_on_request(server: Api, tmp_path: Path) -> None:
         client.send({})
 
 
+def test_a_full_outbox_keeps_what_it_has(tmp_path: Path, make_run: MakeRun, caplog: pytest.LogCaptureFixture) -> None:
+    """What finds no room is refused and counted; what waits is kept."""
+    bounds = OutboxBounds(max_entries=2)
+    with Client(NOBODY, outbox=tmp_path / "outbox", outbox_bounds=bounds) as client:
+        sent = [client.send(make_run(event_id=f"e-{number}")) for number in range(3)]
+        assert sent == [Queued(("e-0",)), Queued(("e-1",)), Queued()]
+        left = client.close(0)
+    assert (left.undelivered, left.refused, left.complete) == (2, 1, False)
+    assert "takes no more than 2" in caplog.text
+
+
 def test_a_block_is_a_run(client: Client) -> None:
     """It is there while it runs, and has its end and duration afterwards."""
     with client.run(agent_name="planner", job_type="plan", run_id="r", product="p") as run:
@@ -289,10 +301,19 @@ def test_a_status_of_its_own_stays(client: Client) -> None:
     assert client.get("r").status is Status.PARTIAL
 
 
-def test_an_error_of_the_block_matters_more() -> None:
+def test_an_error_of_the_block_matters_more(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     """When the end cannot be reported the caller still sees the error of the block."""
     with Client(NOBODY, retry=AT_ONCE) as client, pytest.raises(ServerUnreachableError):
         client.run(agent_name="a", job_type="b").__enter__()
+    with start() as server, Client(server.url, retry=AT_ONCE) as client:
+        block = client.run(agent_name="a", job_type="b")
+        block.__enter__()
+        client.close()
+    error = LookupError()
+    block.__exit__(LookupError, error, None)
+    assert "was not reported" in caplog.text
+    with pytest.raises(ServerUnreachableError):
+        block.__exit__(None, None, None)
 
 
 def test_parents(queueing: Client, server: Api) -> None:

@@ -2,8 +2,10 @@
 
 import json
 import socket
+import ssl
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from core.errors import ServerUnreachableError
 from tests.adapters.api_client.scripted import received_head, saying, scripted
 from tests.servers import Api, MakeRun
 
+CERTIFICATE = Path(__file__).with_name("localhost.pem")
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 
@@ -147,3 +150,27 @@ def test_a_refusal_before_the_end_of_the_body() -> None:
     with scripted(script) as url, ApiConnection(url) as connection:
         response = connection.request("POST", "/x", endless())
     assert (response.status, response.body) == (413, b"{}")
+
+
+def test_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over TLS both sides send at once as well, and a certificate that nobody vouches for is refused."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+
+    def script(connected: socket.socket) -> None:
+        with suppress(OSError), context.wrap_socket(connected, server_side=True) as secured:
+            received_head(secured)
+            secured.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            read = b""
+            while not read.endswith(b"0\r\n\r\n"):
+                read = read[-10:] + secured.recv(65536)
+                secured.sendall(b"5\r\nline\n\r\n")
+            secured.sendall(b"0\r\n\r\n")
+
+    with scripted(script, script) as url:
+        secure = url.replace("http:", "https:")
+        with pytest.raises(ServerUnreachableError, match="certificate"):
+            ApiConnection(secure).request("GET", "/x")
+        monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+        with streamed(secure, iter([b"y" * 60_000] * 100)) as lines:
+            assert set(lines) == {b"line"}

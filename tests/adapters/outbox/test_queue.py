@@ -12,7 +12,7 @@ import pytest
 
 from adapters.outbox.claim import Claim, ClaimHeldError
 from adapters.outbox.process_identity import ProcessIdentity
-from adapters.outbox.queue import Bounds, Kind, NewEntry, Queue, Totals
+from adapters.outbox.queue import Kind, NewEntry, OutboxBounds, Queue, Totals
 from core.errors import OutboxClosedError, OutboxError, OutboxFullError
 
 
@@ -24,7 +24,7 @@ def entry(number: int, size: int = 2) -> NewEntry:
 @pytest.fixture
 def queue(tmp_path: Path) -> Iterator[Queue]:
     """A queue of three entries or 100 bytes."""
-    opened = Queue(tmp_path / "outbox", Bounds(max_entries=3, max_bytes=100))
+    opened = Queue(tmp_path / "outbox", OutboxBounds(max_entries=3, max_bytes=100))
     yield opened
     opened.close()
 
