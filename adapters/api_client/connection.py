@@ -133,7 +133,10 @@ class ApiConnection:
         try:
             with self._translated():
                 exchange = _begin(connection, method, self._target(path), body, self._sent_headers(headers))
-            yield ApiStream(exchange, self._translated, self._max_response_bytes)
+            try:
+                yield ApiStream(exchange, self._translated, self._max_response_bytes)
+            finally:
+                exchange.end()
         finally:
             self.close()
 
@@ -252,9 +255,18 @@ class _Exchange(io.RawIOBase):
         if self._response is None:
             # It asks a socket for nothing but the file.
             response = http.client.HTTPResponse(cast(socket.socket, self), method=self._method)
-            response.begin()
+            try:
+                response.begin()
+            except BaseException:
+                response.close()
+                raise
             self._response = response
         return self._response
+
+    def end(self) -> None:
+        """Let go of the response, whatever is left of it."""
+        if self._response is not None:
+            self._response.close()
 
     def pieces(self) -> Iterator[bytes]:
         """Read the body of the response."""

@@ -18,6 +18,7 @@ _log: Final = logging.getLogger("runsink")
 MAX_BATCH_RUNS: Final = 1000
 MAX_BATCH_BYTES: Final = 4 * 1024 * 1024
 _MAX_ERROR_CHARACTERS: Final = 4000
+_MAX_LOGGED: Final = 10
 
 Exchange = Callable[[Operation[Any]], ApiResponse]
 """Sends a request and returns the response; raises ``ServerUnreachableError``, or ``InvalidResponseError``."""
@@ -43,6 +44,7 @@ class Delivery:
         self._queue = queue
         self._exchange = exchange
         self._before_request = before_request
+        self._most_runs = MAX_BATCH_RUNS
 
     def step(self) -> bool:
         """Deliver the first entries; return whether there were any. Raises ``DeliveryError``."""
@@ -50,7 +52,7 @@ class Delivery:
             return False
         # Only who has the claim knows that nobody else is delivering what is read here.
         self._before_request()
-        entries = self._queue.first(MAX_BATCH_RUNS, MAX_BATCH_BYTES)
+        entries = self._queue.first(self._most_runs, MAX_BATCH_BYTES)
         runs = [entry for entry in entries if entry.kind is Kind.RUN]
         if runs:
             self._deliver_runs(runs)
@@ -66,11 +68,12 @@ class Delivery:
             for refused in batch_result(response).refused:
                 errors.setdefault(refused.index, []).extend(map(str, refused.errors))
             self._settle(entries, {index: "; ".join(texts) for index, texts in errors.items()})
+            self._most_runs = min(MAX_BATCH_RUNS, self._most_runs * 2)
         elif response.status not in {400, 413, 422}:
             raise self._obstacle(response)
         elif len(entries) > 1:
             # Together they are too much, or one of them spoils the rest.
-            self._deliver_runs(entries[: len(entries) // 2])
+            self._most_runs = len(entries) // 2
         else:
             self._settle(entries, {0: _reason(response)})
 
@@ -90,8 +93,10 @@ class Delivery:
             self._queue.remove(delivered)
             return
         self._queue.reject([(entry, error[:_MAX_ERROR_CHARACTERS]) for entry, error in rejected], delivered)
-        for entry, error in rejected:
+        for entry, error in rejected[:_MAX_LOGGED]:
             _log.warning("the server refused a %s of %s: %s", entry.kind.value, entry.event_id, error)
+        if len(rejected) > _MAX_LOGGED:
+            _log.warning("the server refused %d more", len(rejected) - _MAX_LOGGED)
 
     def _send(self, operation: Operation[Any]) -> ApiResponse:
         self._before_request()

@@ -88,7 +88,7 @@ class Outbox:
         last = self._queue.last_position()
         if last:
             self._wake(hurry=True)
-        while self._queue.undelivered(last):
+        while self._queue.waits(last):
             left = _FLUSH_POLL_SECONDS if deadline is None else deadline - time.monotonic()
             if left <= 0:
                 break
@@ -143,8 +143,11 @@ class Outbox:
             self._pending = True
             self._hurry |= hurry
             if self._thread is None and not self._stopping:
-                self._thread = Thread(target=self._deliver, name="runsink outbox", daemon=True)
-                self._thread.start()
+                thread = Thread(target=self._deliver, name="runsink outbox", daemon=True)
+                # An interpreter that is ending starts no thread. What is queued is delivered another time.
+                with suppress(RuntimeError):
+                    thread.start()
+                    self._thread = thread
             self._changed.notify_all()
 
     def _deliver(self) -> None:

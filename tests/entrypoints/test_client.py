@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -102,12 +103,8 @@ def test_batches_as_in_process(client: Client, store: RunStore, make_run: MakeRu
     bad: list[Any] = [make_run(event_id="bad", start_time="2026"), make_run(event_id="worse", agent_name=None), 3]
     other = {**good[0], "agent_name": "another"}
     for runs in ([bad[0], *good], [*good, *bad, other], bad, [], [good[0]] * 1001):
-        assert outcome(lambda runs=runs: client.send_batch(runs)) == outcome(
-            lambda runs=runs: store.ingest_lenient(runs)
-        )
-        assert outcome(lambda runs=runs: client.send_batch(runs, atomic=True)) == outcome(
-            lambda runs=runs: store.ingest_atomic(runs)
-        )
+        assert outcome(partial(client.send_batch, runs)) == outcome(partial(store.ingest_lenient, runs))
+        assert outcome(partial(client.send_batch, runs, atomic=True)) == outcome(partial(store.ingest_atomic, runs))
 
 
 def test_changes_and_commits_as_in_process(client: Client, store: RunStore, make_run: MakeRun) -> None:
@@ -122,11 +119,11 @@ def test_changes_and_commits_as_in_process(client: Client, store: RunStore, make
         {"run_id": "x"},
     ]
     for change in changes:
-        assert outcome(lambda c=change: client.update("e/1 ü", c)) == outcome(lambda c=change: store.update("e/1 ü", c))
+        assert outcome(partial(client.update, "e/1 ü", change)) == outcome(partial(store.update, "e/1 ü", change))
     commits = [{"commit_hash": "abcdef0", "commit_source": "ci"}, {"commit_hash": "x"}, {}]
     for commit in commits:
-        assert outcome(lambda c=commit: client.associate_commit("e/1 ü", c)) == outcome(
-            lambda c=commit: store.associate_commit("e/1 ü", c)
+        assert outcome(partial(client.associate_commit, "e/1 ü", commit)) == outcome(
+            partial(store.associate_commit, "e/1 ü", commit)
         )
     assert outcome(lambda: client.update("none", {"status": "failure"})) == outcome(
         lambda: store.update("none", {"status": "failure"})
@@ -135,7 +132,7 @@ def test_changes_and_commits_as_in_process(client: Client, store: RunStore, make
 
 def test_errors(client: Client) -> None:
     """Every kind of refusal has its error."""
-    for error, call in {
+    calls: dict[type[Exception], Callable[[], object]] = {
         RunRefusedError: lambda: client.send({"run_id": "a"}),
         NotABatchError: lambda: client.send_batch([]),
         BatchTooLargeError: lambda: client.send_batch([{}] * 1001),
@@ -145,7 +142,8 @@ def test_errors(client: Client) -> None:
         InvalidCommitError: lambda: client.associate_commit("a", {}),
         InvalidQueryError: lambda: client.list(colour="red"),
         RunNotFoundError: lambda: client.get("nothing"),
-    }.items():
+    }
+    for error, call in calls.items():
         with pytest.raises(error):
             call()
     with pytest.raises(InvalidQueryError):

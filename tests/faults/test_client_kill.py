@@ -52,7 +52,7 @@ def test_no_kill_loses_or_repeats_anything(serve: Serve, tmp_path: Path, scale: 
     with serve("--port", "0") as served, Client(served.api.url, outbox=outbox) as client:
         left = client.flush(DEADLINE_SECONDS)
         assert (left.undelivered, left.rejected) == (0, 0)
-        stored = {run.event_id: run for run in every_run(client)}
+        stored: dict[str, Run] = {run.event_id: run for run in every_run(client)}
     lost = [event_id for event_id in queued if event_id not in stored]
     # The last call of a killed agent may have been carried out without anybody being told.
     wrong = [event_id for event_id, change in queued.items() if (stored[event_id].items_failed or 0) < change]
