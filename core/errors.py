@@ -168,3 +168,25 @@ class StoreForkedError(StoreError):
 
 class StoreUnusableError(StoreError):
     """The store cannot be opened. The message says why and what to do, in one line."""
+
+
+class ServerUnreachableError(RunsinkError):
+    """No connection to the server, or it broke before the response; nobody knows whether the request was carried out.
+
+    Sending the same request again is safe.
+    """
+
+
+class OutboxError(RunsinkError):
+    """The durable queue of a client failed; what was to be queued is not kept."""
+
+
+class OutboxFullError(OutboxError):
+    """So much waits for delivery that nothing more is taken; what waits is kept."""
+
+
+class OutboxClosedError(OutboxError):
+    """The queue was closed before; nothing was queued."""
+
+    def __init__(self) -> None:
+        super().__init__("the client is closed; make another to use it")

@@ -86,6 +86,12 @@ def format_job_cursor(cursor: int) -> str:
     return _pack(cursor)
 
 
+def parse_cursor(text: str) -> Cursor:
+    """Return the cursor from which ``format_cursor`` made this text; raise ``ValueError`` for any other text."""
+    start_time, arrival = _unpack(text)
+    return Cursor(Timestamp(start_time), int(arrival))
+
+
 def format_metadata_cursor(rest: MetadataRequest) -> str:
     """Return the position of the next part of the metadata as opaque text, only meant to be sent back."""
     return _pack(rest.agent_names_offset, rest.job_types_offset)
@@ -135,8 +141,7 @@ def _parse_paging(paging: dict[str, str], limits: Limits) -> PageRequest:
 def _parse_cursor(text: str) -> Cursor | str:
     """Return the cursor, or the text if it is not one."""
     try:
-        start_time, arrival = _unpack(text)
-        return Cursor(Timestamp(start_time), int(arrival))
+        return parse_cursor(text)
     except ValueError:
         return text
 

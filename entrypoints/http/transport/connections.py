@@ -1,9 +1,9 @@
 """Connections with deadlines and a maximum number, and JSON responses to malformed HTTP.
 
 aiohttp (3.14, ``aiohttp.web_protocol.RequestHandler``) times out only idle connections. A client that sends a head or a
-body, or reads a response, too slowly holds its connection forever. The number of connections is unlimited, and malformed
-HTTP gets a plain-text response before the application sees it. So this module subclasses aiohttp's protocol and server,
-using and overriding only public names.
+body, or reads a response, too slowly holds its connection forever. The number of connections is unlimited, and
+malformed HTTP gets a plain-text response before the application sees it. So this module subclasses aiohttp's protocol
+and server, using and overriding only public names.
 
 One periodic sweep checks all deadlines, so that requests need no timers.
 """
