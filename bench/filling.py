@@ -1,8 +1,8 @@
 """Databases with many runs, filled directly and kept in a cache.
 
-The product creates the tables. Their indexes are dropped for the bulk and created again, and the last runs are inserted
-one by one with all indexes in place. A freshly built index has full pages, each of which splits at the next insert, so a
-database that has just been built would be slower than one that has grown.
+The product creates the tables. Their indexes are dropped for the bulk and created again, and the last runs are
+inserted one by one with all indexes in place. A freshly built index has full pages, each of which splits at the next
+insert, so a database that has just been built would be slower than one that has grown.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
 """The floor: the smallest loop that does the same work on the same bodies and tables, in one process without HTTP.
 
-It decodes, looks up the keys, inserts, commits and encodes the full response, and validates nothing. Its tables, indexes
-and connection are the product's. The product's tallies are left out, so that the floor is too fast rather than too
-slow.
+It decodes, looks up the keys, inserts, commits and encodes the full response, and validates nothing. Its tables,
+indexes and connection are the product's. The product's tallies are left out, so that the floor is too fast rather than
+too slow.
 """
 
 from collections.abc import Sequence

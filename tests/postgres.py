@@ -1,6 +1,6 @@
 """A real PostgreSQL to test against: the one that RUNSINK_TEST_POSTGRES names, or one of our own from a wheel.
 
-Each store gets a schema of its own, so that one database serves all tests.
+Each store gets its own schema, so that one database serves all tests.
 """
 
 import os

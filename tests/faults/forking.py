@@ -1,4 +1,4 @@
-"""Real servers that start in milliseconds, because a template process with everything imported forks them."""
+"""Real servers that start in milliseconds, forked by a template process with everything imported."""
 
 import http.client
 import json
@@ -23,12 +23,12 @@ _TEMPLATE = Path(__file__).with_name("template.py")
 
 @attrs.frozen
 class Template:
-    """The template process; it has one server at a time."""
+    """The template process; it runs one server at a time."""
 
     process: "subprocess.Popen[str]"
 
     def start(self, db: Path) -> "ForkedServer":
-        """A server over this database that listens."""
+        """Start a server over this database, and return it once it listens."""
         assert self.process.stdin is not None
         print(db, file=self.process.stdin, flush=True)
         pid, first_line = int(self._line()), self._line()
@@ -37,7 +37,7 @@ class Template:
         return ForkedServer(self, pid, Api(first_line.removeprefix("runsink listens on ").partition(",")[0]))
 
     def wait(self) -> int:
-        """The exit status of the server, once it has ended."""
+        """Return the exit status of the server, once it has exited."""
         word, _, status = self._line().partition(" ")
         assert word == "ended"
         return int(status)
@@ -49,19 +49,19 @@ class Template:
 
 @attrs.frozen
 class ForkedServer:
-    """A server that runs until it is ended, in one way or another."""
+    """A server that runs until it is stopped in some way."""
 
     template: Template
     pid: int
     api: Api
 
     def end(self, number: signal.Signals) -> int:
-        """Send the signal; the exit status."""
+        """Send the signal; return the exit status."""
         os.kill(self.pid, number)
         return self.template.wait()
 
     def killed_in(self, method: str, path: str, document: object, sent: float, delay: float) -> Answer | None:
-        """Send a share of a request, from 0 to 1, and kill the server some seconds later; the answer if one came."""
+        """Send a share of a request, from 0 to 1, and kill the server seconds later; return the response, if any."""
         body = json.dumps(document).encode()
         head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         whole = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
@@ -74,7 +74,7 @@ class ForkedServer:
 
 
 def _whole_answer(connection: socket.socket) -> Answer | None:
-    """What arrived before the other side was gone, if it is an answer from beginning to end."""
+    """Return what arrived before the connection closed, if it is a complete response."""
     response = http.client.HTTPResponse(connection)
     try:
         response.begin()
@@ -87,7 +87,7 @@ def _whole_answer(connection: socket.socket) -> Answer | None:
 
 @contextmanager
 def template_process() -> Iterator[Template]:
-    """A template process for the length of the block."""
+    """Run a template process for the duration of the block."""
     with subprocess.Popen(
         [sys.executable, str(_TEMPLATE)],
         env=own_environment({}),
@@ -103,5 +103,5 @@ def template_process() -> Iterator[Template]:
             assert process.wait(DEADLINE_SECONDS) == 0
         finally:
             if process.poll() is None:
-                # A test that failed may have left a server behind; the group is the template and its server.
+                # A failed test may have left a server behind; the group is the template and its server.
                 os.killpg(process.pid, signal.SIGKILL)

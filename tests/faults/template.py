@@ -1,7 +1,7 @@
-"""A script: has everything imported, and forks one ``runsink serve`` after the other, each in a few milliseconds.
+"""A script that imports everything and forks one ``runsink serve`` after another, each in a few milliseconds.
 
-Each line that it reads is the path of a database. The server's own process id comes back, then what it says, and once
-it has ended, however that was, ``ended`` and its exit status (negative: the number of the signal).
+Each line that it reads is the path of a database. It prints the server's process ID, then the server's output and,
+once the server has exited in any way, ``ended`` and its exit status (negative: the number of the signal).
 """
 
 import os
@@ -13,7 +13,7 @@ from entrypoints.settings import Settings
 
 
 def main() -> None:
-    """Fork until nobody asks any more."""
+    """Fork servers until standard input ends."""
     while line := sys.stdin.readline():
         child = os.fork()
         if child == 0:
@@ -30,7 +30,7 @@ def _become_server(path: Path) -> None:
         print(f"failed: {error!r}", flush=True)  # noqa: T201 - that is how it answers
         raise
     finally:
-        # Whatever comes, the child does not go on with the template's work.
+        # In any case, the child must not continue the template's work.
         os._exit(0 if sys.exception() is None else 1)
 
 
