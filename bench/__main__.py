@@ -25,7 +25,7 @@ _GROWTH_SCENARIOS = ("S2", "S3")
 
 
 def main() -> None:
-    """Measure what the command line asks for, print the tables and write the JSON and the plot."""
+    """Measure the requested parts, print the tables and write the JSON and the plot."""
     signal.signal(signal.SIGTERM, _leave)
     options = _parse()
     require_disk(options.dir)
@@ -111,7 +111,7 @@ def _plan(options: argparse.Namespace, names: Sequence[str], answers: Sequence[s
 
 
 def _about(options: argparse.Namespace) -> dict[str, Any]:
-    """Under which circumstances the figures came about."""
+    """Return the circumstances of the measurement."""
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "runsink": version("runsink"),
@@ -171,7 +171,7 @@ def _listed(known: Any) -> Any:
 
 
 def _sizes(text: str) -> list[int]:
-    """Numbers such as 0,100k,2m."""
+    """Parse numbers such as 0,100k,2m."""
     units = {"k": 1000, "m": 1_000_000}
     return [int(part.rstrip("kmKM")) * units.get(part[-1].lower(), 1) for part in text.split(",")]
 
@@ -181,7 +181,7 @@ def _show(text: str) -> None:
 
 
 def _leave(_number: int, _frame: Any) -> NoReturn:
-    """Leave by an exception, so that every process and directory is cleared away."""
+    """Exit by an exception, so that every process and directory is cleaned up."""
     sys.exit("ended by SIGTERM")
 
 

@@ -1,7 +1,7 @@
-"""Made-up runs of about 890 bytes: as JSON bodies for the wire and as rows for a database that is filled directly.
+"""Synthetic runs of about 890 bytes: as JSON bodies, and as rows for a database that is filled directly.
 
-All that differs from run to run is made for each run: the ids and the times. The rest comes from a pool of contents
-that is made once, because making everything anew would cost more than the servers under test.
+IDs and times are made for each run. The rest comes from a pool of contents made once, because making everything
+anew would cost more than the servers under test.
 """
 
 import os
@@ -16,7 +16,7 @@ import orjson
 from core.model.run import FIELDS
 
 POOL_SIZE: Final = 1009
-"""A prime, so that the pool and the batches do not fall into step."""
+"""A prime, so that the pool and the batches do not align."""
 
 RUNS_OF_A_PARENT: Final = 50
 
@@ -30,7 +30,7 @@ _POSITION = {name: position for position, name in enumerate(FIELDS)}
 
 @attrs.frozen
 class Content:
-    """What many runs share: the fields that are not ids or times, as the end of a JSON object and as a row."""
+    """The fields other than IDs and times, as the end of a JSON object and as a row."""
 
     agent_name: str
     json_tail: bytes
@@ -38,19 +38,19 @@ class Content:
 
 
 def make_pool() -> Sequence[Content]:
-    """The contents, the same in every process."""
+    """Return the contents, the same in every process."""
     return [_content(number) for number in range(POOL_SIZE)]
 
 
 def make_ids(count: int) -> Iterator[str]:
-    """Random UUIDs of version 4, several times faster than ``uuid.uuid4``."""
+    """Return random UUIDv4s, several times faster than ``uuid.uuid4``."""
     for _ in range(count):
         text = os.urandom(16).hex()
         yield f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}"
 
 
 def make_bodies(pool: Sequence[Content], ids: Sequence[str], start: datetime) -> list[bytes]:
-    """Each id as the JSON of one run; the runs start one after the other from ``start``, which is in UTC."""
+    """Return each ID as the JSON of one run; the runs start one after the other from ``start``, in UTC."""
     bodies = []
     for content, names in zip(cycle(pool), _name(pool, ids, start.replace(tzinfo=None), 0, 1), strict=False):
         head = (
@@ -62,12 +62,12 @@ def make_bodies(pool: Sequence[Content], ids: Sequence[str], start: datetime) ->
 
 
 def batch_body(runs: Sequence[bytes]) -> bytes:
-    """The runs as the body of a batch."""
+    """Return the runs as the body of a batch."""
     return b'{"runs":[' + b",".join(runs) + b"]}"
 
 
 def make_rows(pool: Sequence[Content], first: int, count: int, start: datetime, step_ms: int) -> Iterator[list[Any]]:
-    """Runs ``first`` and following as rows in the order of the fields; ``start`` is in UTC, without offset."""
+    """Return runs ``first`` and following as rows in the order of the fields; ``start`` is in UTC, without offset."""
     places = [_POSITION[name] for name in _NAMED]
     for content, names in zip(
         islice(cycle(pool), first % POOL_SIZE, None), _name(pool, make_ids(count), start, first, step_ms), strict=False
@@ -81,7 +81,7 @@ def make_rows(pool: Sequence[Content], first: int, count: int, start: datetime, 
 
 
 def _name(pool: Sequence[Content], ids: Iterable[str], start: datetime, first: int, step_ms: int) -> Iterator["_Names"]:
-    """The names and times of the runs ``first`` and following.
+    """Return the names and times of the runs ``first`` and following.
 
     Names begin with the time, as the clients of the API make them, and runs come nearly in the order they started:
     so all indexes but that of the random ``event_id`` grow at their ends. Fifty runs have one parent.
@@ -100,7 +100,7 @@ def _name(pool: Sequence[Content], ids: Iterable[str], start: datetime, first: i
 
 
 class _Names(NamedTuple):
-    """What differs from run to run; the times have no offset."""
+    """Return the varying fields; the times have no offset."""
 
     event_id: str
     run_id: str

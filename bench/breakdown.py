@@ -12,7 +12,7 @@ _FLOOR_STAGES = {"decode and check": "decode", "insert": "insert", "begin and co
 
 
 def measure_stages(plan: Plan) -> Measured:
-    """The stages in one process, the whole over HTTP, the floor's stages and an idle aiohttp, all interleaved."""
+    """Measure the stages in one process, the whole over HTTP, the floor's stages and an idle aiohttp, interleaved."""
     measured = Measured()
     s2 = SCENARIOS["S2"]
     for repetition in range(plan.repetitions):

@@ -1,7 +1,7 @@
-"""A light HTTP/1.1 client: several kept-alive connections in one thread, with everything to send prepared.
+"""A light HTTP/1.1 client: several kept-alive connections in one thread, with prepared requests.
 
-It knows only what the bench needs: answers with a Content-Length. It has to be light because it shares the processor
-with the server that is measured.
+It supports only responses with a Content-Length. It has to be light because it shares the processor with the server
+under test.
 """
 
 import re
@@ -20,7 +20,7 @@ _LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
 
 
 class LoadError(Exception):
-    """The server did not answer as it should; the message says how."""
+    """An unexpected response; the message says what is wrong."""
 
 
 @attrs.frozen
@@ -34,14 +34,14 @@ class Request:
 
 @attrs.frozen
 class Target:
-    """Where runs are sent, and whether their return is wanted."""
+    """Where runs are sent, and whether they should be returned."""
 
     url: str
     path: str
     minimal: bool
 
     def post(self, body: bytes, runs: int, event_id: str = "") -> Request:
-        """A POST of JSON that holds so many runs."""
+        """Return a POST of JSON that holds this many runs."""
         prefer = "Prefer: return=minimal\r\n" if self.minimal else ""
         head = (
             f"POST {self.path} HTTP/1.1\r\nHost: {urlsplit(self.url).netloc}\r\nContent-Type: application/json\r\n"
@@ -52,7 +52,7 @@ class Target:
 
 @attrs.frozen
 class Answer:
-    """The status and body of an answer; the body is only good until the next answer on its connection."""
+    """The status and body of a response; the body is valid until the next response on its connection."""
 
     status: int
     body: bytearray
@@ -62,7 +62,7 @@ Check = Callable[[Request, Answer], None]
 
 
 class Connection:
-    """One connection, with at most one request under way."""
+    """One connection, with at most one request in flight."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -81,11 +81,11 @@ class Connection:
         return self._socket.fileno()
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._socket.close()
 
     def send(self, request: Request) -> None:
-        """Begin a request; ``flush`` sends what the socket does not take at once."""
+        """Begin a request; ``flush`` sends what the socket does not accept at once."""
         self.request, self._unsent = request, memoryview(request.data)
         self._received = bytearray()
         self._head_length = self._length = 0
@@ -93,7 +93,7 @@ class Connection:
         self.flush()
 
     def flush(self) -> None:
-        """Send as much as the socket takes."""
+        """Send as much as the socket accepts."""
         try:
             while self._unsent:
                 self._unsent = self._unsent[self._socket.send(self._unsent) :]
@@ -102,11 +102,11 @@ class Connection:
 
     @property
     def sending(self) -> bool:
-        """Whether part of the request is still here."""
+        """Whether part of the request is unsent."""
         return bool(self._unsent)
 
     def receive(self) -> Answer | None:
-        """Read what has come; the answer once it is complete."""
+        """Read what has arrived; return the response once it is complete."""
         try:
             count = self._socket.recv_into(self._chunk)
         except BlockingIOError:
@@ -141,7 +141,7 @@ def get(url: str, path: str) -> Request:
 
 @contextmanager
 def connections(url: str, count: int) -> Iterator[Sequence[Connection]]:
-    """Connected, and closed at the end."""
+    """Open connections, and close them at the end."""
     opened: list[Connection] = []
     try:
         for _ in range(count):
@@ -153,9 +153,9 @@ def connections(url: str, count: int) -> Iterator[Sequence[Connection]]:
 
 
 def drive(clients: Sequence[Connection], requests: Iterator[Request], seconds: float, check: Check) -> list[float]:
-    """Keep every client busy until the time is up or the requests are; return the latencies in seconds.
+    """Keep every client busy until the time is up or the requests run out; return the latencies in seconds.
 
-    Each client sends its next request when it has its answer. All that was begun is waited for.
+    Each client sends its next request when it has its response. All requests in flight are awaited.
     """
     latencies: list[float] = []
     end = perf_counter() + seconds
@@ -191,7 +191,7 @@ def drive(clients: Sequence[Connection], requests: Iterator[Request], seconds: f
 
 
 def fetch(client: Connection, request: Request) -> tuple[int, bytes]:
-    """One request on its own."""
+    """Send one request on its own connection."""
     kept: list[tuple[int, bytes]] = []
     drive([client], iter([request]), 0, lambda _, answer: kept.append((answer.status, bytes(answer.body))))
     return kept[0]

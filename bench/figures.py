@@ -1,4 +1,4 @@
-"""Figures of several repetitions: their median and spread, as tables and as JSON."""
+"""Figures of several repetitions: median and spread, as tables and as JSON."""
 
 import math
 import statistics
@@ -8,7 +8,7 @@ from typing import Any, Self
 import attrs
 
 Sample = Mapping[str, float]
-"""What one repetition of one case measured, by the name of the figure."""
+"""The figures of one repetition of one case, by name."""
 
 
 @attrs.frozen
@@ -22,7 +22,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Self:
-        """The spread of at least one value."""
+        """Return the spread of at least one value."""
         return cls(statistics.median(values), min(values), max(values), tuple(values))
 
     def __str__(self) -> str:
@@ -31,28 +31,28 @@ class Spread:
 
 
 class Measured:
-    """What is measured, repetition by repetition, in the order in which the cases were first seen."""
+    """The figures of all repetitions, with the cases in the order of first appearance."""
 
     def __init__(self) -> None:
         self._samples: dict[str, list[Sample]] = {}
 
     def add(self, case: str, sample: Sample) -> None:
-        """Keep what one repetition measured for a case."""
+        """Add the figures of one repetition of a case."""
         self._samples.setdefault(case, []).append(sample)
 
     def spreads(self) -> dict[str, dict[str, Spread]]:
-        """By case and figure; a figure that no repetition measured is left out."""
+        """Return the spreads by case and figure; figures never measured are left out."""
         return {case: _spreads(samples) for case, samples in self._samples.items()}
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, single repetitions included."""
+        """Return everything, single repetitions included."""
         return {
             case: {figure: attrs.asdict(spread) for figure, spread in spreads.items()}
             for case, spreads in self.spreads().items()
         }
 
     def table(self, title: str, figures: Sequence[tuple[str, str]]) -> str:
-        """One line a case; ``figures`` are the names of the figures and their headings. Empty columns are left out."""
+        """Return one line per case; ``figures`` maps figures to headings. Empty columns are left out."""
         spreads = self.spreads()
         shown = [(name, heading) for name, heading in figures if any(name in case for case in spreads.values())]
         lines = [["", *(heading for _, heading in shown)]]
@@ -64,12 +64,12 @@ class Measured:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least ``share`` of the values do not exceed."""
+    """Return the smallest value that at least ``share`` of the values do not exceed."""
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
 def format_table(lines: Sequence[Sequence[str]]) -> str:
-    """Columns side by side, the first to the left and the others to the right, under a line of headings."""
+    """Return columns under headings, the first left-aligned and the others right-aligned."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     texts = [
         "  ".join(cell.rjust(width) if place else cell.ljust(width) for place, (cell, width) in enumerate(cells))
@@ -84,6 +84,6 @@ def _spreads(samples: Sequence[Sample]) -> dict[str, Spread]:
 
 
 def _number(value: float) -> str:
-    """At least three digits, and few that mean nothing."""
+    """Format a number with at least three digits, and few insignificant ones."""
     decimals = next((places for places, least in enumerate((100, 10, 1)) if abs(value) >= least), 3)
     return f"{value:,.{decimals}f}"

@@ -1,8 +1,8 @@
 """Databases with many runs, filled directly and kept in a cache.
 
-The tables are those that the product makes. Their indexes are taken away for the bulk and made again, and the last
-runs are inserted one by one with all indexes in place: an index made in one go has full pages, each of which splits at
-the next insert, so that a database that has just been built would be slower than one that has grown.
+The product creates the tables. Their indexes are dropped for the bulk and created again, and the last runs are
+inserted one by one with all indexes in place. A freshly built index has full pages, each of which splits at the next
+insert, so a database that has just been built would be slower than one that has grown.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from core.model.listing import PageRequest, RunFilter
 
 START: Final = datetime(2025, 1, 1)  # noqa: DTZ001 - written with Z, see make_rows
 STEP_MS: Final = 3000
-"""Ten million runs take most of a year."""
+"""Ten million runs span most of a year."""
 
 _FORMAT = 1
 _TRANSACTION_RUNS = 100_000
@@ -35,7 +35,7 @@ _COPY_BYTES = 16 * 1024 * 1024
 
 
 def filled_database(cache: Path, size: int) -> Path:
-    """The database with so many runs, from the cache or made, from the largest smaller one that is there."""
+    """Return the database with this many runs, from the cache or built from the largest smaller one."""
     cache.mkdir(parents=True, exist_ok=True)
     key = _schema_key(cache)
     path = cache / f"runs-{size}-{key}.db"
@@ -56,12 +56,12 @@ def filled_database(cache: Path, size: int) -> Path:
 
 
 def copy_database(source: Path, target: Path) -> None:
-    """A copy that is on disk when this returns, so that no measurement has to wait for it."""
+    """Copy a file and sync it, so that no measurement has to wait for that."""
     with source.open("rb") as ours, target.open("wb") as theirs:
         shutil.copyfileobj(ours, theirs, _COPY_BYTES)
         theirs.flush()
         os.fsync(theirs.fileno())
-        # The copy is to be in the page cache, not what it was made of.
+        # The copy should be in the page cache, not the original.
         os.posix_fadvise(ours.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
@@ -70,7 +70,7 @@ def _fill(path: Path, have: int, size: int) -> None:
     connection = apsw.Connection(str(path))
     try:
         require_known_schema(connection)
-        # An unfinished file is thrown away, so nothing has to survive a crash.
+        # An unfinished file is discarded, so nothing has to survive a crash.
         for name, value in (("journal_mode", "off"), ("synchronous", "off"), ("cache_size", -_CACHE_KIB)):
             connection.pragma(name, value)
         schema = schema_of(connection)
@@ -110,7 +110,7 @@ def _tally(connection: apsw.Connection) -> None:
 
 
 def _check(path: Path, size: int) -> None:
-    """The product itself must find what was written."""
+    """Check that the product itself finds what was written."""
     store = SqliteStore(path)
     try:
         with store.reader() as runs:
@@ -124,7 +124,7 @@ def _check(path: Path, size: int) -> None:
 
 
 def _schema_key(cache: Path) -> str:
-    """What tells databases of different schema versions or contents apart."""
+    """Return a key that distinguishes databases of different schema versions or contents."""
     empty = cache / f"schema-{os.getpid()}.db"
     connection = open_writer(empty)
     try:

@@ -1,8 +1,8 @@
-"""The floor: the smallest honest loop over the same bodies and the same tables, in one process and without HTTP.
+"""The floor: the smallest loop that does the same work on the same bodies and tables, in one process without HTTP.
 
-It decodes, looks the keys up, inserts, commits and encodes the full answer, and checks nothing. Its tables, indexes
-and connection are the product's; the product's tallies are left out, so that the floor is rather too fast than too
-slow.
+It decodes, looks up the keys, inserts, commits and encodes the full response, and validates nothing. Its tables,
+indexes and connection are the product's. The product's tallies are left out, so that the floor is too fast rather than
+too slow.
 """
 
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ class FloorTask:
 
 
 class FloorLoop:
-    """One connection and the loop over it; ``spent`` collects the seconds of each stage."""
+    """One connection and its loop; ``spent`` collects the seconds of each stage."""
 
     def __init__(self, db: Path) -> None:
         self._connection = open_writer(db)
@@ -50,11 +50,11 @@ class FloorLoop:
         self.spent = dict.fromkeys(STAGES, 0.0)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the connection."""
         self._connection.close()
 
     def ingest(self, body: bytes) -> bytes:
-        """Take one batch and return the full answer."""
+        """Ingest one batch and return the full response."""
         began = perf_counter()
         now = datetime.now(UTC).isoformat(timespec="microseconds")
         runs = [{**_ABSENT, **run, "created_at": now, "updated_at": now} for run in orjson.loads(body)["runs"]]
@@ -96,7 +96,7 @@ class FloorLoop:
 
 
 def run_floor(task: FloorTask) -> dict[str, Any]:
-    """Run the loop for the time asked for."""
+    """Run the loop for the requested time."""
     bodies = _bodies(task)
     loop = FloorLoop(Path(task.db))
     try:
@@ -118,7 +118,7 @@ def run_floor(task: FloorTask) -> dict[str, Any]:
 
 
 def _bodies(task: FloorTask) -> list[bytes]:
-    """The bodies, the last to be used standing first."""
+    """Return the bodies, the last to be used first."""
     pool, start = make_pool(), datetime.now(UTC)
     count = task.batch_runs if task.repeated else task.runs_prepared
     runs = make_bodies(pool, list(make_ids(count)), start)
@@ -127,7 +127,7 @@ def _bodies(task: FloorTask) -> list[bytes]:
 
 
 def _ingest_for(loop: FloorLoop, bodies: list[bytes], seconds: float, task: FloorTask) -> list[float]:
-    """Ingest at least one batch, until the time is up or the bodies are; return the seconds each batch took."""
+    """Ingest at least one batch, until the time is up or the bodies run out; return the seconds of each."""
     latencies: list[float] = []
     end = perf_counter() + seconds
     while bodies and (not latencies or perf_counter() < end):
@@ -141,7 +141,7 @@ def _ingest_for(loop: FloorLoop, bodies: list[bytes], seconds: float, task: Floo
 
 
 def _row(run: dict[str, Any]) -> list[Any]:
-    """The values to bind. The text of a JSON field also goes into the answer, so that it is encoded once."""
+    """Return the values to bind. The text of a JSON field also goes into the response, so it is encoded once."""
     values = list(run.values())
     for name, position in _JSON_POSITIONS:
         if values[position] is not None:

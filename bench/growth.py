@@ -1,4 +1,4 @@
-"""``growth``: the scenarios, the floor and the queries with more and more runs stored."""
+"""``growth``: the scenarios, the floor and the queries at growing numbers of stored runs."""
 
 import shutil
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ class GrowthPlan:
 
 
 class GrowingCopy:
-    """A copy of the database of one size, renewed before it has grown too much."""
+    """A copy of the database of one size, renewed before it grows too much."""
 
     def __init__(self, source: Path, size: int, directory: Path, tolerance: float) -> None:
         self._source = source
@@ -62,7 +62,7 @@ class GrowingCopy:
         self.db = directory / "runs.db"
 
     def prepare(self) -> None:
-        """Make the copy fit for the next measurement."""
+        """Renew the copy if necessary for the next measurement."""
         if self._grown > self._spare:
             shutil.rmtree(self._directory, ignore_errors=True)
             self._directory.mkdir()
@@ -70,12 +70,12 @@ class GrowingCopy:
             self._grown = 0
 
     def grew(self, runs: int) -> None:
-        """Remember that so many runs were added."""
+        """Note that this many runs were added."""
         self._grown += runs
 
 
 def measure_growth(growth: GrowthPlan) -> tuple[Measured, Measured]:
-    """The throughput and the queries, each case once a size and repetition."""
+    """Measure throughput and queries, each case once per size and repetition."""
     plan = growth.plan
     throughput, queries = Measured(), Measured()
     with scratch(plan.directory) as directory:
@@ -100,12 +100,12 @@ def measure_growth(growth: GrowthPlan) -> tuple[Measured, Measured]:
 
 
 def case_name(name: str, size: int) -> str:
-    """As the table has it."""
+    """The name in the table."""
     return f"{name}, {size:,} stored"
 
 
 def curves(growth: GrowthPlan, measured: Measured) -> dict[str, list[tuple[int, float, float, float]]]:
-    """What to plot: by line, the size and the median, lowest and highest runs per second."""
+    """Return what to plot: by line, the size and the median, lowest and highest runs per second."""
     spreads = measured.spreads()
     lines: dict[str, list[tuple[int, float, float, float]]] = {}
     for name in [_FLOOR, *(case.name for case in growth.plan.cases)]:

@@ -1,4 +1,4 @@
-"""The load generator: sends what it has prepared, checks every answer, and measures."""
+"""The load generator: send prepared requests, check every response, and measure."""
 
 import gc
 import re
@@ -22,7 +22,7 @@ _TAIL_BYTES = 300
 
 @attrs.frozen
 class LoadTask:
-    """Work for one load generator; ``pid`` is the server's, 0 when it is not ours to look at."""
+    """A task for one load generator; ``pid`` is the server's, or 0 if unknown."""
 
     url: str
     path: str
@@ -38,7 +38,7 @@ class LoadTask:
 
 
 class Tally:
-    """Checks each answer as it comes and counts what the server says it stored."""
+    """Checks each response as it arrives and counts the runs acknowledged."""
 
     def __init__(self, task: LoadTask) -> None:
         self._task = task
@@ -46,7 +46,7 @@ class Tally:
         self.acknowledged = 0
 
     def check(self, request: Request, answer: Answer) -> None:
-        """Raise ``LoadError`` unless the answer acknowledges every run of the request."""
+        """Raise ``LoadError`` unless the response acknowledges every run of the request."""
         if answer.status != 201:
             raise LoadError(f"status {answer.status}: {bytes(answer.body[:500])!r}")
         self.acknowledged += request.runs
@@ -65,7 +65,7 @@ class Tally:
 
 
 def run_load(task: LoadTask) -> dict[str, Any]:
-    """Warm the server up, then load it for the time asked for."""
+    """Warm the server up, then load it for the requested time."""
     requests, body_bytes = _requests(task)
     tally = Tally(task)
     gc.collect()
@@ -76,7 +76,7 @@ def run_load(task: LoadTask) -> dict[str, Any]:
             first = next(requests)
             _check_whole(*fetch(clients[0], first), first, task)
             tally.created += first.runs
-        # At least one request a client, because a server meets its first ones slowly.
+        # At least one request per client, because a server handles its first ones slowly.
         if task.warmup:
             drive(clients, requests, task.warmup, tally.check)
         tally.acknowledged = 0
@@ -103,7 +103,7 @@ def run_load(task: LoadTask) -> dict[str, Any]:
 
 
 def _requests(task: LoadTask) -> tuple[Iterator[Request], float]:
-    """Everything to send, and how many bytes of JSON a run has."""
+    """Return everything to send, and the bytes of JSON per run."""
     ids = list(make_ids(task.runs_prepared))
     runs = make_bodies(make_pool(), ids, datetime.now(UTC))
     target = Target(task.url, task.path, task.minimal)
@@ -113,13 +113,13 @@ def _requests(task: LoadTask) -> tuple[Iterator[Request], float]:
         starts = range(0, len(runs) - task.batch_runs + 1, task.batch_runs)
         bodies = (batch_body(runs[start : start + task.batch_runs]) for start in starts)
         made = [target.post(body, task.batch_runs) for body in bodies]
-    # A server that does nothing may well be sent the same again; it outruns any preparation.
+    # A server that does nothing may get the same requests again; it outruns any preparation.
     endless = task.repeated or not task.verified
     return cycle(made) if endless else iter(made), sum(map(len, runs)) / len(runs)
 
 
 def _counts(body: bytearray) -> Sequence[int]:
-    """The counts, without decoding the runs when they stand where runsink writes them."""
+    """Return the counts, without decoding the runs if they are where runsink writes them."""
     found = _COUNTS.search(body, max(0, len(body) - _TAIL_BYTES))
     if found:
         return [int(number) for number in found.groups()]
@@ -128,7 +128,7 @@ def _counts(body: bytearray) -> Sequence[int]:
 
 
 def _check_whole(status: int, body: bytes, request: Request, task: LoadTask) -> None:
-    """The first answer is looked at closely: it has the runs that were sent, in their order, or none."""
+    """Check the first response closely: it has the runs that were sent, in order, or none."""
     if status != 201:
         raise LoadError(f"status {status}: {body[:500]!r}")
     answer = orjson.loads(body)
@@ -142,7 +142,7 @@ def _check_whole(status: int, body: bytes, request: Request, task: LoadTask) -> 
 
 
 def _stored(client: Connection, task: LoadTask) -> int:
-    """How many runs the server says it has."""
+    """Return the number of runs that the server reports."""
     if not task.verified:
         return 0
     status, body = fetch(client, get(task.url, "/api/v1/runs?limit=1"))

@@ -1,4 +1,4 @@
-"""An aiohttp server that does nothing: what HTTP alone costs."""
+"""An aiohttp server that does nothing: the cost of HTTP alone."""
 
 import asyncio
 import signal
@@ -10,7 +10,7 @@ _ANSWER = b'{"runs":[],"total":0,"created":0,"existing":0,"failed":0,"errors":[]
 
 
 def serve_nothing() -> None:
-    """Answer 201 to every POST until SIGTERM, on a free port of 127.0.0.1 that is printed."""
+    """Respond with 201 to every POST until SIGTERM, on a free port of 127.0.0.1 that is printed."""
     asyncio.run(_serve())
 
 

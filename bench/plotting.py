@@ -11,7 +11,7 @@ Point = tuple[int, float, float, float]
 
 
 def plot_growth(lines: Mapping[str, Sequence[Point]], path: Path) -> None:
-    """One line a case, its spread as bars, over sizes that stand at equal distances in their order."""
+    """Plot one line per case, its spread as bars, over equidistant sizes."""
     figure = Figure(figsize=(9, 5.5), layout="constrained")
     axes = figure.subplots()
     sizes = sorted({point[0] for points in lines.values() for point in points})

@@ -1,4 +1,4 @@
-"""The processes of the bench: servers, and workers that measure. Each is ended by its own pid, whatever happens."""
+"""The processes of the benchmark: servers, and workers that measure. Each is stopped by its own pid in any case."""
 
 import json
 import os
@@ -25,12 +25,12 @@ _URL = re.compile(r"http://[^\s,/]+")
 
 
 class ProcessError(Exception):
-    """A process did not do what it was started for; the message says which and how."""
+    """A process failed; the message says which and how."""
 
 
 @attrs.frozen
 class Server:
-    """A server that listens; ``pid`` is 0 when it is not ours."""
+    """A listening server; ``pid`` is 0 if it is not ours."""
 
     url: str
     pid: int
@@ -38,7 +38,7 @@ class Server:
 
 @contextmanager
 def runsink_server(db: Path, options: Sequence[str] = ()) -> Iterator[Server]:
-    """``runsink serve`` on a free port of 127.0.0.1. At the end it is drained by SIGTERM, and must exit with 0."""
+    """Run ``runsink serve`` on a free port of 127.0.0.1. At the end SIGTERM drains it, and it must exit with 0."""
     beside = Path(sys.executable).with_name("runsink")
     program = str(beside) if beside.exists() else shutil.which("runsink")
     if program is None:
@@ -75,7 +75,7 @@ def _listening(command: Sequence[str], cwd: Path, log: Path) -> Iterator[Server]
 
 
 def run_worker(kind: str, task: Any, timeout: float) -> dict[str, Any]:
-    """Have a task (an attrs object) done by a process of its own and return what it found."""
+    """Run a task (an attrs object) in its own process and return its result."""
     done = subprocess.run(
         [*_WORKER, kind],
         cwd=_ROOT,
@@ -92,17 +92,17 @@ def run_worker(kind: str, task: Any, timeout: float) -> dict[str, Any]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a process and its children have used of the processor; 0 for pid 0."""
+    """Return the CPU seconds of a process and its children; 0 for pid 0."""
     return sum(sum(process.cpu_times()[:2]) for process in _family(pid))
 
 
 def resident_mib(pid: int) -> float:
-    """What a process and its children hold in memory now."""
+    """Return the current resident memory of a process and its children."""
     return sum(_status_kib(process.pid, "VmRSS") for process in _family(pid)) / 1024
 
 
 def peak_mib(pid: int) -> float:
-    """The most that a process and its children have held in memory, each at its own worst time."""
+    """Return the sum of the peak resident memory of a process and its children."""
     return sum(_status_kib(process.pid, "VmHWM") for process in _family(pid)) / 1024
 
 

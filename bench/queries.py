@@ -1,4 +1,4 @@
-"""How long single queries take on a server that has nothing else to do."""
+"""Latencies of single queries on an otherwise idle server."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ _WARMUP_QUERIES = 5
 
 @attrs.frozen
 class QueryTask:
-    """Work for one process: ``count`` queries of each kind, over runs that start between two instants."""
+    """A task for one process: ``count`` queries of each kind, over runs that start between two instants."""
 
     url: str
     count: int
@@ -25,7 +25,7 @@ class QueryTask:
 
 
 def run_queries(task: QueryTask) -> dict[str, float]:
-    """The median and 99th percentile of each kind of query, in milliseconds."""
+    """Return the median and 99th percentile of each kind of query, in milliseconds."""
     figures: dict[str, float] = {}
     with connections(task.url, 1) as (client,):
         cursors = [_cursor(client, task, place / 50) for place in range(1, 50)]
@@ -36,7 +36,7 @@ def run_queries(task: QueryTask) -> dict[str, float]:
             "list_deep": [f"{_LIST}?cursor={cursor}" for cursor in cursors],
             "list_agent": [f"{_LIST}?cursor=&agent_name={agent}"],
             "list_counted": [_LIST],
-            # A stride, so that neighbours in time do not follow each other.
+            # A stride, so that successive queries are not neighbours in time.
             "lookup": [f"{_LIST}/{quote(names[place * 101 % len(names)], safe='')}" for place in range(task.count)],
         }
         for kind, paths in kinds.items():
@@ -62,7 +62,7 @@ def _check(_request: Request, answer: Answer) -> None:
 
 
 def _cursor(client: Connection, task: QueryTask, share: float) -> str:
-    """A place so far down the list, as the server writes it: the first page of what started before some instant."""
+    """Return a position this far down the list, as a cursor: the first page of runs before some instant."""
     first, last = datetime.fromisoformat(task.first_start), datetime.fromisoformat(task.last_start)
     instant = first + timedelta(seconds=int((last - first).total_seconds() * (1 - share)))
     page = _page(client, task, f"limit=1&cursor=&start_time_to={quote(instant.isoformat())}")

@@ -1,4 +1,4 @@
-"""The scenarios S1 to S6, and the cases made of them."""
+"""The scenarios S1 to S6, and their cases."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -9,14 +9,14 @@ BATCH_PATHS: Final = {"lenient": "/api/v1/runs/batch", "atomic": "/api/v1/runs/b
 SINGLE_PATH: Final = "/api/v1/runs"
 ANSWERS: Final = ("full", "minimal")
 
-# How many runs a second are prepared for; a faster server ends its measurement early, which changes no figure.
+# Runs prepared per second; a faster server ends its measurement early, which changes no figure.
 _BATCH_RATE = 60_000
 _SINGLE_RATE = 15_000
 
 
 @attrs.frozen
 class Scenario:
-    """How many clients send batches of which size; ``repeated`` sends the same batch again and again."""
+    """The number of clients and the size of their batches; ``repeated`` sends the same batch again and again."""
 
     name: str
     clients: int
@@ -25,11 +25,11 @@ class Scenario:
 
     @property
     def single(self) -> bool:
-        """Whether runs are sent one by one, not as batches."""
+        """Whether runs are sent one by one, not in batches."""
         return self.batch_runs == 1
 
     def runs_for(self, seconds: float) -> int:
-        """How many runs to prepare for so many seconds."""
+        """Return the number of runs to prepare for this many seconds."""
         if self.repeated:
             return self.batch_runs
         least = self.clients * self.batch_runs * 4
@@ -49,12 +49,12 @@ SCENARIOS: Final = {
 }
 
 FLOOR_OF: Final = {"S1": "S1", "S2": "S2", "S3": "S1", "S5": "S5", "S6": "S2"}
-"""Which floor a scenario is held against: that of the same batch. Single runs have none."""
+"""The scenario whose floor is the baseline: that of the same batch. Single runs have none."""
 
 
 @attrs.frozen
 class Case:
-    """One scenario against one endpoint with one form of answer."""
+    """One scenario against one endpoint with one form of response."""
 
     scenario: Scenario
     endpoint: str
@@ -62,19 +62,19 @@ class Case:
 
     @property
     def name(self) -> str:
-        """As the tables have it."""
+        """The name in the tables."""
         if self.scenario.single:
             return f"{self.scenario.name} single"
         return f"{self.scenario.name} {self.endpoint} {self.answer}"
 
     @property
     def path(self) -> str:
-        """Where it is sent."""
+        """The path of the requests."""
         return SINGLE_PATH if self.scenario.single else BATCH_PATHS[self.endpoint]
 
 
 def make_cases(names: Sequence[str], endpoints: Iterable[str], answers: Sequence[str]) -> list[Case]:
-    """Every combination, ordered by scenario; single runs have one endpoint and one answer."""
+    """Return every combination, ordered by scenario; single runs have one endpoint and one form of response."""
     cases = []
     for name in names:
         scenario = SCENARIOS[name]

@@ -1,4 +1,4 @@
-"""One measurement over HTTP: a server, a load generator beside it, and what both cost."""
+"""One measurement over HTTP: a server, a load generator beside it, and the cost of both."""
 
 import os
 import tempfile
@@ -22,26 +22,26 @@ _SLACK_SECONDS = 300
 
 @attrs.frozen
 class Timing:
-    """How long one measurement warms up and measures."""
+    """The duration of warm-up and measurement."""
 
     seconds: float
     warmup: float
 
     @property
     def limit(self) -> float:
-        """After so many seconds a worker is given up."""
+        """Timeout of a worker, in seconds."""
         return 10 * (self.seconds + self.warmup) + _SLACK_SECONDS
 
 
 @contextmanager
 def scratch(parent: Path) -> Iterator[Path]:
-    """A directory for one database, removed at the end."""
+    """Create a directory for one database, and remove it at the end."""
     with tempfile.TemporaryDirectory(prefix="runsink-bench-", dir=parent) as name:
         yield Path(name)
 
 
 def measure_fresh(case: Case, timing: Timing, parent: Path, options: tuple[str, ...]) -> dict[str, float]:
-    """A case against a new server with an empty database, and what the database weighs in the end."""
+    """Measure a case against a new server with an empty database, and the final size of the database."""
     with scratch(parent) as directory:
         figures, found = measure_served(case, timing, directory / "runs.db", options)
         if not case.scenario.repeated:
@@ -53,7 +53,7 @@ def measure_fresh(case: Case, timing: Timing, parent: Path, options: tuple[str, 
 def measure_served(
     case: Case, timing: Timing, db: Path, options: tuple[str, ...]
 ) -> tuple[dict[str, float], dict[str, Any]]:
-    """A case against a new server over this database: the figures, and what the load generator found."""
+    """Measure a case against a new server over this database; return the figures and the load generator's result."""
     with runsink_server(db, options) as server:
         sleep(_SETTLE_SECONDS)
         idle = resident_mib(server.pid)
@@ -63,14 +63,14 @@ def measure_served(
 
 
 def measure_nothing(case: Case, timing: Timing, parent: Path) -> dict[str, float]:
-    """A case against a server that does nothing with it."""
+    """Measure a case against a server that does nothing."""
     with scratch(parent) as directory, idle_server(directory) as server:
         figures: dict[str, float] = measure_at(server, case, timing, verified=False)["figures"]
     return figures
 
 
 def measure_at(server: Server, case: Case, timing: Timing, *, verified: bool = True) -> dict[str, Any]:
-    """A case against a server that is there."""
+    """Measure a case against a running server."""
     task = LoadTask(
         url=server.url,
         path=case.path,
@@ -88,7 +88,7 @@ def measure_at(server: Server, case: Case, timing: Timing, *, verified: bool = T
 
 
 def measure_floor(scenario: Scenario, timing: Timing, parent: Path, db: Path | None = None) -> dict[str, Any]:
-    """The floor with the batches of a scenario, on an empty database or on the one given."""
+    """Measure the floor with the batches of a scenario, on an empty database or on the given one."""
     with scratch(parent) if db is None else nullcontext(parent) as directory:
         task = FloorTask(
             db=str(db or directory / "runs.db"),
@@ -102,7 +102,7 @@ def measure_floor(scenario: Scenario, timing: Timing, parent: Path, db: Path | N
 
 
 def bytes_on_disk(db: Path) -> int:
-    """What a database and the files beside it weigh once all is in its place; nobody has it open."""
+    """Return the size of a closed database and its companion files after a checkpoint."""
     connection = open_writer(db)
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     connection.close()

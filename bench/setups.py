@@ -1,4 +1,4 @@
-"""``setups`` and ``engines``: the same scenarios against servers that are set up differently, side by side."""
+"""``setups`` and ``engines``: the same scenarios against servers with different options, side by side."""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ FIGURES = (
 
 @attrs.frozen
 class Setup:
-    """A name, the options of ``runsink serve`` that it stands for, and whether the runs go to PostgreSQL."""
+    """A name, its options of ``runsink serve``, and whether it uses PostgreSQL."""
 
     name: str
     options: tuple[str, ...]
@@ -32,7 +32,7 @@ class Setup:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Of ``NAME`` or ``NAME: OPTIONS``."""
+        """Parse ``NAME`` or ``NAME: OPTIONS``."""
         name, _, options = text.partition(":")
         return cls(name.strip(), tuple(shlex.split(options)))
 
@@ -47,7 +47,7 @@ ENGINES = (
 
 
 def measure_engines(plan: Plan, url: str | None) -> Measured:
-    """SQLite and PostgreSQL, the one at the URL or one that is started for it, with one process and with three."""
+    """Return SQLite and PostgreSQL, at the URL or started for the benchmark, each with one process and with three."""
     if url is not None:
         return measure_setups(plan, ENGINES, url)
     with running_engine() as engine:
@@ -55,7 +55,7 @@ def measure_engines(plan: Plan, url: str | None) -> Measured:
 
 
 def measure_setups(plan: Plan, setups: Sequence[Setup], postgres: str = "") -> Measured:
-    """Every case against a new server of each setup, with an empty store, held against the first of them."""
+    """Measure every case against a new server of each setup, with an empty store, relative to the first setup."""
     measured = Measured()
     for repetition in range(plan.repetitions):
         for case in plan.cases:
@@ -73,7 +73,7 @@ def measure_setups(plan: Plan, setups: Sequence[Setup], postgres: str = "") -> M
 
 @contextmanager
 def _store_of(setup: Setup, postgres: str) -> Iterator[tuple[str, ...]]:
-    """What names an empty store other than the usual file."""
+    """Return the name of an empty store, if not the usual file."""
     if not setup.postgres:
         yield ()
         return

@@ -1,4 +1,4 @@
-"""The stages of one batch inside the server, in one process and one after the other, with the product's own pieces."""
+"""The stages of one batch inside the server, in one process and in sequence, with the product's own code."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ STAGES = ("decode and check", "ingest, without the store", "insert", "begin and 
 
 @attrs.frozen
 class StagesTask:
-    """Work for one process; bodies of ``batch_runs`` runs, as many as there is time for."""
+    """A task for one process; bodies of ``batch_runs`` runs, as many as there is time for."""
 
     db: str
     batch_runs: int
@@ -36,28 +36,28 @@ class StagesTask:
 
 
 class TimedRepository:
-    """The repository's ``add`` with its time taken; the ingest asks it for nothing else."""
+    """The repository's ``add``, timed; the ingest calls nothing else."""
 
     def __init__(self, runs: RunRepository) -> None:
         self._runs = runs
         self.spent = 0.0
 
     def add(self, runs: Sequence[Run], found: Callable[[Run], object] = ignore) -> None:
-        """As in the port."""
+        """See the port."""
         began = perf_counter()
         self._runs.add(runs, found)
         self.spent += perf_counter() - began
 
 
 class TimedUnitOfWork:
-    """What the ingest needs of a unit of work."""
+    """The part of a unit of work that the ingest needs."""
 
     def __init__(self, work: UnitOfWork) -> None:
         self.runs = TimedRepository(work.runs)
 
 
 def run_stages(task: StagesTask) -> dict[str, float]:
-    """Microseconds a run, by stage."""
+    """Return microseconds per run, by stage."""
     bodies = _bodies(task)
     limits = Limits()
     decoder = Decoder(Structurer(), limits)
@@ -73,7 +73,7 @@ def run_stages(task: StagesTask) -> dict[str, float]:
 
 
 def _take(body: bytes, store: SqliteStore, decoder: Decoder, clock: SystemClock) -> list[float]:
-    """Take one batch as the server does; the seconds of each stage."""
+    """Ingest one batch as the server does; return the seconds of each stage."""
     began = perf_counter()
     batch = decoder.batch(body, clock.now())
     decoded = perf_counter()

@@ -1,4 +1,4 @@
-"""The product's tables, as the floor and the filling write them. The tables themselves are made by the product."""
+"""The product's tables, as the floor and the filling write them. The product itself creates them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,18 +18,18 @@ _RUN_ID = FIELDS.index("run_id")
 
 
 class UnknownSchemaError(Exception):
-    """The product's schema holds something that the bench would leave empty; ``bench/tables.py`` must learn it."""
+    """The product's schema contains something that the benchmark would leave empty; update ``bench/tables.py``."""
 
 
 def require_known_schema(connection: apsw.Connection) -> None:
-    """Raise ``UnknownSchemaError`` unless a database that the bench wrote is one that the product could have written.
+    """Raise ``UnknownSchemaError`` unless the product could have written the same database as the benchmark.
 
-    A column is all right when it is a field of a run, may be left to SQLite, or has a default.
+    A column is known if it is a field of a run, is filled by SQLite, or has a default.
     """
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     if unknown := {name for name in tables if not name.startswith("sqlite_")} - _KNOWN_TABLES:
         raise UnknownSchemaError(f"the bench does not fill the tables {sorted(unknown)}")
-    # table_info leaves out generated columns; a primary key of INTEGER is numbered by SQLite.
+    # table_info omits generated columns; SQLite numbers an INTEGER primary key.
     columns = connection.execute("SELECT name, pk, dflt_value FROM pragma_table_info('runs')").fetchall()
     if left := [name for name, key, default in columns if name not in FIELDS and not key and default is None]:
         raise UnknownSchemaError(f"the bench does not fill the columns {left} of runs")
@@ -46,6 +46,6 @@ def insert_rows(connection: apsw.Connection, rows: Sequence[Sequence[Any]]) -> N
 
 
 def schema_of(connection: apsw.Connection) -> Sequence[tuple[str, str, str]]:
-    """Kind, name and DDL of everything in the schema that has DDL, sorted."""
+    """Return kind, name and DDL of everything in the schema that has DDL, sorted."""
     sql = "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type, name"
     return [(kind, name, ddl) for kind, name, ddl in connection.execute(sql)]

@@ -1,4 +1,4 @@
-"""``floor`` and ``http``: the scenarios against an empty database, the floor between them."""
+"""``floor`` and ``http``: the scenarios against an empty database, with the floor between them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ FIGURES = (
 
 @attrs.frozen
 class Plan:
-    """What to measure, how often and where; ``server`` is one that runs already."""
+    """What to measure, how often and where; ``server`` is a running one."""
 
     names: Sequence[str]
     cases: Sequence[Case]
@@ -39,7 +39,7 @@ class Plan:
 
 
 def measure_floors(plan: Plan) -> Measured:
-    """Only the floor of each scenario."""
+    """Measure only the floor of each scenario."""
     measured = Measured()
     for repetition in range(plan.repetitions):
         for name in _floors(plan.names):
@@ -49,7 +49,7 @@ def measure_floors(plan: Plan) -> Measured:
 
 
 def measure_http(plan: Plan) -> Measured:
-    """All cases, each scenario's right after the floor it is held against, and all of them once a repetition."""
+    """Measure all cases once per repetition, each scenario's right after its floor."""
     measured = Measured()
     for repetition in range(plan.repetitions):
         floors: dict[str, float] = {}
@@ -72,7 +72,7 @@ def measure_http(plan: Plan) -> Measured:
 
 
 def say(repetition: int, repetitions: int, what: str) -> None:
-    """Show that something happens."""
+    """Print the progress."""
     print(f"  [{repetition + 1}/{repetitions}] {what}", flush=True)
 
 

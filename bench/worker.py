@@ -1,4 +1,4 @@
-"""The processes that measure: ``worker.py KIND`` reads a task as JSON, does it, and prints what it found as JSON."""
+"""The measuring processes: ``worker.py KIND`` reads a task as JSON, runs it, and prints the result as JSON."""
 
 import json
 import sys
@@ -20,7 +20,7 @@ _KINDS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 
 
 def main() -> None:
-    """Do the one task, or serve until SIGTERM."""
+    """Run the task, or serve until SIGTERM."""
     kind = sys.argv[1]
     if kind == "nothing":
         serve_nothing()

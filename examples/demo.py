@@ -1,9 +1,9 @@
-"""Show runsink at work, from the start of the server to its end: what ``make demo`` runs.
+"""Demonstrate runsink, from the start of the server to its end: what ``make demo`` runs.
 
     python examples/demo.py
 
-Needs a Python in which runsink is installed. Everything happens in a temporary directory and on 127.0.0.1; nothing
-stays behind. Exits with 0 only if everything went as it should.
+Needs a Python with runsink installed. Everything happens in a temporary directory and on 127.0.0.1; nothing is left
+behind. Exits with 0 only if everything went as expected.
 """
 
 import json
@@ -35,12 +35,12 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.sta
 
 
 class UnexpectedError(Exception):
-    """Something did not go as the contract says."""
+    """A result differs from the contract."""
 
 
 @dataclass(frozen=True)
 class Demo:
-    """A server that runs, and the file to send to it."""
+    """A running server, and the file to send to it."""
 
     url: str
     directory: Path
@@ -48,33 +48,33 @@ class Demo:
 
     @property
     def good(self) -> tuple[dict[str, Any], ...]:
-        """The runs that are not broken on purpose."""
+        """The valid runs."""
         return tuple(run for run in self.runs if "broken_on_purpose" not in run.get("extra", {}))
 
     @property
     def broken(self) -> tuple[dict[str, Any], ...]:
-        """The runs that are."""
+        """The runs that are broken on purpose."""
         return tuple(run for run in self.runs if run not in self.good)
 
     def get(self, path: str, **query: str | int) -> Any:
-        """What the server answers to a GET."""
+        """Return the response to a GET."""
         opener = build_opener(ProxyHandler({}))
         with opener.open(f"{self.url}{path}?{urlencode(query)}", timeout=TIMEOUT_SECONDS) as response:
             return json.load(response)
 
     def stored(self) -> int:
-        """The number of runs in the store."""
+        """Return the number of runs in the store."""
         total: int = self.get("/api/v1/runs", limit=1)["total"]
         return total
 
     def write(self, name: str, runs: list[dict[str, Any]]) -> Path:
-        """Put a batch into a file of the temporary directory."""
+        """Write a batch to a file in the temporary directory."""
         path = self.directory / name
         path.write_text(json.dumps({"runs": runs}), encoding="utf-8")
         return path
 
     def upload(self, file: Path, *options: str) -> subprocess.CompletedProcess[str]:
-        """Run ``upload.py`` and show what it prints."""
+        """Run ``upload.py`` and show its output."""
         print("$ python", "examples/upload.py", self.url, file.name, *options)
         command = [sys.executable, str(EXAMPLES / "upload.py"), self.url, str(file), *options]
         done = subprocess.run(
@@ -90,48 +90,48 @@ def heading(text: str) -> None:
 
 
 def expect(what: str, found: object, expected: object) -> None:
-    """Print what was found, and stop unless it is what was expected."""
+    """Print what was found, and stop unless it is as expected."""
     if found != expected:
         raise UnexpectedError(f"{what}: expected {expected!r}, found {found!r}")
     print(f"[ok] {what}: {found}")
 
 
 def check(what: str, *, holds: bool) -> None:
-    """Stop unless it is so."""
+    """Stop unless the condition holds."""
     if not holds:
         raise UnexpectedError(f"not so: {what}")
     print(f"[ok] {what}")
 
 
 def refused_names(output: str) -> set[str]:
-    """The runs that ``upload.py`` names as refused."""
-    return set(re.findall(r"^ +refused: run \d+ (\S+)$", output, re.MULTILINE))
+    """Return the runs that ``upload.py`` reports as rejected."""
+    return set(re.findall(r"^ +rejected: run \d+ (\S+)$", output, re.MULTILINE))
 
 
 def upload_leniently(demo: Demo) -> None:
-    """Send everything: what is good stays."""
-    heading("Lenient upload: the good runs are stored, the broken ones named")
+    """Upload everything: the valid runs are stored."""
+    heading("Lenient upload: the valid runs are stored, the invalid ones named")
     done = demo.upload(LAUNCH_FILE)
     total, good, broken = len(demo.runs), len(demo.good), len(demo.broken)
     expect_line(done.stdout, f"HTTP 500: {total} runs, {good} created, 0 existing, {broken} failed")
-    check("every broken run is named, and no other", holds=refused_names(done.stdout) == names(demo.broken))
+    check("every invalid run is named, and no other", holds=refused_names(done.stdout) == names(demo.broken))
     expect("runs in the store", demo.stored(), good)
 
 
 def upload_atomically(demo: Demo) -> None:
-    """Send the same launch as if it were new: one broken run, and none of it stays."""
+    """Upload the same launch as if it were new: one run is invalid, and nothing is stored."""
     heading("Atomic upload of the launch under new event_ids: all or nothing")
     again = [run | {"event_id": f"again-{run['event_id']}"} for run in demo.runs]
     done = demo.upload(demo.write("launch-again.json", again), "--atomic")
     total = len(demo.runs)
     expect_line(done.stdout, f"HTTP 400: {total} runs, 0 created, 0 existing, {total} failed")
-    check("every broken run is named, and no other", holds=refused_names(done.stdout) == names(demo.broken))
+    check("every invalid run is named, and no other", holds=refused_names(done.stdout) == names(demo.broken))
     expect("runs in the store, as before", demo.stored(), len(demo.good))
 
 
 def upload_good_ones(demo: Demo) -> None:
-    """Send what is stored already."""
-    heading("Atomic upload of the good runs only: they are known by their event_ids")
+    """Upload what is already stored."""
+    heading("Atomic upload of the valid runs only: they are known by their event_ids")
     done = demo.upload(demo.write("launch-good.json", list(demo.good)), "--atomic")
     good = len(demo.good)
     expect_line(done.stdout, f"HTTP 201: {good} runs, 0 created, {good} existing, 0 failed")
@@ -170,12 +170,12 @@ def read_metadata(demo: Demo) -> None:
 
 
 def names(runs: tuple[dict[str, Any], ...]) -> set[str]:
-    """The run_ids of the runs."""
+    """Return the run_ids of the runs."""
     return {run["run_id"] for run in runs}
 
 
 def comparable(run: Mapping[str, Any]) -> dict[str, Any]:
-    """The run with its times as instants, however they are written."""
+    """Return the run with its times as instants, however they are written."""
     times = {name: datetime.fromisoformat(run[name]) for name in ("start_time", "end_time")}
     return {**run, **times}
 
@@ -187,10 +187,10 @@ def expect_line(output: str, line: str) -> None:
 
 @contextmanager
 def running_server(directory: Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
-    """Start a server on a free port; it is gone when the block ends, however that ends."""
+    """Start a server on a free port; it is stopped when the block ends, in any case."""
     command = [console_script(), "serve", "--host", "127.0.0.1", "--port", "0", "--db", str(directory / "runs.db")]
-    # The directory is empty, so no runsink.toml is read. In a group of its own the server does not get the Ctrl-C that
-    # is meant for the demo, which then stops it in good order.
+    # The directory is empty, so no runsink.toml is read. In its own process group the server does not get the Ctrl-C
+    # that is meant for the demo, which then stops it cleanly.
     with subprocess.Popen(
         command, cwd=directory, env=ENVIRONMENT, stdout=subprocess.PIPE, encoding="utf-8", process_group=0
     ) as process:
@@ -205,7 +205,7 @@ def running_server(directory: Path) -> Iterator[tuple[str, "subprocess.Popen[str
 
 
 def console_script() -> str:
-    """The command ``runsink`` of the environment that this Python belongs to."""
+    """Return the ``runsink`` command of this Python's environment."""
     script = Path(sys.executable).with_name("runsink")
     if not script.is_file():
         raise UnexpectedError(f"{script} is missing; install runsink into this environment first")
@@ -213,7 +213,7 @@ def console_script() -> str:
 
 
 def first_url(process: "subprocess.Popen[str]") -> str:
-    """The address that the server prints once it listens."""
+    """Return the URL that the server prints once it listens."""
     line = process.stdout.readline() if process.stdout else ""
     print(line, end="")
     found = re.search(r"http://[^\s,]+", line)
@@ -223,7 +223,7 @@ def first_url(process: "subprocess.Popen[str]") -> str:
 
 
 def stop(process: "subprocess.Popen[str]") -> int:
-    """Ask the server to end, and end it if it does not."""
+    """Stop the server, and kill it if it does not exit."""
     process.terminate()
     try:
         return process.wait(TIMEOUT_SECONDS)
@@ -233,7 +233,7 @@ def stop(process: "subprocess.Popen[str]") -> int:
 
 
 def show() -> None:
-    """Go through all steps."""
+    """Run all steps."""
     runs = tuple(json.loads(LAUNCH_FILE.read_text(encoding="utf-8"))["runs"])
     with TemporaryDirectory(prefix="runsink-demo-") as name:
         directory = Path(name)
@@ -247,7 +247,7 @@ def show() -> None:
 
 
 def end_by_exception(number: int, _frame: FrameType | None) -> NoReturn:
-    """Leave through every ``finally``, so that the server and the directory go too."""
+    """Exit through every ``finally``, so that the server and the directory are cleaned up."""
     sys.exit(128 + number)
 
 
@@ -263,7 +263,7 @@ def main() -> int:
         sys.stdout.flush()
         print(f"\ndemo.py: {error}", file=sys.stderr)
         return 1
-    print("\nEverything went as it should.")
+    print("\nEverything went as expected.")
     return 0
 
 

@@ -1,8 +1,8 @@
-"""Use the store from Python, without a server: what the HTTP API does takes three lines.
+"""Use the store from Python, without a server.
 
     python examples/embedded.py
 
-The same file may be open in a server at the same time.
+A server may have the same file open at the same time.
 """
 
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ def three_lines(path: Path) -> None:
 
 
 def lenient(runs: RunStore) -> None:
-    """The good runs are stored, the bad one is named."""
+    """Store the valid runs; the invalid one is named."""
     result = runs.ingest_lenient([LAUNCH, WORKER, BROKEN])
     print(f"lenient: {result.created} created, {result.existing} existing, {result.failed} failed")
     for refused in result.refused:
@@ -54,14 +54,14 @@ def lenient(runs: RunStore) -> None:
 
 
 def atomic(runs: RunStore) -> None:
-    """One bad run, and nothing is stored; without it, everything is."""
+    """One invalid run, and nothing is stored; without it, everything is."""
     gate = {**WORKER, "event_id": "0a4e9d0c-0c53-4f0c-9d64-6a7c1f5b2e43", "run_id": "nightly-7.install.fr.gate"}
     try:
         runs.ingest_atomic([gate, BROKEN])
     except BatchRolledBackError as error:
         print("atomic:", error)
     result = runs.ingest_atomic([gate])
-    print(f"atomic, without the bad run: {result.created} created")
+    print(f"atomic, without the invalid run: {result.created} created")
 
 
 def read(runs: RunStore) -> None:
@@ -75,7 +75,7 @@ def read(runs: RunStore) -> None:
 
 
 def main() -> None:
-    """Show it all on a store that is gone afterwards."""
+    """Run all examples on a temporary store."""
     with TemporaryDirectory(prefix="runsink-embedded-") as directory:
         path = Path(directory, "runs.db")
         three_lines(path)

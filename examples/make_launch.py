@@ -1,10 +1,10 @@
-"""Write ``launch.json``: one launch of an imaginary pipeline that translates documentation without supervision.
+"""Write ``launch.json``: one launch of an imaginary pipeline that translates documentation unattended.
 
     python examples/make_launch.py > examples/launch.json
 
-The output is the same on every machine and Python version: whatever looks random is a hash of its own name.
+The output is the same on every machine and Python version: pseudo-random values are hashes of their names.
 The launch has a tree of runs (launch, orchestrator nodes, workers, gates, model calls). Six of them are broken on
-purpose, each in another way; they say so in ``extra.broken_on_purpose``.
+purpose, each in a different way; ``extra.broken_on_purpose`` says so.
 """
 
 import hashlib
@@ -60,21 +60,21 @@ PAGES = (
 
 @dataclass(frozen=True)
 class Span:
-    """From when to when, in milliseconds since the launch."""
+    """A time span, in milliseconds since the launch."""
 
     start: int
     end: int
 
     @classmethod
     def around(cls, runs: Iterable["Span"], margin: int) -> "Span":
-        """The span of a parent that waits for all these."""
+        """Return the span of a parent that waits for all these."""
         spans = list(runs)
         return cls(min(span.start for span in spans) - margin, max(span.end for span in spans) + margin)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a worker fares: the status of each of its model calls and gates, and its own."""
+    """The fate of a worker: the status of each of its model calls and gates, and its own."""
 
     status: str = "success"
     calls: tuple[str, ...] = ("success",)
@@ -133,33 +133,33 @@ CALL_ERRORS = {
 
 
 def digest(*name: object) -> bytes:
-    """32 bytes that look random and depend on the name alone."""
+    """Return 32 pseudo-random bytes that depend only on the name."""
     return hashlib.sha256("/".join(map(str, name)).encode()).digest()
 
 
 def between(low: int, high: int, *name: object) -> int:
-    """A whole number from ``low`` to ``high``."""
+    """Return a pseudo-random integer from ``low`` to ``high``, inclusive."""
     return low + int.from_bytes(digest(*name)[:8]) % (high - low + 1)
 
 
 def pick(options: Sequence[_T], *name: object) -> _T:
-    """One of the options."""
+    """Return one of the options."""
     return options[between(0, len(options) - 1, *name)]
 
 
 def timestamp(milliseconds: int, zone: timezone = UTC) -> str:
-    """An instant of the launch, as a client in that time zone writes it."""
+    """Return an instant of the launch, as a client in that time zone writes it."""
     instant = (LAUNCH_START + timedelta(milliseconds=milliseconds)).astimezone(zone)
     return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def page_fields(page: Page) -> Run:
-    """What every run about a page says about it."""
+    """Return the fields of every run about a page."""
     return {"product": page.product, "website_section": page.section, "item_name": f"{page.section}/{page.slug}.md"}
 
 
 def items(discovered: int, failed: int = 0, skipped: int = 0) -> Run:
-    """The counts of a run; those that neither failed nor were skipped succeeded."""
+    """Return the counts of a run; items that neither failed nor were skipped succeeded."""
     return {
         "items_discovered": discovered,
         "items_succeeded": discovered - failed - skipped,
@@ -169,17 +169,17 @@ def items(discovered: int, failed: int = 0, skipped: int = 0) -> Run:
 
 
 class Launch:
-    """The runs of the launch, collected while it is played through."""
+    """The runs of the launch, collected during the simulation."""
 
     def __init__(self) -> None:
         self._runs: list[tuple[int, Run]] = []
 
     def runs(self) -> list[Run]:
-        """All runs in the order in which they were reported."""
+        """The runs in the order in which they were reported."""
         return [run for _, run in sorted(self._runs, key=lambda reported: reported[0])]
 
     def add(self, name: str, kind: tuple[str, str], parent: str | None, span: Span, **fields: Any) -> Span:
-        """Report a run when it ends; ``kind`` is its agent and job type. Children so come before their parents."""
+        """Report a run when it ends, so after its children; ``kind`` is its agent and job type."""
         zone = fields.pop("zone", UTC)
         fields["context_json"] = self._context(name, parent) | fields.get("context_json", {})
         run = self._identity(name, kind, parent) | {
@@ -192,14 +192,14 @@ class Launch:
         return span
 
     def add_early(self, name: str, kind: tuple[str, str], parent: str | None, span: Span, **fields: Any) -> Span:
-        """Report a run when it starts, as the orchestrator does for its nodes, so it comes before its children."""
+        """Report a run when it starts, so before its children, as the orchestrator does for its nodes."""
         self.add(name, kind, parent, span, **fields)
         _, run = self._runs.pop()
         self._runs.append((span.start, run))
         return span
 
     def totals(self) -> Run:
-        """Tokens and cost of all model calls so far."""
+        """Return the tokens and cost of all model calls so far."""
         calls = [run["metrics_json"] for _, run in self._runs if run["job_type"] == "model_call"]
         return {
             "model_calls": len(calls),
@@ -234,7 +234,7 @@ class Launch:
 
 @dataclass(frozen=True)
 class Call:
-    """What a model is asked to do, which time it is asked, and how that ends."""
+    """A prompt to a model, the attempt number, and the outcome."""
 
     task: str
     segments: int
@@ -266,7 +266,7 @@ def add_call(launch: Launch, parent: str, start: int, call: Call, **fields: Any)
 
 
 def call_metrics(name: str, call: Call, span: Span) -> Run:
-    """Tokens, cost and latency; a call that failed or stalled has hardly any answer."""
+    """Return tokens, cost and latency; a call that failed or stalled has hardly any output."""
     answered = call.status == "success"
     total = span.end - span.start
     prompt = call.segments * 31 + between(180, 420, name, "prompt")
@@ -325,7 +325,7 @@ def add_worker(launch: Launch, page: Page, locale: str, start: int, zone: timezo
 
 
 def worker_result(name: str, page: Page, locale: str, outcome: Outcome) -> Run:
-    """What a worker reports at its end."""
+    """Report the end of a worker."""
     remembered = between(0, page.segments // 4, name, "memory")
     counts = {
         "success": items(page.segments, skipped=remembered),
@@ -342,7 +342,7 @@ def worker_result(name: str, page: Page, locale: str, outcome: Outcome) -> Run:
 
 
 def play_plan(launch: Launch, start: int) -> int:
-    """Find what has changed and decide what to translate."""
+    """Find the changes and decide what to translate."""
     name = f"{LAUNCH_ID}.plan"
     scan = launch.add(
         f"{name}.scan",
@@ -380,7 +380,7 @@ def play_dispatch(launch: Launch, start: int) -> int:
 
 
 def play_review(launch: Launch, start: int) -> int:
-    """Let a second model judge samples of each language."""
+    """Let a second model review samples of each language."""
     spans = [review_locale(launch, locale, start + 40 + 15 * number) for number, locale in enumerate(LOCALES)]
     span = replace(Span.around(spans, 50), start=start)
     add_node(launch, "review", span, items(len(LOCALES)))
@@ -433,7 +433,7 @@ def publish_part(launch: Launch, part: str, start: int) -> Span:
         commit_source="ci" if part == "sitemap" else "llm",
         commit_author=BOT,
         commit_timestamp=timestamp(commit.end - 120),
-        # The contract does not name this field: it comes back under extra.
+        # The contract does not name this field: it is returned under extra.
         pipeline_url=f"https://ci.example.org/fernwood/docs/{between(4000, 4999, name)}",
     )
     kind = ("docs-publisher", "publish_locale")
@@ -462,7 +462,7 @@ def play() -> list[Run]:
         error_summary="node dispatch ended partial",
         metrics_json=launch.totals(),
     )
-    # It watches the published pages long after the launch: no end yet, and the only run of its kind.
+    # It watches the published pages long after the launch: still running, and the only run of its kind.
     add_node(launch, "observe", Span(end + 60, end + 60), items(0), status="running", context_json={"detached": True})
     runs = launch.runs()
     for run in runs:
@@ -477,7 +477,7 @@ def without_agent(run: Run) -> Run:
 
 
 def without_offset(run: Run) -> Run:
-    """Leave out what makes a time an instant."""
+    """Leave out the UTC offset of a time."""
     return run | {"start_time": run["start_time"][:23]}
 
 
@@ -487,7 +487,7 @@ def with_text_duration(run: Run) -> Run:
 
 
 def with_nul(run: Run) -> Run:
-    """Cut a text out of a buffer with a byte too many."""
+    """Add a NUL, as from a buffer cut one byte too late."""
     return run | {"output_summary": "all links answer\0"}
 
 
@@ -497,7 +497,7 @@ def with_unknown_status(run: Run) -> Run:
 
 
 def with_symbolic_commit(run: Run) -> Run:
-    """Send the name of a commit in place of its hash."""
+    """Send the name of a commit instead of its hash."""
     return run | {"commit_hash": "HEAD"}
 
 
@@ -509,11 +509,11 @@ BREAKAGES = {
     "review.es.gate-quality": with_unknown_status,
     "publish.sitemap.commit": with_symbolic_commit,
 }
-"""Which runs are broken, and how; none of them has children."""
+"""The broken runs, and how they break; none of them has children."""
 
 
 def break_on_purpose(run: Run) -> Run:
-    """The run as a faulty client would send it, if it is one of the chosen."""
+    """Return the run as a faulty client would send it, if it is one of the chosen."""
     breakage = BREAKAGES.get(run["run_id"].removeprefix(f"{LAUNCH_ID}."))
     if breakage is None:
         return run
@@ -521,7 +521,7 @@ def break_on_purpose(run: Run) -> Run:
 
 
 def main() -> None:
-    """Write the batch to the standard output, one run a line."""
+    """Write the batch to standard output, one run per line."""
     lines = ",\n".join(json.dumps(break_on_purpose(run), ensure_ascii=False, separators=(",", ":")) for run in play())
     # Bytes: the output must not depend on the encoding of the terminal or the newlines of the platform.
     sys.stdout.buffer.write(f'{{"runs": [\n{lines}\n]}}\n'.encode())

@@ -3,9 +3,9 @@
     python examples/upload.py http://127.0.0.1:8765 examples/launch.json
     python examples/upload.py http://127.0.0.1:8765 examples/launch.json --atomic
 
-An upload that the server was too busy for, or whose answer got lost, is sent again: every run carries its
-``event_id``, so what is stored already is not stored twice. Exits with 0 when every run is stored, with 1 when
-some were refused, with 2 when there is no such answer.
+If the server is overloaded or the response is lost, the upload is sent again: every run carries its
+``event_id``, so what is already stored is not stored twice. Exits with 0 when every run is stored, with 1 when
+some were rejected, with 2 when there is no such response.
 """
 
 import argparse
@@ -31,7 +31,7 @@ TOO_BUSY = frozenset({429, 503})
 
 @dataclass(frozen=True)
 class Answer:
-    """What the server answered."""
+    """A response of the server."""
 
     status: int
     retry_after: str
@@ -39,19 +39,19 @@ class Answer:
 
     @property
     def counted(self) -> bool:
-        """Whether it says what became of the runs; then it is final, whatever its status."""
+        """Whether it reports the result of each run; then it is final, whatever its status."""
         return {"total", "created", "existing", "failed"} <= self.body.keys()
 
 
 class UploadError(Exception):
-    """The upload did not come to an answer."""
+    """The upload got no final response."""
 
 
 def upload(url: str, content: bytes) -> Answer:
-    """Send the content until it is answered.
+    """Send the content until there is a final response.
 
     Raises:
-        UploadError: the server cannot be reached, or stays too busy.
+        UploadError: the server cannot be reached, or stays overloaded.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
@@ -69,7 +69,7 @@ def upload(url: str, content: bytes) -> Answer:
 
 
 def post(url: str, content: bytes) -> Answer:
-    """Send the content once; an error status is an answer like any other."""
+    """Send the content once; an error status is a response like any other."""
     headers = {"Content-Type": "application/json", "Prefer": "return=minimal"}
     request = Request(url, content, headers, method="POST")
     try:
@@ -81,7 +81,7 @@ def post(url: str, content: bytes) -> Answer:
 
 
 def parse(content: bytes) -> dict[str, Any]:
-    """The body of an answer; a proxy in between may answer something that is not JSON."""
+    """Return the body of a response; a proxy may respond with something that is not JSON."""
     try:
         body = json.loads(content)
     except ValueError:
@@ -90,12 +90,12 @@ def parse(content: bytes) -> dict[str, Any]:
 
 
 def backoff(attempt: int) -> float:
-    """How long to wait when the server does not say: twice as long each time."""
+    """Return how long to wait if the server does not say: twice as long each time."""
     return min(0.25 * 2.0**attempt, LONGEST_WAIT_SECONDS)
 
 
 def requested_wait(answer: Answer, attempt: int) -> float:
-    """How long the server asks to wait, in one of the two forms of ``Retry-After``: seconds or a date."""
+    """Return how long the server asks to wait, from either form of ``Retry-After``: seconds or a date."""
     value = answer.retry_after.strip()
     if value.isdecimal():
         return min(float(value), LONGEST_WAIT_SECONDS)
@@ -108,7 +108,7 @@ def requested_wait(answer: Answer, attempt: int) -> float:
 
 
 def detail(body: Mapping[str, Any]) -> str:
-    """The ``detail`` of an error, which is a text or a list of places and messages."""
+    """Return the ``detail`` of an error, a text or a list of locations and messages."""
     found = body.get("detail")
     if not isinstance(found, list):
         return str(found)
@@ -116,12 +116,12 @@ def detail(body: Mapping[str, Any]) -> str:
 
 
 def report(line: str) -> None:
-    """Print what is not part of the result."""
+    """Print a message that is not part of the result."""
     print(line, file=sys.stderr, flush=True)
 
 
 def print_counts(answer: Answer) -> None:
-    """Print what became of the runs."""
+    """Print the result of each run."""
     body = answer.body
     counts = ", ".join(f"{body[name]} {name}" for name in ("created", "existing", "failed"))
     print(f"HTTP {answer.status}: {body['total']} runs, {counts}")
@@ -129,15 +129,15 @@ def print_counts(answer: Answer) -> None:
         print(body["detail"])
     for error in body["errors"]:
         name = error["run_id"] or error["event_id"] or "(no name)"
-        print(f"  refused: run {error['index']} {name}")
-        print(f"           {error['error']}")
+        print(f"  rejected: run {error['index']} {name}")
+        print(f"            {error['error']}")
     for conflict in body["conflicts"]:
         fields = ", ".join(conflict["fields"])
         print(f"  another run is stored under the event_id of run {conflict['index']}; these differ: {fields}")
 
 
 def server_url(text: str) -> str:
-    """The address of a server, without a slash at its end."""
+    """Return the URL of a server, without a trailing slash."""
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise argparse.ArgumentTypeError(f"{text!r} is not an address such as http://127.0.0.1:8765")
@@ -145,7 +145,7 @@ def server_url(text: str) -> str:
 
 
 def arguments() -> argparse.Namespace:
-    """What the command line says."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description="Upload a file of runs to a runsink server.")
     parser.add_argument("url", type=server_url, help="the server, such as http://127.0.0.1:8765")
     parser.add_argument("file", type=Path, help='a JSON file: {"runs": [...]}')

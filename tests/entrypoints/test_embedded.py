@@ -1,4 +1,4 @@
-"""The in-process door: the same results and errors as HTTP, for the same input."""
+"""The in-process API: the same results and errors as HTTP, for the same input."""
 
 import json
 import os
@@ -53,20 +53,20 @@ BAD_FIELDS: list[dict[str, Any]] = [
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[RunStore]:
-    """An open store over a new file."""
+    """Open a store over a new file."""
     with open_store(tmp_path / "embedded.db") as runs:
         yield runs
 
 
 def on_the_wire(run: Run) -> dict[str, Any]:
-    """A run as HTTP would answer with it, without the server's times."""
+    """Return a run as in an HTTP response, without the server's times."""
     values = attrs.asdict(run, filter=lambda field, _: field.name not in SERVER_TIMES)
     values |= {name: values[name].replace(".000000Z", "Z") for name in TIMES if values[name] is not None}
     return {name: json.loads(value) if isinstance(value, JsonText) else value for name, value in values.items()}
 
 
 def assert_same(result: BatchResult, body: dict[str, Any]) -> None:
-    """What came back in process equals what came back over HTTP, but for the servers' own times."""
+    """Check that the in-process result equals the HTTP response, but for the server's times."""
     answered = [{name: value for name, value in run.items() if name not in SERVER_TIMES} for run in body["runs"]]
     assert [on_the_wire(run) for run in result.runs] == answered
     assert (result.total, result.created, result.existing, result.failed) == tuple(
@@ -83,7 +83,7 @@ def assert_same(result: BatchResult, body: dict[str, Any]) -> None:
 
 
 def test_good_batches_have_the_same_results(store: RunStore, shared_server: Api, make_run: MakeRun) -> None:
-    """New, existing, repeated and conflicting runs come out the same by both doors, in both modes."""
+    """New, existing, repeated and conflicting runs have the same result in process and over HTTP, in both modes."""
     first = make_run(metrics_json={"b": 2**70, "a": [None]}, newer={"z": 1, "y": "\0"}, status="failed")
     batch = [first, make_run(end_time="2026-01-31T14:00:00+02:00"), first, {**first, "product": "other"}]
     for again in range(2):
@@ -96,7 +96,7 @@ def test_good_batches_have_the_same_results(store: RunStore, shared_server: Api,
 def test_partial_failure_has_the_same_errors(
     store: RunStore, shared_server: Api, make_run: MakeRun, bad: dict[str, Any]
 ) -> None:
-    """A bad run among good ones is refused for the same reasons, in the same words, by both doors."""
+    """An invalid run among valid ones is rejected with the same errors in process and over HTTP."""
     batch = [make_run(), make_run() | bad]
     assert_same(store.ingest_lenient(batch), shared_server.lenient(batch).body)
 
@@ -105,7 +105,7 @@ def test_partial_failure_has_the_same_errors(
 def test_refused_batch_has_the_same_error(
     store: RunStore, shared_server: Api, make_run: MakeRun, bad: dict[str, Any]
 ) -> None:
-    """What HTTP answers with 400 and 422 is raised with the same counts, errors and message; nothing is stored."""
+    """HTTP's 400 and 422 are raised with the same counts, errors and message; nothing is stored."""
     batch = [make_run(), make_run() | bad]
     with pytest.raises(BatchRolledBackError) as rolled_back:
         store.ingest_atomic(batch)
@@ -122,7 +122,7 @@ def test_refused_batch_has_the_same_error(
 def test_item_that_is_no_mapping_is_one_bad_run(
     store: RunStore, shared_server: Api, make_run: MakeRun, item: Any
 ) -> None:
-    """A batch member as ``json.loads`` may give it, but no object, fails by itself as over HTTP."""
+    """A batch member that is not an object fails alone, as over HTTP."""
     batch = [make_run(), item]
     assert_same(store.ingest_lenient(batch), shared_server.lenient(batch).body)
 
@@ -131,7 +131,7 @@ def test_item_that_is_no_mapping_is_one_bad_run(
 def test_single_run_has_the_same_error(
     store: RunStore, shared_server: Api, make_run: MakeRun, bad: dict[str, Any]
 ) -> None:
-    """A single bad run is refused with the messages of the 422."""
+    """A single invalid run is rejected with the messages of the 422."""
     run = make_run() | bad
     with pytest.raises(RunRefusedError) as refused:
         store.create(run)
@@ -141,7 +141,7 @@ def test_single_run_has_the_same_error(
 
 @pytest.mark.parametrize("mode", ["ingest_lenient", "ingest_atomic"])
 def test_batch_sizes_have_the_same_limits(store: RunStore, shared_server: Api, make_run: MakeRun, mode: str) -> None:
-    """No run and more than 1000 are refused in the words of HTTP; 1000 are taken."""
+    """No runs and more than 1000 are rejected with HTTP's messages; 1000 are accepted."""
     ingest: Callable[[list[Any]], BatchResult] = getattr(store, mode)
     with pytest.raises(NotABatchError) as empty:
         ingest([])
@@ -157,7 +157,7 @@ def test_batch_sizes_have_the_same_limits(store: RunStore, shared_server: Api, m
 def test_update_has_the_same_errors(
     store: RunStore, shared_server: Api, make_run: MakeRun, changes: dict[str, Any]
 ) -> None:
-    """A bad update is refused with the messages of the 422."""
+    """An invalid update is rejected with the messages of the 422."""
     run = make_run()
     store.create(run)
     shared_server.create(run)
@@ -174,7 +174,7 @@ def test_update_has_the_same_errors(
 def test_changes_whose_names_are_no_texts_are_refused(
     store: RunStore, make_run: MakeRun, changes: dict[Any, Any], described: str
 ) -> None:
-    """What no JSON can hold is an invalid change like any unknown field, and named; nothing is changed."""
+    """A value that JSON does not have is an invalid change and named, like an unknown field; nothing changes."""
     created = store.create(make_run(event_id="a"))
     with pytest.raises(InvalidChangesError) as refused:
         store.update("a", changes)
@@ -184,14 +184,14 @@ def test_changes_whose_names_are_no_texts_are_refused(
 
 @pytest.mark.parametrize("commit", [{}, {"commit_hash": "x", "commit_source": "ci"}, {"commit_hash": "a" * 7, "x": 1}])
 def test_commit_has_the_same_errors(store: RunStore, shared_server: Api, commit: dict[str, Any]) -> None:
-    """A bad commit is refused with the message of the 400."""
+    """An invalid commit is rejected with the message of the 400."""
     with pytest.raises(InvalidCommitError) as refused:
         store.associate_commit("any", commit)
     assert str(refused.value) == shared_server.commit("any", commit).body["detail"]
 
 
 def test_unknown_runs_have_the_same_error(store: RunStore, shared_server: Api) -> None:
-    """A run that is not there is missed in the words of the 404, whatever was to be done with it."""
+    """An unknown run raises the message of the 404, in every method."""
     commit = {"commit_hash": "abcdef0", "commit_source": "ci"}
     attempts: list[Callable[[], Run]] = [
         lambda: store.get("nobody"),
@@ -205,7 +205,7 @@ def test_unknown_runs_have_the_same_error(store: RunStore, shared_server: Api) -
 
 
 def test_changes_have_the_same_results(store: RunStore, shared_server: Api, make_run: MakeRun) -> None:
-    """Creating, updating and tying to a commit leave the same run by both doors."""
+    """Creating, updating and associating a commit leave the same run in process and over HTTP."""
     run = make_run(metrics_json={"a": 1}, newer=[None])
     changes = {"status": "failed", "metrics_json": None, "context_json": {"b": 1, "a": "\0"}}
     commit = {"commit_hash": "ABCDEF0", "commit_source": "llm", "commit_timestamp": "2026-01-31T12:00:00+01:00"}
@@ -229,7 +229,7 @@ def test_changes_have_the_same_results(store: RunStore, shared_server: Api, make
 
 
 def test_stored_runs_can_be_sent_again(store: RunStore, tmp_path: Path, make_run: MakeRun) -> None:
-    """Runs as read are existing without a conflict in their own store, and created alike in another."""
+    """Runs as read are existing without a conflict in their own store, and created unchanged in another."""
     store.ingest_atomic([make_run(newer={"b": [1], "a": None}, metrics_json={"n": 2**70}), make_run()])
     read = store.page().runs
     again = store.ingest_lenient(read)
@@ -253,14 +253,14 @@ def test_stored_runs_can_be_sent_again(store: RunStore, tmp_path: Path, make_run
 def test_values_that_json_does_not_have_are_refused(
     store: RunStore, make_run: MakeRun, field: str, value: object, named: str
 ) -> None:
-    """A Python value that JSON does not have is refused and named, never turned into something else."""
+    """A Python value that JSON does not have is rejected and named, never converted."""
     with pytest.raises(RunRefusedError, match=named) as refused:
         store.create(make_run() | {field: value})
     assert [fault.field for fault in refused.value.refused.errors] == [field]
 
 
 def test_pages_and_metadata(store: RunStore, make_run: MakeRun) -> None:
-    """The list is filtered and paged and the names are sorted as over HTTP."""
+    """The list is filtered and paged, and the names are sorted, as over HTTP."""
     store.ingest_atomic([make_run(status=status, agent_name=status) for status in ("success", "failure", "running")])
     first = store.page(request=PageRequest(limit=2))
     rest = store.page(request=PageRequest(limit=2, cursor=first.next_cursor, counted=False))
@@ -271,7 +271,7 @@ def test_pages_and_metadata(store: RunStore, make_run: MakeRun) -> None:
 
 
 def test_file_may_be_open_in_a_server_too(server: Api, tmp_path: Path, make_run: MakeRun) -> None:
-    """Runs written by either door are at once seen by the other."""
+    """Runs written in process or over HTTP are visible to the other at once."""
     with open_store(tmp_path / "runs.db") as store:
         inside, outside = store.create(make_run(run_id="inside")), server.create(make_run(run_id="outside")).body
         assert server.get("inside").body["event_id"] == inside.event_id
@@ -288,7 +288,7 @@ def test_threads_may_share_a_store(store: RunStore, make_run: MakeRun) -> None:
 
 
 def test_runs_outlive_the_store(tmp_path: Path, make_run: MakeRun) -> None:
-    """What was written before leaving the block is there when the file is opened again."""
+    """Runs written before leaving the block are there when the file is opened again."""
     with open_store(str(tmp_path / "runs.db")) as store:
         run = store.create(make_run())
     with open_store(tmp_path / "runs.db") as store:
@@ -296,19 +296,19 @@ def test_runs_outlive_the_store(tmp_path: Path, make_run: MakeRun) -> None:
 
 
 def test_file_that_cannot_serve_is_refused(tmp_path: Path) -> None:
-    """A missing directory is an error of the product's own, in one line."""
+    """A missing directory is a one-line error of the product."""
     with pytest.raises(StoreUnusableError, match="does not exist"):
         open_store(tmp_path / "none" / "runs.db")
 
 
 def test_import_needs_no_web_framework() -> None:
-    """Importing the door does not import aiohttp."""
+    """Importing the in-process API does not import aiohttp."""
     code = "import sys, entrypoints.embedded; print('aiohttp' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
 
 
 def test_an_id_that_is_no_text_is_not_found(tmp_path: Path) -> None:
-    """A lone surrogate in an id that is asked for is a run that is not there, not an error of the encoding."""
+    """A lone surrogate in a requested ID is an unknown run, not an encoding error."""
     with open_store(tmp_path / "runs.db") as runs:
         with pytest.raises(RunNotFoundError):
             runs.get("\ud800")
@@ -317,7 +317,7 @@ def test_an_id_that_is_no_text_is_not_found(tmp_path: Path) -> None:
 
 
 def every_use(store: RunStore, run: dict[str, Any]) -> list[Callable[[], object]]:
-    """Each method that needs the store, with arguments that are right."""
+    """Return each method that needs the store, with valid arguments."""
     return [
         lambda: store.ingest_lenient([run]),
         lambda: store.ingest_atomic([run]),
@@ -331,7 +331,7 @@ def every_use(store: RunStore, run: dict[str, Any]) -> list[Callable[[], object]
 
 
 def test_a_closed_store_says_so(tmp_path: Path, make_run: MakeRun) -> None:
-    """Every method raises the same error instead of waiting for ever or opening the file again."""
+    """Every method raises the same error instead of hanging or reopening the file."""
     with open_store(tmp_path / "runs.db") as store:
         run = make_run()
         store.create(run)
@@ -344,7 +344,7 @@ def test_a_closed_store_says_so(tmp_path: Path, make_run: MakeRun) -> None:
 
 
 def test_a_forked_process_opens_the_store_again(store: RunStore, tmp_path: Path, make_run: MakeRun) -> None:
-    """With the store of its parent every method says so; leaving the block there harms nobody; a new one works."""
+    """Every method of the parent's store raises in a child; leaving the block is harmless; a new store works."""
     run = make_run(event_id="parent")
     store.create(run)
     store.page()
@@ -361,7 +361,7 @@ def test_a_forked_process_opens_the_store_again(store: RunStore, tmp_path: Path,
 
 
 def test_a_store_stays_with_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_run: MakeRun) -> None:
-    """A relative path is that of the working directory at the time of opening, for writing and for reading."""
+    """A relative path is resolved in the working directory at opening, for writing and for reading."""
     (tmp_path / "other").mkdir()
     monkeypatch.chdir(tmp_path)
     with open_store("runs.db") as store:
@@ -377,7 +377,7 @@ def test_a_store_stays_with_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_name_is_that_of_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_run: MakeRun, name: str | Path
 ) -> None:
-    """Nothing but a URL has a meaning of its own."""
+    """Any text but a URL is a file name."""
     monkeypatch.chdir(tmp_path)
     with open_store(name) as store:
         store.create(make_run())
@@ -385,7 +385,7 @@ def test_a_name_is_that_of_a_file(
 
 
 def test_a_name_cannot_be_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty name, such as an unset variable gives, is no file and no directory."""
+    """An empty name, such as from an unset variable, is neither a file nor a directory."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(StoreUnusableError, match="the database name is empty; give a file or a URL"):
         open_store("")

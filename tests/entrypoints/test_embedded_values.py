@@ -1,4 +1,4 @@
-"""The in-process door takes whatever Python values there are: each is kept by its value, or its run is named."""
+"""The in-process API accepts any Python value: it is stored by value, or its run is rejected and named."""
 
 import enum
 import json
@@ -18,7 +18,7 @@ from tests.servers import MakeRun
 
 
 class Float64(float):
-    """A number as numpy has it: a ``float``, shown and compared in other ways."""
+    """A number like numpy's: a ``float`` with another repr and comparison."""
 
     def __repr__(self) -> str:
         return f"np.float64({float(self)})"
@@ -30,7 +30,7 @@ class Float64(float):
 
 
 class Int64:
-    """An integer as numpy has it, which is no ``int``."""
+    """An integer like numpy's, which is not an ``int``."""
 
     def __int__(self) -> int:
         return 1
@@ -55,7 +55,7 @@ class Word(enum.StrEnum):
 
 
 class Text(str):
-    """A text that says that it is another, has another length, and breaks when it is looked up."""
+    """A text that pretends to be another, has another length, and raises on lookup."""
 
     __slots__ = ()
 
@@ -76,7 +76,7 @@ class Text(str):
 
 
 class Number(int):
-    """A number that says that it is another."""
+    """A number that pretends to be another."""
 
     def __abs__(self) -> int:
         return 0
@@ -89,7 +89,7 @@ class Number(int):
 
 
 class Object(dict[Any, Any]):
-    """An object that hides what it holds."""
+    """An object that hides its members."""
 
     def items(self) -> Any:
         raise OSError("no")
@@ -101,14 +101,14 @@ class Object(dict[Any, Any]):
 
 
 class List(list[Any]):
-    """A list that hides what it holds."""
+    """A list that hides its elements."""
 
     def __iter__(self) -> Any:
         raise OSError("no")
 
 
 class Liar:
-    """Says that it is a text, and raises for everything else."""
+    """An object that pretends to be a text, and raises for everything else."""
 
     @property
     def __class__(self) -> type:
@@ -125,7 +125,7 @@ class Liar:
 
 
 class Raiser:
-    """Has no class that it would tell."""
+    """An object that hides its class."""
 
     @property
     def __class__(self) -> type:
@@ -133,7 +133,7 @@ class Raiser:
 
 
 class Meta(type):
-    """A class of classes that raise."""
+    """A metaclass that raises."""
 
     def __repr__(cls) -> str:
         raise RuntimeError
@@ -151,7 +151,7 @@ class Meta(type):
 
 
 class Strange(metaclass=Meta):
-    """An object of such a class."""
+    """An instance of such a class."""
 
 
 class Broken(Mapping[str, Any]):
@@ -168,7 +168,7 @@ class Broken(Mapping[str, Any]):
 
 
 class Endless(Mapping[str, Any]):
-    """A mapping that never comes to an end."""
+    """A mapping without end."""
 
     def __getitem__(self, name: str) -> Any:
         return self[name]
@@ -178,7 +178,7 @@ class Endless(Mapping[str, Any]):
 
 
 class OddRun(Run):
-    """A run as read, of a class that cannot be read."""
+    """A run of a subclass that cannot be read."""
 
     def __getattribute__(self, _: str) -> Any:
         raise OSError("no")
@@ -211,12 +211,12 @@ REFUSED: list[Any] = [
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunStore]:
-    """An open store over a new file."""
+    """Open a store over a new file."""
     with open_store(tmp_path_factory.mktemp("values") / "runs.db") as runs:
         yield runs
 
 
-# Tests are given the number of a value, since pytest looks into values and some of these do not bear that.
+# Tests get the index of a value, since pytest inspects values and some of these raise.
 VALUES = [*FOREIGN, *REFUSED]
 every_foreign = pytest.mark.parametrize("number", range(len(FOREIGN)))
 every_refused = pytest.mark.parametrize("number", range(len(VALUES)))
@@ -224,7 +224,7 @@ every_kept = pytest.mark.parametrize("number", range(len(KEPT)))
 
 
 def refused_alone(store: RunStore, good: "dict[str, Any]", bad: Any) -> list[tuple[str | None, str]]:
-    """Send a bad run between two good ones, see that it alone fails, and return its faults."""
+    """Send an invalid run between two valid ones, check that it alone fails, and return its errors."""
     result = store.ingest_lenient([good, bad, good])
     assert (result.total, result.created, result.existing, result.failed) == (3, 1, 1, 1)
     (refused,) = result.refused
@@ -235,7 +235,7 @@ def refused_alone(store: RunStore, good: "dict[str, Any]", bad: Any) -> list[tup
 @every_kept
 @pytest.mark.parametrize("field", ["metrics_json", "context_json", "extra"])
 def test_what_is_json_by_its_value_is_kept_by_it(store: RunStore, make_run: MakeRun, field: str, number: int) -> None:
-    """A subclass of a type that JSON has is kept as that, at any place in an object."""
+    """A value of a subclass of a JSON type is stored as that type, anywhere in an object."""
     value, kept = KEPT[number]
     run = store.create(make_run() | {field: {"x": value, "y": [value]}})
     assert json.loads(getattr(run, field)) == {"x": kept, "y": [kept]}
@@ -243,7 +243,7 @@ def test_what_is_json_by_its_value_is_kept_by_it(store: RunStore, make_run: Make
 
 @every_kept
 def test_unknown_field_is_kept_by_its_value(store: RunStore, make_run: MakeRun, number: int) -> None:
-    """The same holds for fields that the contract does not name."""
+    """The same holds for unknown fields."""
     value, kept = KEPT[number]
     run = store.create(make_run(newer=value, extra=OrderedDict(older=value)))
     assert json.loads(run.extra or "") == {"newer": kept, "older": kept}
@@ -254,7 +254,7 @@ def test_unknown_field_is_kept_by_its_value(store: RunStore, make_run: MakeRun, 
 def test_what_is_no_json_fails_its_run_with_the_place(
     store: RunStore, make_run: MakeRun, field: str, number: int
 ) -> None:
-    """Any other value, however it behaves, fails its run alone, and the place in the object is told."""
+    """Any other value fails only its run, however it behaves, and the error names its place in the object."""
     value = VALUES[number]
     ((named, error),) = refused_alone(store, make_run(), make_run() | {field: {"a": [0, value]}})
     assert named == field
@@ -263,7 +263,7 @@ def test_what_is_no_json_fails_its_run_with_the_place(
 
 @every_refused
 def test_unknown_field_that_is_no_json_fails_its_run(store: RunStore, make_run: MakeRun, number: int) -> None:
-    """An unknown field is judged as a part of extra."""
+    """An unknown field is checked as a part of extra."""
     value = VALUES[number]
     ((named, error),) = refused_alone(store, make_run(), make_run(newer=value))
     assert (named, error.endswith("(at ['newer'])")) == ("extra", True)
@@ -280,7 +280,7 @@ def test_unknown_field_that_is_no_json_fails_its_run(store: RunStore, make_run: 
 def test_value_of_another_type_fails_its_run_by_its_field(
     store: RunStore, make_run: MakeRun, field: str, number: int
 ) -> None:
-    """No field takes a value that is not of its type, and none breaks on one."""
+    """No field accepts a value of another type, or raises on one."""
     value = VALUES[number]
     ((named, error),) = refused_alone(store, make_run(), make_run() | {field: value})
     assert named == field
@@ -289,13 +289,13 @@ def test_value_of_another_type_fails_its_run_by_its_field(
 
 @every_foreign
 def test_run_that_is_no_object_is_named(store: RunStore, make_run: MakeRun, number: int) -> None:
-    """What is sent in place of a run fails alone; a mapping that is none of ``dict``'s is read as one."""
+    """A value in place of a run fails alone; a mapping other than ``dict`` is read as a run."""
     value = VALUES[number]
     assert refused_alone(store, make_run(), value)
 
 
 def test_reason_why_a_run_cannot_be_read_is_told(store: RunStore, make_run: MakeRun) -> None:
-    """A mapping or a run that raises when it is read is named, with what it raised."""
+    """A mapping or a run that raises when read is reported with its exception."""
     told = [(None, "it cannot be read: a Python Broken raised a Python KeyError")]
     assert refused_alone(store, make_run(), Broken()) == told
     told = [(None, "it cannot be read: a Python Endless raised a Python RecursionError")]
@@ -310,13 +310,13 @@ def test_reason_why_a_run_cannot_be_read_is_told(store: RunStore, make_run: Make
     "kind", [OrderedDict, Object, UserDict, ChainMap, MappingProxyType, lambda run: defaultdict(int, run)]
 )
 def test_run_may_be_any_mapping(store: RunStore, make_run: MakeRun, kind: Callable[[Any], Any]) -> None:
-    """A run is what its mapping holds."""
+    """A run consists of the items of its mapping."""
     run = make_run(newer=1)
     assert store.create(kind(run)) == store.create(run)
 
 
 def test_fields_are_kept_by_their_values(store: RunStore, make_run: MakeRun) -> None:
-    """Texts and numbers of other classes are kept as what they are, and so are the words that have a meaning."""
+    """Texts and numbers of subclasses are stored by value, and so are enumeration words."""
     sent = make_run(
         status=Word.FAILED,
         commit_source=Word.LLM,
@@ -342,7 +342,7 @@ def test_fields_are_kept_by_their_values(store: RunStore, make_run: MakeRun) -> 
 
 
 def test_count_is_an_integer(store: RunStore, make_run: MakeRun) -> None:
-    """A truth value, a number with a fraction and a text are no count."""
+    """A boolean, a float and a text are not counts."""
     for value in (True, False, Float64(1.0), "1", Text("1")):
         ((named, _),) = refused_alone(store, make_run(), make_run(duration_ms=value))
         assert named == "duration_ms"
@@ -353,14 +353,14 @@ def test_count_is_an_integer(store: RunStore, make_run: MakeRun) -> None:
     [{1: 2}, {None: 1}, {(): 1}, {Text("run_id"): "again"}, {Liar(): 1}, {1: 2, "extra": {1: 2, "a": 1}, "a": 2}],
 )
 def test_run_with_strange_names_is_named(store: RunStore, make_run: MakeRun, strange: Any) -> None:
-    """A name that is no text, or that is there twice, fails its run alone."""
+    """A name that is not a text, or is repeated, fails only its run."""
     ((named, error),) = refused_alone(store, make_run(), make_run() | strange)
     assert (named, "key" in error) == (None, True)
 
 
 @every_foreign
 def test_changes_and_commits_are_judged_alike(store: RunStore, make_run: MakeRun, number: int) -> None:
-    """An update and a commit name their fields as a run does, and change nothing."""
+    """Updates and commits report such names as runs do, and change nothing."""
     value = VALUES[number]
     stored = store.create(make_run(run_id=f"judged {number}"))
     for field in ("status", "end_time", "items_failed", "metrics_json", "error_details"):
@@ -370,7 +370,7 @@ def test_changes_and_commits_are_judged_alike(store: RunStore, make_run: MakeRun
         with pytest.raises(InvalidCommitError, match=f"^{field} .*a Python "):
             store.associate_commit(stored.event_id, {"commit_hash": "abcdef0", "commit_source": "ci", field: value})
     for ask, refusal in ((store.update, InvalidChangesError), (store.associate_commit, InvalidCommitError)):
-        # What can be read as an empty object changes nothing, but is no commit.
+        # A value read as an empty object changes nothing, but is not a commit.
         if not any(type(value) is kind for kind in MAPPINGS) or ask is store.associate_commit:
             with pytest.raises(refusal):
                 ask(stored.event_id, value)
@@ -378,7 +378,7 @@ def test_changes_and_commits_are_judged_alike(store: RunStore, make_run: MakeRun
 
 
 def test_updates_are_kept_by_their_values(store: RunStore, make_run: MakeRun) -> None:
-    """An update may hold what a run may."""
+    """An update accepts the same values as a run."""
     stored = store.create(make_run())
     changed = store.update(stored.event_id, Object(status=Word.FAILED, metrics_json=Object(a=Float64(0.5))))
     assert (changed.status, changed.metrics_json) == ("failure", '{"a":0.5}')
@@ -387,7 +387,7 @@ def test_updates_are_kept_by_their_values(store: RunStore, make_run: MakeRun) ->
 
 
 def test_stored_runs_of_a_subclass_can_be_sent_again(store: RunStore, make_run: MakeRun) -> None:
-    """A run as read is existing without a conflict, also where a caller has made a class of its own of it."""
+    """A run as read is existing without a conflict, even if the caller subclassed it."""
     stored = store.create(make_run(metrics_json={"a": 2**70}, newer="\0"))
     mine = type("Mine", (Run,), {})(**{name: getattr(stored, name) for name in Run.__annotations__})
     result = store.ingest_lenient([stored, mine])
@@ -395,7 +395,7 @@ def test_stored_runs_of_a_subclass_can_be_sent_again(store: RunStore, make_run: 
 
 
 def test_refused_mapping_keeps_the_words_of_http(tmp_path: Path) -> None:
-    """A class that calls itself by a very long name does not make a message as long."""
+    """A class with a very long name does not make the message as long."""
     with open_store(tmp_path / "runs.db") as runs, pytest.raises(RunRefusedError) as refused:
         runs.create(type("x" * 10_000, (), {})())
     assert str(refused.value) == f"it must be a JSON object, not a Python {'x' * 60}"

@@ -1,4 +1,4 @@
-"""Runs that are nested deeply, by every door: such a run is one bad run, at any depth."""
+"""Deeply nested runs, in process and over HTTP: each is one invalid run, at any depth."""
 
 import json
 from typing import Any
@@ -11,13 +11,13 @@ from entrypoints.embedded import RunStore, open_store
 from tests.servers import Api, MakeRun
 
 DEPTHS = [101, 300, 900, 950, 980, 990, 1000, 1500, 3000, 10_000, 100_000]
-"""On both sides of where the decoders give up, which differs with the version of Python and the depth of the stack."""
+"""Depths around the decoders' limit, which differs with the version of Python and the stack depth."""
 
 FIELDS = ["metrics_json", "context_json", "extra", "unknown", "product", "duration_ms", "start_time"]
 
 
 def deep_run(run: "dict[str, Any]", field: str, depth: int) -> str:
-    """The text of a run with a field of so many levels."""
+    """Return the text of a run with a field of this many levels."""
     nested = '{"a":' + "[" * (depth - 1) + "]" * (depth - 1) + "}"
     return json.dumps(run | {field: "X"}).replace('"X"', nested)
 
@@ -25,7 +25,7 @@ def deep_run(run: "dict[str, Any]", field: str, depth: int) -> str:
 @pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("unusual", ["1", "NaN"])
 def test_deep_run_fails_alone(shared_server: Api, make_run: MakeRun, depth: int, unusual: str) -> None:
-    """In a batch it is named with its ids, whatever the others are, and they are judged as ever."""
+    """In a batch it is named with its IDs, and the other runs are judged as usual."""
     first, last = make_run(), make_run(metrics_json={"n": 1})
     bad, strange = make_run(), make_run(items_failed="Y")
     texts = [
@@ -43,20 +43,20 @@ def test_deep_run_fails_alone(shared_server: Api, make_run: MakeRun, depth: int,
 @pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("field", FIELDS)
 def test_deep_single_run_is_refused_by_its_field(shared_server: Api, make_run: MakeRun, field: str, depth: int) -> None:
-    """Alone it is a run that breaks the rule of its field, and not a body that is no JSON."""
+    """Alone, it is a run with an invalid field, not a body that is not JSON."""
     answer = shared_server.create(deep_run(make_run(), field, depth).encode())
     assert (answer.status, answer.locations) == (422, [["body", "extra" if field == "unknown" else field]])
 
 
 @pytest.mark.parametrize("depth", [98, 1000, 100_000])
 def test_deep_value_that_is_ignored_is_ignored(shared_server: Api, make_run: MakeRun, depth: int) -> None:
-    """What is sent for a time of the server's own may be anything."""
+    """Values sent for the server's own times may be anything."""
     assert shared_server.create(deep_run(make_run(), "created_at", depth).encode()).status == 201
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_deep_change_is_refused_by_its_field(shared_server: Api, make_run: MakeRun, depth: int) -> None:
-    """An update with a deep object names the field, and nothing is changed."""
+    """An update with a deep object names the field, and nothing changes."""
     stored = shared_server.create(make_run()).body
     body = deep_run({}, "context_json", depth).encode()
     answer = shared_server.send("PATCH", f"/api/v1/runs/{stored['event_id']}", body)
@@ -66,13 +66,13 @@ def test_deep_change_is_refused_by_its_field(shared_server: Api, make_run: MakeR
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """An open store over a new file."""
+    """Open a store over a new file."""
     with open_store(tmp_path_factory.mktemp("deep") / "runs.db") as runs:
         yield runs
 
 
 def deep_value(depth: int, kind: type) -> Any:
-    """A value of so many levels, of lists, objects or tuples."""
+    """Return a value of this many levels, of lists, objects or tuples."""
     value: Any = kind()
     for _ in range(depth - 1):
         value = {"a": value} if kind is dict else kind([value])
@@ -85,7 +85,7 @@ def deep_value(depth: int, kind: type) -> Any:
 def test_deep_value_in_process_is_one_bad_run(
     store: RunStore, make_run: MakeRun, field: str, kind: type, depth: int
 ) -> None:
-    """A mapping with a deep value fails alone, as it does over HTTP."""
+    """A mapping with a deep value fails alone, as over HTTP."""
     deep = deep_value(depth, kind)
     bad = make_run() | {field: {"a": deep} if field in FIELDS[:3] else deep}
     result = store.ingest_lenient([make_run(), bad, make_run()])
@@ -96,7 +96,7 @@ def test_deep_value_in_process_is_one_bad_run(
 
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_deep_name_in_process_is_one_bad_run(store: RunStore, make_run: MakeRun, depth: int) -> None:
-    """Also a deep tuple in the place of a name, at the top or inside, is no more than that."""
+    """A deep tuple as a name, at the top or inside, fails alone, too."""
     name = deep_value(depth, tuple)
     for bad in ({name: 1}, {"metrics_json": {"a": {name: 1}}}):
         result = store.ingest_lenient([make_run(), make_run() | bad])
@@ -108,7 +108,7 @@ def test_deep_name_in_process_is_one_bad_run(store: RunStore, make_run: MakeRun,
     "text", ["[" * 100_000, '{"a":' + "[" * 5000 + "]" * 5000 + "}", "{", "\ud800", "1", '{"a":NaN}']
 )
 def test_run_with_a_text_that_is_no_kept_object_is_refused(store: RunStore, make_run: MakeRun, text: str) -> None:
-    """A ``Run`` that somebody made by hand is checked like any other."""
+    """A ``Run`` constructed by hand is validated like any other."""
     stored = store.create(make_run(event_id="by hand"))
     values = {name: getattr(stored, name) for name in Run.__annotations__} | {"metrics_json": JsonText(text)}
     with pytest.raises(RunRefusedError) as refused:

@@ -257,7 +257,7 @@ def test_upload_prints_counts_and_errors(server_url: str, runs: list[Run]) -> No
     assert (done.returncode, done.stderr) == (1, "")
     good = len(runs) - BROKEN
     assert f"HTTP 500: {len(runs)} runs, {good} created, 0 existing, {BROKEN} failed" in done.stdout
-    assert done.stdout.count("refused: run ") == BROKEN
+    assert done.stdout.count("rejected: run ") == BROKEN
     assert "start_time has no UTC offset" in done.stdout
 
 

@@ -1,4 +1,4 @@
-"""A database looked at directly, without the product's reading side: whether it is sound and agrees with itself."""
+"""Inspect a database directly, without the product's reading side: whether it is sound and consistent."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ EPOCH = datetime(2028, 1, 1, tzinfo=UTC)
 
 @contextmanager
 def looked_into(path: Path) -> Iterator[apsw.Connection]:
-    """A connection that leaves the database as it is: closing it does not work off the WAL of a killed server."""
+    """Open a connection that leaves the database as it is: closing it does not checkpoint a killed server's WAL."""
     with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
         connection.set_busy_timeout(10_000)
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
@@ -25,13 +25,13 @@ def looked_into(path: Path) -> Iterator[apsw.Connection]:
 
 
 def integrity_errors(connection: apsw.Connection, *, thorough: bool) -> list[str]:
-    """What SQLite finds wrong (https://www.sqlite.org/pragma.html#pragma_integrity_check)."""
+    """Return the errors that SQLite finds (https://www.sqlite.org/pragma.html#pragma_integrity_check)."""
     check = "integrity_check" if thorough else "quick_check"
     return [line for (line,) in connection.execute(f"PRAGMA {check}") if line != "ok"]
 
 
 def disagreements(connection: apsw.Connection) -> list[str]:
-    """Which derived tables do not follow from the rows, and whether a key was kept twice."""
+    """Return the derived tables that do not match the rows, and whether a key is stored twice."""
     with connection:
         rows = connection.execute(
             "SELECT arrival, event_id, run_id, agent_name, job_type, start_time FROM runs"
@@ -50,7 +50,7 @@ def _stored_keys(connection: apsw.Connection) -> Iterator[tuple[Any, ...]]:
 
 
 def _expected_keys(rows: list[tuple[Any, ...]]) -> Iterator[tuple[int, int, int]]:
-    """An entry for each of a run's two ids, that of the name with its start."""
+    """Return an entry for each of a run's two IDs, that of the name with its start."""
     for arrival, event_id, run_id, *_, start_time in rows:
         yield event_hash(event_id), 0, arrival
         yield run_hash(run_id), (datetime.fromisoformat(start_time) - EPOCH) // timedelta(microseconds=1), arrival

@@ -1,4 +1,4 @@
-"""What a request costs the server's process: processor time and memory, as the kernel counts them."""
+"""The cost of a request to the server's process: CPU time and memory, as counted by the kernel."""
 
 import os
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 @attrs.define
 class Cost:
-    """What was spent, known when the measuring ends: seconds of a processor, and the most MiB more than before."""
+    """The cost, known when the measurement ends: CPU seconds, and the maximum of additional MiB."""
 
     seconds: float = 0.0
     mebibytes: float = 0.0
@@ -20,8 +20,8 @@ class Cost:
 
 @contextmanager
 def cost_of(pid: int) -> Iterator[Cost]:
-    """What the process spends during the block; see proc(5)."""
-    # Sets the highest resident size back to the present one.
+    """Measure the cost to the process during the block; see proc(5)."""
+    # Resets the peak resident size to the current one.
     Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="ascii")
     resident, started, cost = _mebibytes(pid, "VmRSS"), _seconds(pid), Cost()
     yield cost

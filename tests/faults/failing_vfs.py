@@ -1,4 +1,4 @@
-"""A disk on which a chosen operation goes wrong: an SQLite VFS over the usual one."""
+"""A disk on which a chosen operation fails: an SQLite VFS over the usual one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ import apsw
 import attrs
 
 USUAL_VFS = apsw.vfs_names()[0]
-"""Named, because the default is ours while a test runs."""
+"""Named, because ours is the default while a test runs."""
 
 Kind = Literal["read", "write", "sync", "truncate"]
 
@@ -22,7 +22,7 @@ _CODES: dict[Kind, int] = {
 
 @attrs.define
 class ValidationError:
-    """Which operation goes wrong: the ``at``-th of its kind, from 1 on; with ``lasting`` also all after it."""
+    """The operation that fails: the ``at``-th of its kind, from 1; with ``lasting`` also all after it."""
 
     kind: Kind
     at: int
@@ -32,7 +32,7 @@ class ValidationError:
     struck: int = 0
 
     def meets(self, kind: Kind) -> bool:
-        """Count an operation while armed; whether it is to go wrong."""
+        """Count an operation while armed; return whether it should fail."""
         if not self.armed or kind != self.kind:
             return False
         self.seen += 1
@@ -53,7 +53,7 @@ class _File(apsw.VFSFile):
         self._fault = fault
 
     def excepthook(self, *_error: object) -> bool:
-        """SQLite leaves some failures alone on purpose; those are no news."""
+        """SQLite ignores some failures on purpose; do not report them."""
         return True
 
     def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802 - the names are SQLite's
@@ -62,7 +62,7 @@ class _File(apsw.VFSFile):
 
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802
         if self._fault.meets("write"):
-            # A write that fails has often been carried out in part.
+            # A failed write has often been carried out in part.
             super().xWrite(bytes(data)[: len(data) // 2], offset)
             raise _io_error("write")
         super().xWrite(data, offset)
@@ -95,7 +95,7 @@ class _FailingVFS(apsw.VFS):
 
 @contextmanager
 def failing_disk(kind: Kind, at: int, *, lasting: bool) -> Iterator[ValidationError]:
-    """Every connection that is opened in the block works on such a disk, which is sound until it is armed."""
+    """Put every connection opened in the block on such a disk, which works until it is armed."""
     fault = ValidationError(kind, at, lasting)
     vfs = _FailingVFS(fault)
     try:

@@ -1,10 +1,10 @@
-"""Ten minutes of coverage-guided bytes on the body parser; ``tox run -e fuzz``, which ``make soak`` includes.
+"""Ten minutes of coverage-guided fuzzing of the body parser; ``tox run -e fuzz``, part of ``make soak``.
 
     python tests/faults/fuzz_bodies.py -max_total_time=600
 
 The first byte chooses the content coding, the rest is the body. It is decompressed, counted and decoded as a batch,
-and comes out as candidates or as one of the refusals there are. Anything else is a fault, which atheris reports with
-the bytes that led to it.
+and results in candidates or in one of the known errors. Anything else is a bug, which atheris reports with the bytes
+that caused it.
 """
 
 import gzip
@@ -56,7 +56,7 @@ SEEDS = [
 
 
 def take(data: bytes) -> None:
-    """Do with some bytes what the server does with a body."""
+    """Process bytes as the server processes a body."""
     if not data:
         return
     coding, body = CODINGS[data[0] % len(CODINGS)], data[1:]
@@ -70,14 +70,14 @@ def take(data: bytes) -> None:
         return
     for candidate in candidates:
         if isinstance(candidate, Run):
-            # What is taken reads back as the same run.
+            # An accepted run reads back unchanged.
             assert DECODER.run(encode_answer(candidate), NOW) == candidate
         else:
             assert candidate.errors
 
 
 def main() -> None:
-    """Run until atheris' own options end it."""
+    """Run until atheris' own options stop it."""
     with tempfile.TemporaryDirectory() as corpus:
         for number, seed in enumerate(SEEDS):
             for choice, content in enumerate((seed, gzip.compress(seed, mtime=0), encode("zstd", seed))):

@@ -1,4 +1,4 @@
-"""The state machine's way in over HTTP, to a server that is ended and started again."""
+"""The state machine's driver over HTTP, for a server that is stopped and started again."""
 
 import signal
 from collections.abc import Mapping, Sequence
@@ -23,9 +23,9 @@ _VERDICTS = {
 
 
 class Steps:
-    """Calls the server's instants by the step in which they arose, for nobody can tell the server the time.
+    """Names the server's instants after the step in which they arose, since the server's clock cannot be set.
 
-    A step has one instant, which lies between its beginning and its first sight; any other is left as it is and so
+    A step has one instant, between its beginning and the first reading; any other is left as it is and so
     equals nothing that the model expects.
     """
 
@@ -35,7 +35,7 @@ class Steps:
         self._began = ""
 
     def tick(self) -> str:
-        """Begin the next step; its name."""
+        """Begin the next step; return its name."""
         self._number += 1
         self._began = _now()
         return self._name
@@ -45,7 +45,7 @@ class Steps:
         return f"step {self._number}"
 
     def name(self, instant: str) -> str:
-        """The step of an instant."""
+        """Return the step of an instant."""
         if instant not in self._names and self._name not in self._names.values() and self._began <= instant <= _now():
             self._names[instant] = self._name
         return self._names.get(instant, instant)
@@ -57,7 +57,7 @@ def _now() -> str:
 
 @attrs.frozen
 class Write:
-    """A request that writes, for sending it by other means."""
+    """A write request, to be sent by other means."""
 
     method: str
     path: str
@@ -65,17 +65,17 @@ class Write:
 
 
 def batch(runs: Sequence[Sent], *, atomic: bool) -> Write:
-    """The upload of a batch."""
+    """Return the upload of a batch."""
     return Write("POST", f"/api/v1/runs/{_ENDPOINTS[atomic]}", {"runs": runs})
 
 
 def update(event_id: str, changes: Sent) -> Write:
-    """The update of a run."""
+    """Return the update of a run."""
     return Write("PATCH", f"/api/v1/runs/{quote(event_id, safe='')}", changes)
 
 
 class HttpDriver(Driver):
-    """One server after the other, over one database."""
+    """One server after another, over one database."""
 
     def __init__(self, db: Path) -> None:
         self._db = db
@@ -136,7 +136,7 @@ class HttpDriver(Driver):
         self._start()
 
     def kill_in(self, write: Write, sent: float, delay: float) -> Answer | None:
-        """End the server in the middle of a request, and start the next; the answer if one came."""
+        """Kill the server during a request, and start the next; return the response, if any."""
         answer = self._server.killed_in(write.method, write.path, write.document, sent, delay)
         self._start()
         return answer
@@ -146,7 +146,7 @@ class HttpDriver(Driver):
         assert self._server.stop(signal.SIGKILL) == -signal.SIGKILL
 
     def in_steps(self, run: Kept) -> Kept:
-        """A run with the instants as steps."""
+        """Return a run with its instants as steps."""
         return run | {field: self._steps.name(run[field]) for field in ("created_at", "updated_at")}
 
     def _all_shown(self, runs: Sequence[Mapping[str, Any]]) -> list[Kept]:

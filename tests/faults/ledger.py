@@ -1,6 +1,6 @@
-"""What clients sent and what they were told, so that it can be held against what is stored.
+"""What clients sent and what they were told, to be compared with what is stored.
 
-The content of every run follows from its batch and its place there, so that a million runs need no memory.
+The content of every run follows from its batch and its index, so that a million runs need no memory.
 """
 
 from collections import Counter
@@ -21,11 +21,11 @@ AGENTS: Final = 7
 JOBS: Final = 3
 _SERVERS_OWN: Final = frozenset({"created_at", "updated_at"})
 COLUMNS: Final = tuple(name for name in FIELDS if name not in _SERVERS_OWN)
-"""The fields of a run that follow from what was sent."""
+"""The fields of a run that are compared."""
 
 
 class State(Enum):
-    """How far a write got, as its client knows."""
+    """The outcome of a write, as far as its client knows."""
 
     NOT_SENT = auto()
     UNANSWERED = auto()
@@ -34,7 +34,7 @@ class State(Enum):
 
 @attrs.define
 class Batch:
-    """An upload: every ``bad_every``-th run of it is bad (0: none), each carries so many characters of ballast."""
+    """An upload: every ``bad_every``-th run is invalid (0: none), each carries this many characters of ballast."""
 
     number: int
     atomic: bool
@@ -56,26 +56,26 @@ class Batch:
         return "batch-transactional" if self.atomic else "batch"
 
     def runs(self) -> list[Sent]:
-        """What is sent; the same every time."""
+        """Return the body; the same every time."""
         return [self._run(place) for place in range(self.size)]
 
     def good_runs(self) -> Iterator[Sent]:
-        """The runs that can be stored."""
+        """The valid runs."""
         return (run for place, run in enumerate(self.runs()) if not self._is_bad(place))
 
     @property
     def bad(self) -> int:
-        """How many runs cannot be stored."""
+        """The number of invalid runs."""
         return self.size // self.bad_every if self.bad_every else 0
 
     @property
     def good(self) -> int:
-        """How many runs can be stored."""
+        """The number of valid runs."""
         return self.size - self.bad
 
     @property
     def patched_id(self) -> str:
-        """The key of the run that is changed after the upload, which is a good one."""
+        """The key of the valid run that is changed after the upload."""
         return f"{self.name}/0"
 
     @property
@@ -84,11 +84,11 @@ class Batch:
         return {"status": "succeeded", "duration_ms": self.number, "metrics_json": {"n": 2**70}}
 
     def expected(self) -> dict[str, tuple[Any, ...]]:
-        """The values of ``COLUMNS`` by key as they should be stored, before the change."""
+        """Return the expected values of ``COLUMNS`` by key, before the change."""
         return {run["event_id"]: columns(kept_run(run, "")) for run in self.good_runs()}
 
     def changed(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The values of a run after the change."""
+        """Return the values of a run after the change."""
         kept = {name: kept_value(name, value) for name, value in self.changes.items()}
         return columns(dict(zip(COLUMNS, values, strict=True)) | kept)
 
@@ -115,10 +115,10 @@ def columns(kept: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def judge(batch: Batch, stored: Iterable[tuple[Any, ...]]) -> "Counter[str]":
-    """Hold the stored runs of a batch, each as its ``COLUMNS``, against what its client was told; count what is amiss.
+    """Compare the stored runs of a batch, each as its ``COLUMNS``, with what its client was told; count the errors.
 
-    ``lost``: runs that were acknowledged, and are missing or others. ``half``: atomic batches that are there in part.
-    ``doubled`` and ``strange``: runs too many.
+    ``lost``: acknowledged runs that are missing or different. ``half``: atomic batches stored in part. ``doubled`` and
+    ``strange``: surplus runs.
     """
     rows = list(stored)
     found = {row[0]: row for row in rows}
@@ -134,7 +134,7 @@ def judge(batch: Batch, stored: Iterable[tuple[Any, ...]]) -> "Counter[str]":
 
 
 def _is_as_told(batch: Batch, expected: tuple[Any, ...], found: tuple[Any, ...] | None) -> bool:
-    """Whether a run is there, with the change if it was acknowledged, with or without it if it was not answered."""
+    """Return whether a run is stored, with an acknowledged change, or with or without an unanswered one."""
     if expected[0] != batch.patched_id or batch.patch is State.NOT_SENT:
         return found == expected
     if batch.patch is State.ACKNOWLEDGED:
@@ -143,7 +143,7 @@ def _is_as_told(batch: Batch, expected: tuple[Any, ...], found: tuple[Any, ...] 
 
 
 class Ledger:
-    """All batches that were sent to one database. Usable from several threads."""
+    """All batches sent to one database. Thread-safe."""
 
     def __init__(self, seed: int) -> None:
         self._random = Random(seed)  # noqa: S311 - no secrets
@@ -151,7 +151,7 @@ class Ledger:
         self.batches: list[Batch] = []
 
     def next_batch(self, *, heavy: bool) -> Batch:
-        """A new batch, entered as unanswered; heavy ones fill the WAL."""
+        """Add a new batch, unanswered so far; heavy ones fill the WAL."""
         with self._lock:
             draw = self._random
             atomic = draw.random() < 0.5

@@ -1,12 +1,11 @@
-"""A disk that loses power: an SQLite VFS that knows what was synced, and what the cut may take.
+"""A disk that loses power: an SQLite VFS that knows what was synced, and what a power cut may lose.
 
-The usual VFS below keeps what the living process sees. Beside it stands, file by file, what is sure to be on the
-disk, and every write and truncation since. A cut leaves of those any part in any order: each sector of 512 bytes of
-each write for itself. Names that were made or removed are sure once their directory was synced, which SQLite does
-with the first sync of a journal or WAL, and when it is told to with a removal
-(https://www.sqlite.org/atomiccommit.html).
+The usual VFS below holds what the live process sees. This one also records, for each file, what is synced, and every
+write and truncation since. A cut keeps any part of those in any order, sector by sector of 512 bytes. Created and
+removed names are durable once their directory is synced, which SQLite does with the first sync of a journal or WAL, and
+on request with a removal (https://www.sqlite.org/atomiccommit.html).
 
-The WAL index is memory. It is not kept here, and gone after the cut.
+The WAL index is memory. It is not recorded here, and lost after the cut.
 """
 
 import random
@@ -23,12 +22,12 @@ SECTOR = 512
 _JOURNALS = apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_MAIN_JOURNAL | apsw.SQLITE_OPEN_SUPER_JOURNAL
 
 Change = tuple[int, bytes | None]
-"""Bytes written at an offset, or ``None``: the file was cut there."""
+"""Bytes written at an offset, or ``None``: the file was truncated there."""
 
 
 @attrs.define(eq=False)
 class _Kept:
-    """One file: what is sure, and the changes since, the oldest first."""
+    """One file: its synced content, and the changes since, the oldest first."""
 
     sure: bytearray = attrs.Factory(bytearray)
     unsure: list[Change] = attrs.Factory(list)
@@ -39,7 +38,7 @@ class _Kept:
         self.unsure.clear()
 
     def after_cut(self, chance: random.Random) -> bytes:
-        """What a cut may leave: of the changes any part, usually in their order, sometimes not."""
+        """Return what a cut may leave: any part of the changes, usually in order, sometimes not."""
         left = bytearray(self.sure)
         share = chance.choice((0.0, 0.1, 0.5, 0.9, 1.0))
         changes = [change for change in self.unsure if chance.random() < share]
@@ -61,7 +60,7 @@ def _apply(content: bytearray, change: Change) -> None:
 
 @attrs.define
 class Disk:
-    """Everything that was written in one directory, until the power fails before operation ``cut_at``, from 1 on."""
+    """Everything written in one directory, until the power fails before operation ``cut_at``, from 1."""
 
     cut_at: int
     operations: int = 0
@@ -70,7 +69,7 @@ class Disk:
 
     @property
     def without_power(self) -> bool:
-        """Whether the cut has come."""
+        """Whether the power has failed."""
         return self.operations >= self.cut_at
 
     def operate(self) -> None:
@@ -82,19 +81,19 @@ class Disk:
             raise error
 
     def file(self, name: str) -> _Kept:
-        """The file of this name, made if need be."""
+        """Return the file of this name, creating it if missing."""
         return self._named.setdefault(name, _Kept())
 
     def remove(self, name: str) -> None:
-        """Remove a name; the file itself stays until that is sure."""
+        """Remove a name; the file itself remains until the removal is synced."""
         self._named.pop(name, None)
 
     def sync_names(self) -> None:
-        """Make sure of all names."""
+        """Sync all names."""
         self._surely_named = dict(self._named)
 
     def left_behind(self, target: Path, chance: random.Random) -> None:
-        """Write into another directory what the cut left."""
+        """Write what the cut left into another directory."""
         for name in sorted(self._named.keys() | self._surely_named.keys()):
             kept = chance.choice((self._named, self._surely_named)).get(name)
             if kept is not None:
@@ -109,7 +108,7 @@ class _File(apsw.VFSFile):
         self._names_unsure = bool(flags[0] & _JOURNALS)
 
     def excepthook(self, *_error: object) -> bool:
-        """SQLite leaves some failures alone on purpose; those are no news."""
+        """SQLite ignores some failures on purpose; do not report them."""
         return True
 
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802 - the names are SQLite's
@@ -128,7 +127,7 @@ class _File(apsw.VFSFile):
         self._kept.unsure.append((newsize, None))
 
     def xSync(self, _flags: int) -> None:  # noqa: N802
-        # The disk below is not asked to sync: it is to lose no power.
+        # The disk below is never synced: it must not lose power.
         self._disk.operate()
         self._kept.sync()
         if self._names_unsure:
@@ -146,7 +145,7 @@ class _LosingVFS(apsw.VFS):
         return True
 
     def xOpen(self, name: apsw.URIFilename | str | None, flags: list[int]) -> apsw.VFSFile:  # noqa: N802
-        # A file without a name is SQLite's own scratch paper.
+        # A file without a name is SQLite's own temporary file.
         return apsw.VFSFile(USUAL_VFS, None, flags) if name is None else _File(self._disk, name, flags)
 
     def xDelete(self, filename: str, syncdir: bool) -> None:  # noqa: FBT001, N802
@@ -159,7 +158,7 @@ class _LosingVFS(apsw.VFS):
 
 @contextmanager
 def losing_disk(cut_at: int) -> Iterator[Disk]:
-    """Every connection that is opened in the block works on such a disk."""
+    """Put every connection opened in the block on such a disk."""
     disk = Disk(cut_at)
     vfs = _LosingVFS(disk)
     try:

@@ -1,9 +1,9 @@
-"""How much memory a server has."""
+"""Memory use of a server."""
 
 from pathlib import Path
 
 
 def resident_bytes(pid: int) -> int:
-    """Return how much memory a process has now, in bytes."""
+    """Return the current memory use of a process, in bytes."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     return int(status.partition("VmRSS:")[2].split()[0]) * 1024

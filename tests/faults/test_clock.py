@@ -1,4 +1,4 @@
-"""A clock that is set back or forward: it stamps runs, and nothing else hangs on it."""
+"""A clock that is set back or forward: it stamps runs, and nothing else depends on it."""
 
 import time
 from collections.abc import Iterator
@@ -30,13 +30,13 @@ SHIFTS = [timedelta(0), timedelta(days=-1), timedelta(days=1), timedelta(days=-4
 
 @pytest.fixture
 def clock() -> SetClock:
-    """The clock of the application."""
+    """Return the clock of the application."""
     return SetClock()
 
 
 @pytest.fixture
 def application(tmp_path: Path, clock: SetClock) -> Iterator[Application]:
-    """The application as it serves, but for the clock."""
+    """Return the application with this clock."""
     made = Application.over(SqliteStore(tmp_path / "runs.db"), clock, Limits())
     yield made
     made.close()
@@ -51,7 +51,7 @@ def upload(application: Application, documents: list[dict[str, Any]], *, atomic:
 
 
 def listed(application: Application, size: int) -> list[Run]:
-    """All runs by cursor, so many at a time."""
+    """Return all runs by cursor, this many at a time."""
     found: list[Run] = []
     request = PageRequest(limit=size, counted=False)
     while True:
@@ -65,7 +65,7 @@ def listed(application: Application, size: int) -> list[Run]:
 def test_nothing_but_the_stamps_depends_on_the_clock(
     application: Application, clock: SetClock, make_run: MakeRun, figures: Figures
 ) -> None:
-    """While the clock jumps uploads are taken, retries converge, and the list is ordered by start and arrival."""
+    """While the clock jumps, uploads are accepted, retries converge, and the list is ordered by start and arrival."""
     sent = []
     for turn, shift in enumerate(SHIFTS * 2):
         clock.time += shift
@@ -85,7 +85,7 @@ def test_nothing_but_the_stamps_depends_on_the_clock(
 
 
 def test_a_cursor_outlives_a_jump(application: Application, clock: SetClock, make_run: MakeRun) -> None:
-    """Paging that began before the clock was set back goes on right behind where it was; newer arrivals stay out."""
+    """Paging that began before the clock was set back continues correctly; newer arrivals stay out."""
     first = [make_run(start_time=at(number)) for number in range(10)]
     upload(application, first)
     page = application.read(partial(list_runs, RunFilter(), PageRequest(limit=4), Limits()))
@@ -99,7 +99,7 @@ def test_a_cursor_outlives_a_jump(application: Application, clock: SetClock, mak
 def test_changes_are_stamped_with_what_the_clock_says(
     application: Application, clock: SetClock, make_run: MakeRun, shift: timedelta
 ) -> None:
-    """A change is taken with an ``updated_at`` before ``created_at`` as well, and the last one written counts."""
+    """A change is accepted with ``updated_at`` before ``created_at``, and the last one written counts."""
     (run,) = upload(application, [make_run()]).runs
     clock.time += shift
     changes = application.structurer.changes({"status": "success", "end_time": "2020-01-01T00:00:00Z"})
@@ -112,14 +112,14 @@ def test_changes_are_stamped_with_what_the_clock_says(
 
 @pytest.mark.parametrize("start", ["1970-01-01T00:00:00Z", "0001-01-02T00:00:00Z", "9999-12-30T00:00:00Z"])
 def test_runs_from_any_time_are_taken(application: Application, make_run: MakeRun, start: str) -> None:
-    """A client whose clock is wrong, or has never been set, is not refused for it."""
+    """A client whose clock is wrong or was never set is not rejected for it."""
     assert upload(application, [make_run(start_time=start)]).created == 1
 
 
 def test_deadlines_do_not_follow_the_clock(
     application: Application, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the time of day a day ahead in the middle of a read, the read is not given up."""
+    """A clock that jumps a day ahead in the middle of a read does not abort the read."""
     upload(application, [make_run() for _ in range(500)])
     monkeypatch.setattr(store_module, "PROGRESS_STEPS", 100)
     now = time.time()

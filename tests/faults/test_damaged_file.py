@@ -1,4 +1,4 @@
-"""Files that were damaged from outside: said at the start or when it shows, never passed over, never made worse."""
+"""Files damaged from outside: reported at the start or on use, never ignored, never made worse."""
 
 import logging
 import random
@@ -34,7 +34,7 @@ RUNS = [
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A whole file with some runs and no WAL."""
+    """Make an intact file with some runs and no WAL."""
     path = tmp_path / "runs.db"
     with closing(SqliteStore(path)) as store:
         keep(store, *RUNS)
@@ -43,7 +43,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def crashed(path: Path) -> Path:
-    """The file as a crash leaves it, with ten commits in its WAL."""
+    """Make the file as a crash leaves it, with ten commits in its WAL."""
     left = path.with_name("crashed.db")
     with closing(SqliteStore(path)) as store:
         for number in range(10):
@@ -54,37 +54,37 @@ def crashed(path: Path) -> Path:
 
 
 def wal_of(path: Path) -> Path:
-    """The WAL beside a file."""
+    """Return the WAL beside a file."""
     return path.with_name(f"{path.name}-wal")
 
 
 def cut_in_half(content: bytes) -> bytes:
-    """As a copy that was broken off."""
+    """Truncate the file, as an interrupted copy does."""
     return content[: len(content) // 2]
 
 
 def cut_inside_a_page(content: bytes) -> bytes:
-    """As a copy that was broken off anywhere."""
+    """Truncate the file anywhere, as an interrupted copy does."""
     return content[: len(content) - PAGE - 100]
 
 
 def spoil_header(content: bytes) -> bytes:
-    """The first bytes are another's."""
+    """Overwrite the first bytes."""
     return b"garbage!" * 2 + content[16:]
 
 
 def spoil_page_size(content: bytes) -> bytes:
-    """The header speaks of pages that cannot be."""
+    """Give the header an impossible page size."""
     return content[:16] + b"\x00\x03" + content[18:]
 
 
 def spoil_schema(content: bytes) -> bytes:
-    """The list of tables is zeros."""
+    """Zero the list of tables."""
     return content[:100] + bytes(PAGE - 100) + content[PAGE:]
 
 
 def zero_all_but_the_first_page(content: bytes) -> bytes:
-    """The tables are there by name only."""
+    """Keep only the names of the tables."""
     return content[:PAGE] + bytes(len(content) - PAGE)
 
 
@@ -100,7 +100,7 @@ DAMAGES = [
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_file_is_refused_and_left_alone(path: Path, damage: Callable[[bytes], bytes]) -> None:
-    """One line says which file and what to do; no byte of it changes, and nothing appears beside it."""
+    """One line says which file and what to do; no byte changes, and nothing appears beside the file."""
     damaged = damage(path.read_bytes())
     path.write_bytes(damaged)
     assert_refused(path)
@@ -110,7 +110,7 @@ def test_a_damaged_file_is_refused_and_left_alone(path: Path, damage: Callable[[
 
 @pytest.mark.parametrize("damage", [spoil_header, zero_all_but_the_first_page])
 def test_a_damaged_file_keeps_its_wal(crashed: Path, damage: Callable[[bytes], bytes]) -> None:
-    """What a crash left beside a damaged file is neither worked off nor removed: a repair may need it."""
+    """A WAL that a crash left beside a damaged file is neither checkpointed nor removed: a repair may need it."""
     damaged, wal = damage(crashed.read_bytes()), wal_of(crashed).read_bytes()
     crashed.write_bytes(damaged)
     assert_refused(crashed)
@@ -119,7 +119,7 @@ def test_a_damaged_file_keeps_its_wal(crashed: Path, damage: Callable[[bytes], b
 
 @pytest.mark.parametrize("damage", [spoil_header, zero_all_but_the_first_page])
 def test_a_damaged_file_behind_a_link_is_left_alone(crashed: Path, damage: Callable[[bytes], bytes]) -> None:
-    """The WAL is looked for beside the file and not beside the link, and neither changes."""
+    """The WAL is searched for beside the file, not beside the link, and neither changes."""
     damaged, wal = damage(crashed.read_bytes()), wal_of(crashed).read_bytes()
     crashed.write_bytes(damaged)
     link = crashed.parent / "links" / "link.db"
@@ -131,7 +131,7 @@ def test_a_damaged_file_behind_a_link_is_left_alone(crashed: Path, damage: Calla
 
 
 def assert_refused(path: Path, names: Path | None = None) -> None:
-    """The file cannot be opened, for a reason that is told in one line, which names it."""
+    """Check that the file cannot be opened, for a reason given in one line, which names it."""
     with pytest.raises(StoreUnusableError) as caught:
         SqliteStore(path)
     text = str(caught.value)
@@ -152,7 +152,7 @@ QUERIES: list[Callable[[RunReader], object]] = [
 
 
 def test_every_damaged_page_shows(path: Path, scale: Scale, figures: Figures) -> None:
-    """Of a file with any one page zeroed each query gives the truth or an error: no run is dropped in silence."""
+    """With any one page zeroed, each query returns the truth or an error: no run is dropped silently."""
     whole = path.read_bytes()
     with closing(SqliteStore(path)) as store:
         truths = [read(store, query) for query in QUERIES]
@@ -173,7 +173,7 @@ def test_every_damaged_page_shows(path: Path, scale: Scale, figures: Figures) ->
 
 
 def count_errors(path: Path, truths: list[object]) -> int:
-    """How many queries fail; the others give the truth."""
+    """Return the number of failing queries; the others must return the truth."""
     errors = 0
     with closing(SqliteStore(path)) as store:
         for query, truth in zip(QUERIES, truths, strict=True):
@@ -185,7 +185,7 @@ def count_errors(path: Path, truths: list[object]) -> int:
 
 
 def test_damage_found_later_is_said_and_logged(path: Path, start: Start, caplog: pytest.LogCaptureFixture) -> None:
-    """Over HTTP it is 500 with what to do; the log has the cause; requests that do not meet it go on."""
+    """Over HTTP it is 500 with what to do; the log has the cause; unaffected requests succeed."""
     content = bytearray(path.read_bytes())
     with closing(apsw.Connection(str(path))) as connection:
         assert connection.execute("SELECT max(arrival) FROM runs").fetchall() == [(len(RUNS),)]
@@ -205,7 +205,7 @@ def test_damage_found_later_is_said_and_logged(path: Path, start: Start, caplog:
 
 @pytest.mark.parametrize("change", ["status = 'odd'", "input_summary = CAST(x'81' AS TEXT)"])
 def test_a_value_that_cannot_be_is_damage(path: Path, change: str) -> None:
-    """A row that SQLite reads without complaint and that no runsink wrote is an error, and not a run."""
+    """A row that SQLite can read but no runsink wrote is an error, not a run."""
     with closing(apsw.Connection(str(path))) as connection:
         connection.execute(f"UPDATE runs SET {change} WHERE event_id = 'event-5'")
     with closing(SqliteStore(path)) as store:
@@ -215,7 +215,7 @@ def test_a_value_that_cannot_be_is_damage(path: Path, change: str) -> None:
 
 
 def test_a_damaged_wal_ends_where_it_is_damaged(crashed: Path, scale: Scale, figures: Figures) -> None:
-    """SQLite takes what follows a bad frame for what a power cut left: commits before it are there, each whole."""
+    """SQLite ignores everything from a bad frame on, as after a power cut: commits before it are intact."""
     wal = wal_of(crashed).read_bytes()
     base = crashed.read_bytes()
     chance = random.Random(4)  # noqa: S311 - to be repeated, not to be secret
@@ -237,5 +237,5 @@ def test_a_damaged_wal_ends_where_it_is_damaged(crashed: Path, scale: Scale, fig
 
 
 def keys_of(runs: list[Run]) -> set[str]:
-    """The keys of some runs."""
+    """Return the keys of some runs."""
     return {run.event_id for run in runs}

@@ -1,6 +1,6 @@
-"""A disk without room, and a limit on the size of files, under a real server.
+"""A full disk, and a file size limit, under a real server.
 
-Every write is answered, reads go on, and writes are taken again by themselves once there is room.
+Every write gets a response, reads go on, and writes resume by themselves once there is room.
 """
 
 import os
@@ -37,7 +37,7 @@ class Ledger:
     _lock: Lock = attrs.Factory(Lock)
 
     def upload(self, server: Api, endpoint: str, number: int, size: int) -> int:
-        """Upload a batch and note what came of it; the status."""
+        """Upload a batch and record the outcome; return the status."""
         runs = [self.make_run(input_summary="x" * size) for _ in range(number)]
         keys = {run["event_id"] for run in runs}
         answer = server.upload(endpoint, runs, Prefer="return=minimal")
@@ -50,14 +50,14 @@ class Ledger:
         return answer.status
 
     def note(self, answer: Answer) -> None:
-        """Every answer is JSON, and one to a write without room says what is wrong."""
+        """Check that every response is JSON, and that a write without room says what is wrong."""
         self.answers[answer.status] = self.answers.get(answer.status, 0) + 1
         assert answer.status in {200, 201, *NO_ROOM}, answer
         if answer.status in NO_ROOM:
             assert "disk is full" in answer.body["detail"], answer
 
     def check(self, path: Path) -> None:
-        """The file is whole, has all that was acknowledged, and every atomic batch whole or not at all."""
+        """The file is intact, has everything acknowledged, and every atomic batch whole or not at all."""
         with closing(apsw.Connection(str(path))) as connection:
             assert connection.pragma("integrity_check") == "ok"
             rows = connection.execute("SELECT event_id FROM runs").fetchall()
@@ -75,7 +75,7 @@ def ledger(make_run: MakeRun) -> Ledger:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
-    """Mount a disk of so many MiB."""
+    """Mount a disk of this many MiB."""
     place = tmp_path / "disk"
     place.mkdir()
 
@@ -91,7 +91,7 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
 
 
 def fill(disk: Path) -> Path:
-    """Leave no room; removing what is returned makes some."""
+    """Fill the disk; removing the returned file frees some room."""
     ballast = disk / "ballast"
     with ballast.open("wb", buffering=0) as file:
         for size in (MIB, 4_096):
@@ -105,7 +105,7 @@ def fill(disk: Path) -> Path:
 
 
 def wait_until_ready(server: Api) -> float:
-    """Wait until the server says that it takes writes; how many seconds that took."""
+    """Wait until the server is ready; return the seconds that took."""
     start = time.monotonic()
     while server.request("GET", "/ready").status != 200:
         assert time.monotonic() < start + DEADLINE_SECONDS
@@ -114,7 +114,7 @@ def wait_until_ready(server: Api) -> float:
 
 
 def write_in_every_way(server: Api, ledger: Ledger, known: dict[str, Any]) -> None:
-    """Upload large batches of both kinds, which find no room, and small ones and changes, which may find some."""
+    """Upload large batches of both kinds, which find no room, and small ones and changes, which may."""
     assert ledger.upload(server, "batch", 50, 60_000) in NO_ROOM
     assert ledger.upload(server, "batch-transactional", 50, 60_000) in NO_ROOM
     ledger.upload(server, "batch", 1, 100)
@@ -129,7 +129,7 @@ def write_in_every_way(server: Api, ledger: Ledger, known: dict[str, Any]) -> No
 
 
 def assert_reads_work(server: Api, known: dict[str, Any]) -> None:
-    """Lists, runs, metadata and health are answered, and readiness says why not."""
+    """Lists, runs, metadata and health still work, and readiness says why not."""
     assert server.get(known["run_id"]).body["event_id"] == known["event_id"]
     assert server.find(limit=10).status == 200
     assert server.request("GET", "/api/v1/metadata").status == 200
@@ -140,7 +140,7 @@ def assert_reads_work(server: Api, known: dict[str, Any]) -> None:
 
 
 def go_without_room(server: Api, ledger: Ledger, known: dict[str, Any], rounds: int) -> None:
-    """Several clients at once write and read where there is no room."""
+    """Let several clients write and read without room."""
     with ThreadPoolExecutor(3) as pool:
         for _ in range(rounds):
             done = [pool.submit(write_in_every_way, server, ledger, known) for _ in range(3)]
@@ -152,7 +152,7 @@ def go_without_room(server: Api, ledger: Ledger, known: dict[str, Any], rounds: 
 def test_a_full_disk(
     small_disk: Callable[[int], Path], serve: Serve, ledger: Ledger, scale: Scale, figures: Figures
 ) -> None:
-    """Several times over a disk becomes full and gets room again."""
+    """A disk repeatedly becomes full and gets room again."""
     disk = small_disk(100)
     times = scale(2, 30)
     waited = []
@@ -178,7 +178,7 @@ def test_a_full_disk(
 def test_a_limit_on_the_size_of_files(
     serve: Serve, tmp_path: Path, ledger: Ledger, scale: Scale, figures: Figures
 ) -> None:
-    """The same where the process may not write larger files: SQLite calls that an error of the disk, we do not."""
+    """The same with a file size limit: SQLite calls that an I/O error, we report a full disk."""
     times = scale(2, 30)
     waited = []
     path = tmp_path / "runs.db"
@@ -202,13 +202,13 @@ def test_a_limit_on_the_size_of_files(
 
 
 def limit_files(pid: int, size: int) -> None:
-    """Forbid a process to write files larger than this."""
+    """Limit the size of files that a process may write."""
     _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, hard))
 
 
 def test_a_disk_with_little_room_is_refused_at_the_start(small_disk: Callable[[int], Path], finish: Finish) -> None:
-    """One line says how much is free and how much is needed, and nothing is made."""
+    """One line says how much is free and how much is needed, and nothing is created."""
     disk = small_disk(32)
     ended = finish("serve", "--port", "0", "--db", str(disk / "runs.db"))
     assert ended.returncode == 1

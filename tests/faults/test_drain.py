@@ -1,4 +1,4 @@
-"""SIGTERM under load: what was begun is answered, and what was not can be sent again without a doubt."""
+"""SIGTERM under load: requests in flight are answered, and all others can safely be retried."""
 
 import http.client
 import json
@@ -23,13 +23,13 @@ from tests.servers import DEADLINE_SECONDS, POST_RUN, Api, MakeRun, Serve, Serve
 CLIENTS = 8
 RUNS_PER_BATCH = 5
 
-# CPython 3.13.0 says this of a connection that is taken while the listener closes.
+# CPython 3.13.0 prints this for a connection accepted while the listener closes.
 CPYTHON_3_13_0 = re.compile(r"\AException ignored in: <function _SelectorTransport\.__del__ .*\Z", re.DOTALL)
 
 
 @attrs.define
 class Told:
-    """What one client was told: the batches that were answered, the one that was not, and every status."""
+    """What one client was told: the answered batches, the unanswered one, and every status."""
 
     answered: list[str] = attrs.field(factory=list)
     unanswered: list[str] = attrs.field(factory=list)
@@ -37,12 +37,12 @@ class Told:
 
 
 def batch(make_run: MakeRun, name: str) -> Sequence[dict[str, Any]]:
-    """The runs of the batch of this name, the same each time."""
+    """Return the runs of the batch of this name, the same each time."""
     return [make_run(event_id=f"{name}/{number}", run_id=name) for number in range(RUNS_PER_BATCH)]
 
 
 def upload_until_refused(api: Api, make_run: MakeRun, name: str) -> Told:
-    """Upload batch after batch, over connections that are kept, until no connection is taken any more."""
+    """Upload batch after batch, over kept-alive connections, until no connection is accepted."""
     told = Told()
     connection = http.client.HTTPConnection(urlsplit(api.url).netloc, timeout=DEADLINE_SECONDS)
     with closing(connection):
@@ -59,7 +59,7 @@ def upload_until_refused(api: Api, make_run: MakeRun, name: str) -> Told:
                 if isinstance(error, ConnectionRefusedError):
                     return told
                 continue
-            # An answer that has begun must come to its end.
+            # A response that has begun must be completed.
             json.loads(response.read())
             told.statuses.append(response.status)
             told.answered.append(key)
@@ -67,7 +67,7 @@ def upload_until_refused(api: Api, make_run: MakeRun, name: str) -> Told:
 
 
 def end_under_load(served: Served, make_run: MakeRun, name: str, seconds: float) -> Sequence[Told]:
-    """Let clients upload, send SIGTERM after so long, and check that the process ends as it should."""
+    """Let clients upload, send SIGTERM after a while, and check that the process exits cleanly."""
     with ThreadPoolExecutor(CLIENTS) as pool:
         clients = [
             pool.submit(upload_until_refused, served.api, make_run, f"{name}-{client}") for client in range(CLIENTS)
@@ -83,7 +83,7 @@ def end_under_load(served: Served, make_run: MakeRun, name: str, seconds: float)
 def test_sigterm_under_load_loses_nothing_and_doubles_nothing(
     serve: Serve, make_run: MakeRun, tmp_path: Path, scale: Scale, figures: Figures
 ) -> None:
-    """No 5xx, every request is answered or its connection ends, what was answered is stored, a retry is enough."""
+    """No 5xx; every request is answered or its connection closed; what was answered is stored; a retry suffices."""
     cycles = scale(10, 200)
     pauses = random.Random(11)  # noqa: S311 - moments, not secrets
     pending: list[str] = []
@@ -114,7 +114,7 @@ def test_sigterm_under_load_loses_nothing_and_doubles_nothing(
 
 
 def stored_batches(path: Path) -> set[str]:
-    """The names of the batches of which the file holds every run, each once; of none it holds a part."""
+    """Return the batches of which the file holds every run, each once; no batch may be stored in part."""
     with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
         rows = connection.execute("SELECT run_id, count(*), count(DISTINCT event_id) FROM runs GROUP BY run_id")
         found = {name: (runs, distinct) for name, runs, distinct in rows}
@@ -123,7 +123,7 @@ def stored_batches(path: Path) -> set[str]:
 
 
 def test_drain_answers_ready_with_503_and_takes_no_connection(serve: Serve, make_run: MakeRun) -> None:
-    """While a request is on its way, who is connected hears 503 of /ready, and nobody else can connect."""
+    """During a request, connected clients get 503 from /ready, and nobody else can connect."""
     body = json.dumps(make_run()).encode()
     head = POST_RUN + b"Content-Length: %d\r\n\r\n" % len(body)
     with serve("--port", "0") as served:
@@ -148,7 +148,7 @@ def test_drain_answers_ready_with_503_and_takes_no_connection(serve: Serve, make
 
 
 def ready(connection: http.client.HTTPConnection) -> tuple[int, str]:
-    """The status of /ready, and what it says."""
+    """Return the status of /ready, and its detail."""
     connection.request("GET", "/ready")
     response = connection.getresponse()
     told = json.loads(response.read())
@@ -156,7 +156,7 @@ def ready(connection: http.client.HTTPConnection) -> tuple[int, str]:
 
 
 def takes_connections(api: Api) -> bool:
-    """Whether the server can be connected to."""
+    """Return whether the server accepts a connection."""
     try:
         return api.request("GET", "/health").status == 200
     except ConnectionRefusedError:
@@ -164,7 +164,7 @@ def takes_connections(api: Api) -> bool:
 
 
 def test_drain_ends_in_time_whatever_clients_do(serve: Serve, make_run: MakeRun) -> None:
-    """A body that never ends is cut when the time is over, and the process ends with 0 and in silence."""
+    """A body that never ends is aborted at the deadline, and the process exits with 0, without output."""
     with serve("--port", "0", "--drain-seconds", "1") as served:
         assert served.api.create(make_run()).status == 201
         connection = http.client.HTTPConnection(urlsplit(served.api.url).netloc, timeout=DEADLINE_SECONDS)
@@ -178,7 +178,7 @@ def test_drain_ends_in_time_whatever_clients_do(serve: Serve, make_run: MakeRun)
 
 
 def test_drain_ends_in_time_when_the_store_is_locked(serve: Serve, make_run: MakeRun, tmp_path: Path) -> None:
-    """Writes that wait for another process are cut as well; they were not acknowledged and are not there."""
+    """Writes that wait for another process are aborted as well; they were not acknowledged and are not stored."""
     with (
         serve("--port", "0", "--db", "runs.db", "--drain-seconds", "1") as served,
         closing(apsw.Connection(served_path(served, tmp_path))) as other,
@@ -196,6 +196,6 @@ def test_drain_ends_in_time_when_the_store_is_locked(serve: Serve, make_run: Mak
 
 
 def served_path(served: Served, directory: Path) -> str:
-    """The database, once the server has made it."""
+    """Return the database, once the server has created it."""
     assert served.first_line
     return str(directory / "runs.db")

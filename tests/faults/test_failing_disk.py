@@ -1,7 +1,7 @@
-"""A disk that fails at one operation, or from one on until it is mended: every operation in turn.
+"""A disk that fails at one operation, or from one on until it is repaired: every operation in turn.
 
-Whatever fails, what was acknowledged is there, an atomic batch is there whole or not at all, and the store works
-again once the disk does: in the same process, and when the file is opened anew.
+Whatever fails, everything acknowledged is stored, an atomic batch is stored whole or not at all, and the store works
+again once the disk does: in the same process, and when the file is reopened.
 """
 
 import shutil
@@ -31,36 +31,36 @@ KINDS: list[Kind] = ["read", "write", "sync", "truncate"]
 
 @attrs.define
 class Ledger:
-    """What a client was told: the keys that are kept, and the batches that are whole or not there."""
+    """What a client was told: the keys that are stored, and the batches that are whole or not stored."""
 
     told: set[str] = attrs.Factory(set)
     atomic: list[set[str]] = attrs.Factory(list)
 
     def check(self, found: set[str]) -> None:
-        """Everything acknowledged is found, and every atomic batch whole or not at all."""
+        """Check that everything acknowledged is found, and every atomic batch whole or not at all."""
         assert self.told <= found
         for batch in self.atomic:
             assert batch <= found or not batch & found
 
 
 Steps = Iterator[None]
-"""A scenario: up to its first ``yield`` the disk is sound, up to the second it fails, then it is mended."""
+"""A scenario: up to its first ``yield`` the disk works, up to the second it fails, then it is repaired."""
 
 Scenario = Callable[[Path, Ledger], Steps]
 
 
 def some_runs(name: str, number: int) -> list[Candidate]:
-    """Runs of a few pages each, so that a batch is many writes."""
+    """Return runs of a few pages each, so that a batch is many writes."""
     return [sample_run(f"{name}-{index}", input_summary="x" * 3_000) for index in range(number)]
 
 
 def keys_of(batch: list[Candidate]) -> set[str]:
-    """The keys of a batch's good runs."""
+    """Return the keys of a batch's valid runs."""
     return {str(candidate.event_id) for candidate in batch if not isinstance(candidate, RefusedRun)}
 
 
 def try_to_keep(store: SqliteStore, ledger: Ledger, name: str) -> None:
-    """Add a batch, and note whether it was acknowledged."""
+    """Add a batch, and record whether it was acknowledged."""
     batch = some_runs(name, 3)
     ledger.atomic.append(keys_of(batch))
     with suppress(StoreError):
@@ -71,7 +71,7 @@ def try_to_keep(store: SqliteStore, ledger: Ledger, name: str) -> None:
 
 
 def through_batches(path: Path, ledger: Ledger) -> Steps:
-    """A lenient batch with a bad run and an atomic one share a commit, and a reader looks."""
+    """A lenient batch with an invalid run and an atomic one share a commit, while a reader looks."""
     store = SqliteStore(path)
     writer = GroupCommitWriter(store)
     yield
@@ -100,7 +100,7 @@ def through_batches(path: Path, ledger: Ledger) -> Steps:
 
 
 def through_checkpoints(path: Path, ledger: Ledger) -> Steps:
-    """Commits and checkpoints take turns, so that the WAL is begun again and cut; then the store is closed."""
+    """Commits and checkpoints alternate, so that the WAL is restarted and truncated; then the store is closed."""
     store = SqliteStore(path)
     try_to_keep(store, ledger, "before")
     yield
@@ -118,7 +118,7 @@ def through_checkpoints(path: Path, ledger: Ledger) -> Steps:
 
 
 def through_opening_and_closing(path: Path, ledger: Ledger) -> Steps:
-    """A new file gets its tables, takes a batch and is closed, which works off its WAL."""
+    """A new file gets its tables, stores a batch and is closed, which checkpoints its WAL."""
     path.unlink()
     yield
     for name in ("first", "second"):
@@ -128,7 +128,7 @@ def through_opening_and_closing(path: Path, ledger: Ledger) -> Steps:
 
 
 def through_a_migration(path: Path, ledger: Ledger) -> Steps:
-    """A file with runs is brought to a later version."""
+    """A file with runs is migrated to a later version."""
     with closing(SqliteStore(path)) as store:
         try_to_keep(store, ledger, "before")
     with pytest.MonkeyPatch.context() as patch:
@@ -143,7 +143,7 @@ def through_a_migration(path: Path, ledger: Ledger) -> Steps:
             ledger.check(all_keys(store))
             keep(store, sample_run("after"))
         ledger.told.add("after")
-    # The rest of the test works with the present version again.
+    # The rest of the test uses the current version again.
     with closing(apsw.Connection(str(path))) as connection:
         connection.pragma("user_version", schema.VERSION)
 
@@ -173,7 +173,7 @@ def through_a_backup(path: Path, ledger: Ledger, copy: Callable[[apsw.Connection
 
 
 def check_backup(target: Path, *, complete: bool) -> None:
-    """A copy that was reported as made is whole, and one that was not is whole, empty or refused, never in between."""
+    """A copy reported as complete is intact; one that was not is intact, empty or rejected, never in between."""
     before = keys_of(some_runs("before", 3)) | {"template"}
     try:
         with closing(SqliteStore(target)) as store:
@@ -192,7 +192,7 @@ def by_backup_api(connection: apsw.Connection, target: Path) -> None:
                 backup.step(5)
             backup.finish()
         finally:
-            # APSW stumbles where a VFS in Python fails while a failed backup is let go.
+            # APSW fails if a VFS in Python fails while a failed backup is released.
             with suppress(SystemError):
                 backup.close(force=True)
 
@@ -223,14 +223,14 @@ def template(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def _small_wal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every moment is one to checkpoint, and the WAL is cut whenever it begins again."""
+    """Checkpoint at every opportunity, and truncate the WAL whenever it restarts."""
     monkeypatch.setattr(store_module, "CHECKPOINT_PAGES", 1)
     monkeypatch.setattr(store_module, "WAL_CAP_PAGES", 2)
     monkeypatch.setattr(connection_module, "WAL_CAP_BYTES", 8_192)
 
 
 def survive(path: Path, scenario: Scenario, kind: Kind, at: int, *, lasting: bool) -> bool:
-    """Go through a scenario with one fault and check everything; whether the fault was met."""
+    """Run a scenario with one fault and check everything; return whether the fault occurred."""
     ledger = Ledger()
     with failing_disk(kind, at, lasting=lasting) as fault:
         steps = scenario(path, ledger)
@@ -245,7 +245,7 @@ def survive(path: Path, scenario: Scenario, kind: Kind, at: int, *, lasting: boo
 
 
 def check_afresh(path: Path, ledger: Ledger) -> None:
-    """On a sound disk the file is whole, keeps what was acknowledged, and takes more."""
+    """On a working disk the file is intact, has everything acknowledged, and accepts more."""
     if path.exists():
         with closing(apsw.Connection(str(path))) as connection:
             assert connection.pragma("integrity_check") == "ok"
@@ -276,7 +276,7 @@ def test_every_operation_may_fail(
 
 
 def copied(template: Path, name: str) -> Path:
-    """A copy of its own for each attempt."""
+    """Make a new copy for each attempt."""
     path = template.with_name(f"{name}.db")
     shutil.copyfile(template, path)
     return path

@@ -1,4 +1,4 @@
-"""Requests of every kind, mutated from good ones, and compressed bodies cut anywhere, against a real server."""
+"""Requests of every kind, mutated from valid ones, and truncated compressed bodies, against a real server."""
 
 import gzip
 import http.client
@@ -27,7 +27,7 @@ MAX_SECONDS = 1.0
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One server process for all of these; only its faults are answered with 5xx."""
+    """One server process for all of these; only its own faults get 5xx."""
     options = ("--port", "0", "--partial-status", "207")
     with serving_process(options, tmp_path_factory.mktemp("generated"), {}) as served:
         assert served.first_line
@@ -36,7 +36,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @attrs.frozen
 class Request:
-    """What is sent."""
+    """A request to send."""
 
     method: str
     path: str
@@ -46,7 +46,7 @@ class Request:
 
 
 def zstd(content: bytes) -> bytes:
-    """The content as one zstd frame with a check sum, so that no damage goes unseen."""
+    """Return the content as one zstd frame with a checksum, so that all damage is detected."""
     return zstandard.ZstdCompressor(write_checksum=True).compress(content)
 
 
@@ -103,7 +103,7 @@ FIELDS = st.one_of(
 
 @st.composite
 def bodies(draw: st.DrawFn) -> bytes:
-    """A batch, a run, changes, a commit or nearly anything, whole or damaged."""
+    """Generate a batch, a run, changes, a commit or nearly anything, whole or damaged."""
     runs = st.lists(raw_runs(), min_size=1, max_size=4).map(lambda raws: b'{"runs":[' + b",".join(raws) + b"]}")
     good = st.lists(sent_runs(), min_size=1, max_size=4).map(lambda batch: json.dumps({"runs": batch}).encode())
     changes = st.dictionaries(
@@ -115,7 +115,7 @@ def bodies(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def requests(draw: st.DrawFn) -> Request:
-    """A request that is well formed as HTTP, and in all else as good or bad as it may be."""
+    """Generate a request that is well-formed HTTP, and otherwise valid or not."""
     method, path = draw(ROUTES)
     query = "&".join(f"{name}={value}" for name, value in draw(st.lists(PARAMETERS, max_size=3)))
     headers = {"Content-Type": "application/json", **dict(draw(st.lists(FIELDS, max_size=2)))}
@@ -146,9 +146,9 @@ def answer_to(server: Served, request: Request) -> tuple[int, Any]:
 
 
 def test_no_request_is_answered_with_a_fault(server: Served, scale: Scale, figures: Figures) -> None:
-    """Whatever is sent, the answer is JSON, no 5xx and quick, and every refusal has a ``detail`` or counts.
+    """Whatever is sent, the response is JSON, no 5xx and quick, and every error has a ``detail`` or counts.
 
-    Quick means that the server's process works for less than a second.
+    Quick means less than a second of the server's CPU time.
     """
     statuses: dict[int, int] = {}
     longest = 0.0
@@ -177,7 +177,7 @@ def test_no_request_is_answered_with_a_fault(server: Served, scale: Scale, figur
 
 @pytest.mark.parametrize("encoding", ["gzip", "zstd"])
 def test_a_cut_body_stores_nothing(server: Served, scale: Scale, figures: Figures, encoding: str) -> None:
-    """A compressed batch of 100 KB that ends too early, wherever, answers 400, and nothing of it is stored."""
+    """A compressed batch of 100 KB truncated anywhere gets 400, and nothing of it is stored."""
     noise = random.Random(1)  # noqa: S311 - reproducible noise, no secret
     product = f"cut {uuid4()}"
     runs = [

@@ -1,6 +1,6 @@
-"""Bodies made to hurt: what each costs the server, what it is told, and that what is taken is kept exactly.
+"""Hostile bodies: what each costs the server, how it responds, and that accepted values are stored exactly.
 
-The costs are those of the server's process as the kernel counts them, so a busy machine changes little.
+The costs are those of the server's process as counted by the kernel, so a busy machine changes little.
 """
 
 import gzip
@@ -36,9 +36,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture
 def upload(server: Served, make_run: MakeRun, figures: Figures) -> Iterator[Upload]:
-    """Send a body some times to a server that has had good ones, and hold what it costs against the limits.
+    """Send a body several times to a warm server, and compare its cost with the limits.
 
-    The time is the least, since other work on the machine only adds to it, and the memory the most of all.
+    The time is the minimum, since other work on the machine only adds to it; the memory is the maximum.
     """
     assert server.api.lenient([make_run() for _ in range(100)]).status == 201
     seconds, mebibytes = [0.0], [0.0]
@@ -60,20 +60,20 @@ def upload(server: Served, make_run: MakeRun, figures: Figures) -> Iterator[Uplo
 
 
 def batch(*fields: str) -> bytes:
-    """The text of a batch, one run for each text of further fields."""
+    """Return the text of a batch, one run for each text of further fields."""
     required = '"event_id":"{}","run_id":"r","agent_name":"a","job_type":"j","start_time":"2026-01-31T12:00:00Z"'
     runs = ("{" + required.replace("{}", str(uuid4())) + "," + text + "}" for text in fields)
     return ('{"runs":[' + ",".join(runs) + "]}").encode("utf-8", "surrogatepass")
 
 
 def gzip_bomb(fill: bytes, mebibytes: int) -> bytes:
-    """So many mebibytes of one byte in one gzip member."""
+    """Return this many mebibytes of one byte in one gzip member."""
     packer = zlib.compressobj(9, wbits=31)
     return b"".join(packer.compress(fill * 2**20) for _ in range(mebibytes)) + packer.flush()
 
 
 def zstd_bomb(fill: bytes, mebibytes: int) -> bytes:
-    """So many mebibytes of one byte in one zstd frame, without its size in the header."""
+    """Return this many mebibytes of one byte in one zstd frame, without its size in the header."""
     packer = zstandard.ZstdCompressor().compressobj()
     return b"".join(packer.compress(fill * 2**20) for _ in range(mebibytes)) + packer.flush()
 
@@ -95,7 +95,7 @@ BOMBS: dict[str, tuple[str, Callable[[bytes], bytes], int]] = {
 
 @pytest.mark.parametrize("kind", BOMBS)
 def test_bombs_cost_little(upload: Upload, scale: Scale, kind: str) -> None:
-    """A body that becomes much more than it is, or never ends, is refused for little time and memory."""
+    """A decompression bomb, or a body without end, is rejected for little time and memory."""
     encoding, make, status = BOMBS[kind]
     fills = (b"\0", b"x", b"[", b" ")
     for fill in fills[: scale(1, 4)]:
@@ -107,14 +107,14 @@ def test_bombs_cost_little(upload: Upload, scale: Scale, kind: str) -> None:
 
 
 def test_100_megabytes_of_digits_are_not_read(upload: Upload) -> None:
-    """A body whose length says that it is too large is refused by that, also as the one number that it is."""
+    """A body whose Content-Length is too large is rejected by it, even as a single number."""
     answer = upload(b'{"runs":[' + b"9" * 100_000_000)
     assert (answer.status, "max_body_bytes" in answer.body["detail"]) == (413, True)
 
 
 @pytest.mark.parametrize("prefix", ["", "-", "0.", "1e", "1e-", "-0."])
 def test_digits_without_end(upload: Upload, prefix: str) -> None:
-    """A number of millions of digits, in a field or in an object, is refused at its place or kept as its double."""
+    """A number of millions of digits, in a field or in an object, is rejected there or stored as its double."""
     digits = prefix + "9" * (MAX_RUN - 300)
     answer = upload(batch('"duration_ms":1', f'"duration_ms":{digits}'))
     assert [(error["index"], error["field"]) for error in answer.body["errors"]] == [(1, "duration_ms")]
@@ -134,14 +134,14 @@ def test_digits_without_end(upload: Upload, prefix: str) -> None:
     ],
 )
 def test_depth_without_end(upload: Upload, body: bytes) -> None:
-    """A hundred thousand levels that are no JSON are refused whole."""
+    """A hundred thousand levels that are not JSON are rejected whole."""
     answer = upload(body)
     detail = "the body is not JSON; it is nested too deeply to say where"
     assert (answer.status, answer.body["detail"]) == (400, detail)
 
 
 def test_depth_outside_a_run(upload: Upload) -> None:
-    """A hundred thousand levels that are no batch are refused as that."""
+    """A hundred thousand levels that are not a batch are rejected as that."""
     assert upload(b"[" * 100_000 + b"]" * 100_000).status == 422
 
 
@@ -154,7 +154,7 @@ def test_depth_outside_a_run(upload: Upload) -> None:
     ],
 )
 def test_depth_of_one_run(upload: Upload, field: str, name: str) -> None:
-    """A run that is nested a hundred thousand levels deep is one bad run, and is named."""
+    """A run nested a hundred thousand levels deep is one invalid run, and is named."""
     answer = upload(batch('"duration_ms":1', field))
     assert (answer.status, answer.counts[2:], answer.bad_fields) == (207, (1, 1), {(1, name)})
 
@@ -172,7 +172,7 @@ def test_depth_of_one_run(upload: Upload, field: str, name: str) -> None:
     ],
 )
 def test_a_million_values(upload: Upload, body: bytes) -> None:
-    """More values than may be are refused before anything is made of them, whatever they are."""
+    """Too many values of any kind are rejected before they are decoded."""
     answer = upload(body)
     assert (answer.status, "(max_body_values)" in answer.body["detail"]) == (413, True)
 
@@ -190,7 +190,7 @@ def test_a_million_values(upload: Upload, body: bytes) -> None:
     ],
 )
 def test_texts_without_end(upload: Upload, field: str, name: str) -> None:
-    """The longest text that a run can hold is refused at its place, plain, escaped or beyond Latin."""
+    """The longest text that fits in a run is rejected by its field, plain, escaped or non-Latin."""
     for unit in ("x", '\\"', ",[", "\u00e9", "\U0001f600", "\\u00e9"):
         text = unit * ((MAX_RUN - 300) // len(unit.encode()))
         answer = upload(batch('"duration_ms":1', field.format("\U0001f600" + text)))
@@ -211,7 +211,7 @@ KEPT = [
 
 @pytest.mark.parametrize("literal", REFUSED, ids=lambda literal: literal[:20])
 def test_refused_values_are_named(server: Served, literal: str) -> None:
-    """What an object cannot keep fails its run alone, and the error says which field, and where in it."""
+    """A value that an object cannot store fails only its run, and the error names field and place."""
     answer = server.api.send("POST", BATCH, batch('"duration_ms":1', f'"metrics_json":{{"a":[0,{literal}]}}'))
     assert (answer.status, answer.counts) == (207, (2, 1, 0, 1))
     (error,) = answer.body["errors"]
@@ -220,7 +220,7 @@ def test_refused_values_are_named(server: Served, literal: str) -> None:
 
 
 def test_kept_values_read_back_exactly(server: Served) -> None:
-    """What an object can keep comes back with its type and every digit, and of equal keys the last."""
+    """A valid value in an object is returned with its type and every digit, and the last of equal keys counts."""
     literals = [f'"metrics_json":{{"a":1,"a":{literal}}}' for literal in KEPT]
     sent = batch(*literals)
     answer = server.api.send("POST", BATCH, sent)
@@ -243,14 +243,14 @@ def test_kept_values_read_back_exactly(server: Served) -> None:
     ],
 )
 def test_refused_fields_are_named(server: Served, field: str, reason: str) -> None:
-    """What a field cannot keep fails its run alone under the field's name."""
+    """A value that a field cannot store fails only its run, under the field's name."""
     answer = server.api.send("POST", BATCH, batch('"duration_ms":1', field))
     assert (answer.status, answer.counts) == (207, (2, 1, 0, 1))
     assert answer.body["errors"][0]["error"].startswith(reason)
 
 
 def test_equal_and_empty_names_are_kept_as_said(server: Served) -> None:
-    """Of equal fields the last counts, an empty name is one like any other, and a byte order mark stays in a text."""
+    """The last of equal fields counts, an empty name is valid, and a byte order mark stays in a text."""
     body = batch('"product":1,"product":"\ufeffx","":[],"":{"":0},"metrics_json":{"a":1},"metrics_json":{"b":2}')
     (run,) = server.api.send("POST", BATCH, body).body["runs"]
     assert (run["product"], run["extra"], run["metrics_json"]) == ("\ufeffx", {"": {"": 0}}, {"b": 2})
@@ -258,7 +258,7 @@ def test_equal_and_empty_names_are_kept_as_said(server: Served) -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp037"])
 def test_other_encodings_of_text_are_400(server: Served, encoding: str) -> None:
-    """A body that is not UTF-8 without a byte order mark answers 400 (RFC 8259, section 8.1); nothing is guessed."""
+    """A body that is not UTF-8, or has a byte order mark, gets 400 (RFC 8259, section 8.1); nothing is guessed."""
     answer = server.api.send("POST", BATCH, batch('"product":"other text"').decode().encode(encoding))
     assert (answer.status, isinstance(answer.body["detail"], str)) == (400, True)
     assert server.api.find(product="other text").body["total"] == 0

@@ -1,4 +1,4 @@
-"""The state machine over real HTTP, with servers that are restarted, and killed between and inside requests."""
+"""The state machine over HTTP, with servers that are restarted, and killed between and during requests."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from tests.properties.model import Model
 
 SHARES = st.sampled_from([1.0, 1.0, 1.0, 0.99, 0.5, 0.0])
 DELAYS = st.sampled_from([0.05, 0.02, 0.01, 0.005, 0.003, 0.002, 0.001, 0.0])
-"""Seconds around those that a small write takes, so that kills come before, during and after its commit."""
+"""Delays around the duration of a small write, so that kills come before, during and after its commit."""
 
 
 class HttpMachine(StoreMachine):
@@ -41,13 +41,13 @@ class HttpMachine(StoreMachine):
 
     @rule()
     def restart(self) -> None:
-        """A server that was asked to end leaves everything to the next."""
+        """A server that was stopped leaves everything to the next."""
         self._seen["restarts"] += 1
         self.driver.reopen()
 
     @rule()
     def kill(self) -> None:
-        """What was acknowledged is there after a kill."""
+        """What was acknowledged is stored after a kill."""
         self._seen["kills"] += 1
         self.driver.kill()
 
@@ -59,7 +59,7 @@ class HttpMachine(StoreMachine):
         delay=DELAYS,
     )
     def kill_in_a_batch(self, runs: list[Sent], *, atomic: bool, share: float, delay: float) -> object:
-        """A batch whose server was killed is there or not; if it was acknowledged, it is."""
+        """A batch whose server was killed is stored or not; if it was acknowledged, it is."""
         after = self.model.copy()
         after.ingest(enumerate(runs), self.driver.tick())
         self._kill_in(batch(runs, atomic=atomic), after, share, delay)
@@ -67,13 +67,13 @@ class HttpMachine(StoreMachine):
 
     @rule(run=StoreMachine.sent, what=changes(), share=SHARES, delay=DELAYS)
     def kill_in_an_update(self, run: Sent, what: Sent, share: float, delay: float) -> None:
-        """An update whose server was killed was made or not; if it was acknowledged, it was."""
+        """An update whose server was killed was applied or not; if it was acknowledged, it was."""
         after = self.model.copy()
         after.change(run["event_id"], what, self.driver.tick())
         self._kill_in(update(run["event_id"], what), after, share, delay)
 
     def _kill_in(self, write: Write, after: Model, share: float, delay: float) -> None:
-        """Kill during the request, and take the one of both models that the store agrees with; it must be one."""
+        """Kill during the request, and continue with the model that matches the store; one must."""
         answer = self.driver.kill_in(write, share, delay)
         found = self.driver.page({}, limit=WHOLE_LIST).runs
         assert answer is None or answer.status in {200, 201, 404}
@@ -88,7 +88,7 @@ class HttpMachine(StoreMachine):
         self._seen[outcome] += 1
 
     def teardown(self) -> None:
-        """The file that the last server left holds what the model does, and is sound."""
+        """The last server's file matches the model and is sound."""
         self.driver.close()
         self._seen["examples"] += 1
         with looked_into(self._db) as connection:
@@ -106,7 +106,7 @@ def _machines(seen: "Counter[str]") -> Callable[[], HttpMachine]:
 
 
 def test_http_store_is_the_models(scale: Scale, figures: Figures) -> None:
-    """Whatever is sent over HTTP, with restarts and kills at any moment, what was acknowledged is what is there."""
+    """Whatever is sent over HTTP, with restarts and kills at any time, exactly what was acknowledged is stored."""
     seen: Counter[str] = Counter()
     run_state_machine_as_test(
         _machines(seen),

@@ -1,4 +1,4 @@
-"""kill -9 at any moment: what was acknowledged is there, atomic batches are whole, the file is sound."""
+"""kill -9 at any time: what was acknowledged is stored, atomic batches are whole, the file is sound."""
 
 import http.client
 import signal
@@ -23,13 +23,13 @@ from tests.servers import Api, Serve, Served
 
 CLIENTS = 4
 CHECKPOINT_SECONDS = 20
-"""How long a checkpoint is waited for; it comes once the load has brought the WAL to 16 MiB."""
+"""How long to wait for a checkpoint, which starts once the load has grown the WAL to 16 MiB."""
 THOROUGH_EVERY = 10
-"""Starts between two whole checks of the file; at the others SQLite's quick one is made."""
+"""Starts between two full checks of the file; the others use SQLite's quick one."""
 
 
 class Moment(StrEnum):
-    """What the server is doing when it is killed."""
+    """What the server is doing when killed."""
 
     START_UP = "start-up"
     LOAD = "load"
@@ -49,7 +49,7 @@ class Siege:
     settled: int = 0
 
     def kill_at(self, served: Served, moment: Moment) -> None:
-        """Kill the server at that moment; before, if it gets so far, see what the last kill left."""
+        """Kill the server at that moment; before that, if possible, check what the last kill left."""
         if moment is Moment.START_UP:
             time.sleep(self.random.uniform(0, 0.8))
         else:
@@ -63,7 +63,7 @@ class Siege:
         assert served.process.wait() in {-signal.SIGKILL, 0}
 
     def conclude(self) -> None:
-        """Look at the file as the last kill left it, with every batch that was ever sent to it."""
+        """Check the file as the last kill left it, with every batch ever sent to it."""
         with looked_into(self.db) as connection:
             self.amiss["integrity errors"] += len(integrity_errors(connection, thorough=True))
             self.amiss["derived tables"] += len(disagreements(connection))
@@ -75,7 +75,7 @@ class Siege:
             self.amiss.update(judge(batch, ()))
 
     def _examine(self) -> None:
-        """Look at the file while the new server has it open."""
+        """Check the file while the new server has it open."""
         self.starts += 1
         thorough = self.starts % THOROUGH_EVERY == 0
         with looked_into(self.db) as connection:
@@ -83,7 +83,7 @@ class Siege:
             self.amiss["derived tables"] += len(disagreements(connection)) if thorough else 0
 
     def _settle(self, api: Api) -> None:
-        """Ask for what was sent since the last time, send what was not answered again, and ask for that once more."""
+        """Check what was sent since the last time, resend what was not answered, and check that again."""
         fresh = self.ledger.batches[self.settled :]
         self._judge(api, fresh)
         again = [batch for batch in fresh if State.UNANSWERED in {batch.state, batch.patch}]
@@ -105,7 +105,7 @@ class Siege:
 
     @contextmanager
     def _load(self, api: Api, *, heavy: bool) -> Iterator[None]:
-        """Clients that upload until the server is gone."""
+        """Run clients that upload until the server is killed."""
         over = Event()
         with ThreadPoolExecutor(CLIENTS) as pool:
             clients = [pool.submit(self._upload_until, over, api, heavy=heavy) for _ in range(CLIENTS)]
@@ -126,7 +126,7 @@ class Siege:
                     _patch(api, batch)
 
     def _bring_to(self, served: Served, moment: Moment) -> None:
-        """Return when the moment has come, at random within it."""
+        """Wait for the moment, and return at a random time within it."""
         if moment is Moment.CHECKPOINT:
             self._await_checkpoint()
             time.sleep(self.random.uniform(0, 0.02))
@@ -137,7 +137,7 @@ class Siege:
             time.sleep(self.random.uniform(0, 0.03))
 
     def _await_checkpoint(self) -> None:
-        """Return when the file itself is written to, which only a checkpoint does."""
+        """Wait until the file itself is written, which only a checkpoint does."""
         before = self.db.stat().st_mtime_ns
         deadline = time.monotonic() + CHECKPOINT_SECONDS
         while self.db.stat().st_mtime_ns == before:
@@ -146,7 +146,7 @@ class Siege:
 
 
 def _upload(api: Api, batch: Batch) -> int:
-    """Send the batch and enter that it was acknowledged; how many runs it created."""
+    """Send the batch and record the acknowledgement; return the number of runs created."""
     preference = {"Prefer": "return=minimal"} if batch.minimal else {}
     answer = api.upload(batch.endpoint, batch.runs(), **preference)
     assert answer.status == (500 if batch.bad else 201), answer
@@ -157,28 +157,28 @@ def _upload(api: Api, batch: Batch) -> int:
 
 
 def _patch(api: Api, batch: Batch) -> None:
-    """Change a run and enter that it was acknowledged."""
+    """Change a run and record the acknowledgement."""
     batch.patch = State.UNANSWERED
     assert api.patch(batch.patched_id, batch.changes).status == 200
     batch.patch = State.ACKNOWLEDGED
 
 
 def _moments(cycles: int, random: Random) -> list[Moment]:
-    """As many of each, in any order."""
+    """Return equally many of each moment, in random order."""
     moments = list(Moment) * -(-cycles // len(Moment))
     random.shuffle(moments)
     return moments[:cycles]
 
 
 def _acknowledged(batches: list[Batch]) -> "Counter[str]":
-    """How many requests were acknowledged, and how many runs were in them."""
+    """Return the number of acknowledged requests and of their runs."""
     taken = [batch for batch in batches if batch.state is State.ACKNOWLEDGED]
     patched = [batch for batch in batches if batch.patch is State.ACKNOWLEDGED]
     return Counter(requests=len(taken) + len(patched), runs=sum(batch.good for batch in taken))
 
 
 def test_no_kill_loses_or_halves_anything(serve: Serve, tmp_path: Path, scale: Scale, figures: Figures) -> None:
-    """Killed while it starts, works, checkpoints or drains, a server leaves all that it acknowledged, and no halves."""
+    """A server killed while starting, working, checkpointing or draining keeps all that it acknowledged."""
     cycles, per_file = scale(20, 1000), scale(10, 50)
     random = Random(cycles)  # noqa: S311 - no secrets
     moments = _moments(cycles, random)

@@ -1,4 +1,4 @@
-"""Readers that hold on to an old state while others write: the WAL grows for them, and comes back by itself."""
+"""Readers that hold an old snapshot while others write: the WAL grows for them, and shrinks by itself."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ BATCH_BYTES = 400_000
 
 @pytest.fixture
 def cap(monkeypatch: pytest.MonkeyPatch, scale: Scale) -> int:
-    """A WAL of so many bytes is one at its cap: few, so that some seconds of writing fill it, or the real number."""
+    """The maximum size of the WAL: small, so that seconds of writing fill it, or the real number."""
     size = scale(4 * MIB, connection_module.WAL_CAP_BYTES)
     monkeypatch.setattr(store_module, "CHECKPOINT_PAGES", size // 4_096 // 4)
     monkeypatch.setattr(store_module, "WAL_CAP_PAGES", size // 4_096)
@@ -38,30 +38,30 @@ def cap(monkeypatch: pytest.MonkeyPatch, scale: Scale) -> int:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where the store is."""
+    """Return the path of the store."""
     return tmp_path / "runs.db"
 
 
 @pytest.fixture
 def runs(path: Path, cap: int) -> Iterator[RunStore]:
-    """An open store with its writing thread."""
+    """Open a store with its writer thread."""
     assert cap  # is set before the store is made
     with open_store(path) as opened:
         yield opened
 
 
 def wal_bytes(path: Path) -> int:
-    """How large the file of the WAL is."""
+    """Return the size of the WAL file."""
     return path.with_name(path.name + "-wal").stat().st_size
 
 
 def write_a_batch(runs: RunStore, make_run: MakeRun) -> int:
-    """Upload ``BATCH_BYTES``; how many runs that are."""
+    """Upload ``BATCH_BYTES``; return the number of runs."""
     return runs.ingest_lenient([make_run(input_summary="x" * 4_000) for _ in range(100)]).created
 
 
 def wait_for(condition: Callable[[], bool]) -> float:
-    """Wait, and say how many seconds it took."""
+    """Wait, and return the seconds it took."""
     start = time.monotonic()
     while not condition():
         assert time.monotonic() < start + DEADLINE_SECONDS
@@ -72,7 +72,7 @@ def wait_for(condition: Callable[[], bool]) -> float:
 def test_the_wal_comes_back_once_a_long_reader_is_gone(  # noqa: PLR0913 - fixtures
     runs: RunStore, path: Path, cap: int, make_run: MakeRun, *, scale: Scale, figures: Figures
 ) -> None:
-    """While another process reads one state for long every write succeeds; then the WAL shrinks with no further one."""
+    """While another process holds one snapshot every write succeeds; then the WAL shrinks without another write."""
     seconds = scale(2, 60)
     write_a_batch(runs, make_run)
     with closing(apsw.Connection(str(path))) as other:
@@ -99,7 +99,7 @@ def test_the_wal_comes_back_once_a_long_reader_is_gone(  # noqa: PLR0913 - fixtu
 def test_readers_that_overlap_do_not_keep_the_wal_for_ever(
     runs: RunStore, path: Path, cap: int, make_run: MakeRun, figures: Figures
 ) -> None:
-    """Where there is never a moment without a reader, writing waits a little for them, and the WAL keeps to its cap."""
+    """With always some reader, writes wait a little for them, and the WAL stays within its maximum."""
     done = Event()
 
     def read_on() -> None:
@@ -124,13 +124,13 @@ def test_readers_that_overlap_do_not_keep_the_wal_for_ever(
 
 @pytest.fixture
 def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Readers look at the clock after every few steps, so that a small table is enough."""
+    """Readers check the clock after every few steps, so a small table is enough."""
     monkeypatch.setattr(store_module, "PROGRESS_STEPS", 1_000)
 
 
 @pytest.mark.usefixtures("_look_often")
 def test_a_slow_read_is_given_up(path: Path) -> None:
-    """What reads beyond the limit gets an error that says how to ask for less; the store and its readers go on."""
+    """A read beyond the limit gets an error that says how to ask for less; the store and its readers go on."""
     with closing(SqliteStore(path, Limits(max_read_seconds=1))) as store:
         keep(store, *(sample_run(str(number)) for number in range(900)))
         with store.reader() as runs:
@@ -144,7 +144,7 @@ def test_a_slow_read_is_given_up(path: Path) -> None:
 
 
 def test_a_slow_read_lets_go_of_its_state(path: Path) -> None:
-    """After its limit a reader that is still at it holds up no checkpoint: the query ends, and its state with it."""
+    """A reader beyond its limit blocks no checkpoint: its query ends, and its snapshot with it."""
     with closing(SqliteStore(path, Limits(max_read_seconds=1))) as store:
         keep(store, sample_run("first"))
         start = time.monotonic()
@@ -156,14 +156,14 @@ def test_a_slow_read_lets_go_of_its_state(path: Path) -> None:
 
 
 def count_for_long(runs: object) -> None:
-    """A query that takes many seconds, said as the repository says its own."""
+    """Run a query that takes many seconds, as the repository runs its own."""
     long = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 50000000) SELECT max(i) FROM n"
     runs._number(long, ())  # type: ignore[attr-defined]  # noqa: SLF001 - to fill ten million rows takes too long
 
 
 @pytest.mark.usefixtures("_look_often")
 def test_a_slow_list_is_503(start: Start, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Over HTTP the answer says when to come again and what to change; writing and other reading go on."""
+    """Over HTTP the response says when to retry and what to change; writes and other reads go on."""
     monkeypatch.setattr(application, "Limits", lambda: Limits(max_read_seconds=0))
     with start() as server:
         assert server.lenient([make_run() for _ in range(1_000)]).status == 201
@@ -174,7 +174,7 @@ def test_a_slow_list_is_503(start: Start, make_run: MakeRun, monkeypatch: pytest
 
 
 def assert_still_serving(server: Api, make_run: MakeRun) -> None:
-    """Writes are taken, short reads answered, and the limit is told."""
+    """Writes and short reads succeed, and the limit is listed."""
     run = make_run(run_id="late")
     assert server.create(run).status == 201
     assert server.get("late").body["event_id"] == run["event_id"]

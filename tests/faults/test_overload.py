@@ -1,4 +1,4 @@
-"""More than the store can take: refused with the time to come again, in bounded memory, while the rest goes on."""
+"""Overload: rejected with the time to retry, in bounded memory, while the rest goes on."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -19,12 +19,12 @@ BODY_BYTES = 100_000
 
 
 def make_batch(make_run: MakeRun, number: int) -> Sequence[dict[str, Any]]:
-    """A batch of some hundred thousand bytes."""
+    """Return a batch of some hundred thousand bytes."""
     return [make_run(event_id=f"{number}/{run}", input_summary="x" * (BODY_BYTES // 50)) for run in range(50)]
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for what will come soon."""
+    """Wait for a condition that holds soon."""
     give_up = time.monotonic() + DEADLINE_SECONDS
     while not condition():
         assert time.monotonic() < give_up
@@ -32,7 +32,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def upload_until_taken(api: Api, batch: Sequence[dict[str, Any]]) -> Answer:
-    """Send the same again and again, as a client that is refused should."""
+    """Retry, as a rejected client should."""
     while (answer := api.atomic(batch)).status == 503:
         time.sleep(0.05)
     return answer
@@ -42,7 +42,7 @@ def upload_until_taken(api: Api, batch: Sequence[dict[str, Any]]) -> Answer:
 def test_a_held_store_makes_the_server_refuse_and_not_grow(
     serve: Serve, make_run: MakeRun, tmp_path: Path, scale: Scale, figures: Figures
 ) -> None:
-    """While another process holds the lock: 503 with Retry-After, reads go on, memory stays, and all converges."""
+    """While another process holds the lock: 503 with Retry-After, reads go on, memory is bounded, and all converges."""
     number = scale(60, 600)
     batches = [make_batch(make_run, index) for index in range(number)]
     options = ("--port", "0", "--db", "runs.db", "--max-queue-bytes", str(QUEUE_BYTES))
@@ -77,7 +77,7 @@ def test_a_held_store_makes_the_server_refuse_and_not_grow(
 
 
 def ready_in_time(api: Api) -> Answer:
-    """What /ready says, which takes less than the ten seconds that a write waits for a lock."""
+    """Return the response of /ready, which takes less than the ten seconds that a write waits for a lock."""
     begun = time.monotonic()
     answer = api.request("GET", "/ready")
     assert time.monotonic() - begun < 8
@@ -85,7 +85,7 @@ def ready_in_time(api: Api) -> Answer:
 
 
 def test_ready_tells_of_a_locked_store_without_waiting_for_it(start: Start, tmp_path: Path) -> None:
-    """503 and the reason as long as another process holds the lock, 200 soon after."""
+    """Readiness is 503 with the reason while another process holds the lock, and 200 soon after."""
     with start() as server:
         assert server.request("GET", "/ready").body == {"status": "ready"}
         with closing(apsw.Connection(str(tmp_path / "runs.db"))) as other:
@@ -97,7 +97,7 @@ def test_ready_tells_of_a_locked_store_without_waiting_for_it(start: Start, tmp_
 
 
 def test_ready_tells_of_a_full_backlog(start: Start, make_run: MakeRun, tmp_path: Path) -> None:
-    """A server that would refuse a write says so at once."""
+    """A server that would reject a write says so at once."""
     with start(max_queue_bytes=1000) as server, ThreadPoolExecutor(1) as pool:
         with closing(apsw.Connection(str(tmp_path / "runs.db"))) as other:
             other.execute("BEGIN IMMEDIATE")
@@ -113,7 +113,7 @@ def test_ready_tells_of_a_full_backlog(start: Start, make_run: MakeRun, tmp_path
 def test_a_body_that_grows_beyond_the_room_is_refused_on_its_way(
     start: Start, make_run: MakeRun, tmp_path: Path
 ) -> None:
-    """A body without a length is refused when it comes to more than there is room for, not before and not later."""
+    """A body without a length is rejected once it exceeds the room, not before and not later."""
     with start(max_queue_bytes=200_000) as server, ThreadPoolExecutor(1) as pool:
         with closing(apsw.Connection(str(tmp_path / "runs.db"))) as other:
             other.execute("BEGIN IMMEDIATE")

@@ -1,6 +1,6 @@
-"""Several servers in front of one PostgreSQL, under kills, lost connections and restarts of the database.
+"""Several servers on one PostgreSQL, under kills, lost connections and restarts of the database.
 
-What counts is what the clients were told: an acknowledged run is there once, and of an atomic batch all or nothing.
+What counts is what the clients were told: an acknowledged run is stored once, and an atomic batch all or nothing.
 """
 
 import http.client
@@ -35,7 +35,7 @@ Upload = Callable[[Sequence[Any]], Answer]
 
 @pytest.fixture(scope="module")
 def servers(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Served]]:
-    """Three servers on one database, for all tests that do them no harm and use keys of their own."""
+    """Three servers on one database, for all tests that leave them intact and use their own keys."""
 
     def serve(*options: str) -> AbstractContextManager[Served]:
         return serving_process(options, tmp_path_factory.mktemp("servers"), {})
@@ -53,7 +53,7 @@ def started(stack: ExitStack, serve: Serve, url: str) -> list[Served]:
 
 @attrs.define
 class Load:
-    """Clients that upload atomic batches until they are told to stop, and note what they were told."""
+    """Clients that upload atomic batches until stopped, and record the responses."""
 
     apis: Sequence[Api]
     make_run: MakeRun
@@ -65,7 +65,7 @@ class Load:
     strange: list[Answer] = attrs.field(factory=list)
 
     def run(self, client: int) -> None:
-        """Send one batch after the other, each until a server has taken it, to whichever server answers."""
+        """Send one batch after another, each until a server has accepted it, to any server that responds."""
         chosen = random.Random(client)  # noqa: S311 - no secret
         while not self.stop.is_set():
             name = f"batch-{next(self.numbers)}"
@@ -75,7 +75,7 @@ class Load:
                 self.attempt(chosen.choice(self.apis), name, batch)
 
     def attempt(self, api: Api, name: str, batch: Sequence[Any]) -> None:
-        """Send a batch once; a server that is gone or that asks for patience is no news."""
+        """Send a batch once; ignore a server that is gone or overloaded."""
         try:
             answer = api.atomic(batch, Prefer="return=minimal")
         except (OSError, http.client.HTTPException):
@@ -90,7 +90,7 @@ class Load:
             self.strange.append(answer)
 
     def wait_for(self, more: int) -> None:
-        """Return once so many more batches were acknowledged."""
+        """Return once this many more batches are acknowledged."""
         goal, deadline = len(self.acknowledged) + more, time.monotonic() + RECOVERY_SECONDS
         while len(self.acknowledged) < goal:
             assert time.monotonic() < deadline, (len(self.acknowledged), goal, self.answers)
@@ -99,7 +99,7 @@ class Load:
 
 
 def under_load(load: Load, disturb: Callable[[], None]) -> None:
-    """Do something while the clients upload, and have them stop afterwards, whatever happens."""
+    """Run the block while the clients upload, and stop them afterwards in any case."""
     with ThreadPoolExecutor(CLIENTS) as pool:
         clients = [pool.submit(load.run, number) for number in range(CLIENTS)]
         try:
@@ -112,7 +112,7 @@ def under_load(load: Load, disturb: Callable[[], None]) -> None:
 
 
 def assert_kept(url: str, load: Load) -> None:
-    """Every acknowledged batch is there, and no batch is there in part."""
+    """Check that every acknowledged batch is stored, and no batch in part."""
     with psycopg.connect(url) as connection:
         rows = connection.execute("SELECT run_id, count(*) FROM runs GROUP BY run_id").fetchall()
         tallied = connection.execute("SELECT sum(runs) FROM tallies WHERE field = 'agent_name'").fetchone()
@@ -125,7 +125,7 @@ def assert_kept(url: str, load: Load) -> None:
 def test_the_same_ids_race_through_three_servers(
     servers: list[Served], make_run: MakeRun, scale: Scale, figures: Figures
 ) -> None:
-    """Of eight clients that send the same keys to three servers, all are answered and each key is created once."""
+    """Eight clients that send the same keys to three servers all get responses, and each key is created once."""
     number = scale(300, 6000)
     runs = [make_run(event_id=f"e{key}", run_id=f"r{key % 7}", job_type="race") for key in range(number)]
     batches = [(runs + runs)[start : start + 60] for start in range(0, number, 12)]
@@ -145,7 +145,7 @@ def test_the_same_ids_race_through_three_servers(
 
 
 def test_conflicts_are_the_same_on_every_server(servers: list[Served], make_run: MakeRun) -> None:
-    """Another run under a known key is named as a conflict by a server that has never seen the key."""
+    """Another run with a known key is reported as a conflict by a server that has never seen the key."""
     run = make_run(event_id="contested", agent_name="first")
     assert servers[0].api.create(run).status == 201
     answers = [served.api.lenient([{**run, "agent_name": "second"}]) for served in servers]
@@ -155,7 +155,7 @@ def test_conflicts_are_the_same_on_every_server(servers: list[Served], make_run:
 
 
 def test_updates_through_three_servers_lose_nothing(servers: list[Served], make_run: MakeRun) -> None:
-    """Clients that change different fields of one run through different servers all find their change in it."""
+    """Clients that change different fields of one run through different servers all find their changes."""
     fields = ["items_discovered", "items_succeeded", "items_failed", "items_skipped", "duration_ms"]
     servers[0].api.create(make_run(event_id="changed"))
 
@@ -173,7 +173,7 @@ def test_updates_through_three_servers_lose_nothing(servers: list[Served], make_
 def test_killing_servers_and_connections_loses_nothing(
     serve: Serve, postgres_url: str, make_run: MakeRun, scale: Scale, figures: Figures
 ) -> None:
-    """Connections ended in the middle of transactions, then a server killed: no loss, and no half of a batch."""
+    """Connections killed during transactions, then a server killed: nothing lost, no batch in part."""
     ended = 0
     with ExitStack() as stack, psycopg.connect(postgres_url, autocommit=True) as admin:
         servers = started(stack, serve, postgres_url)
@@ -197,7 +197,7 @@ def test_killing_servers_and_connections_loses_nothing(
 
 
 def end_a_transaction(admin: psycopg.Connection) -> int:
-    """End a connection that is in the middle of writing; how many were."""
+    """Kill a connection that is writing; return the number."""
     rows = admin.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
         "AND application_name = current_schema() AND backend_xid IS NOT NULL LIMIT 1"
@@ -217,7 +217,7 @@ def engine() -> Iterator[Engine]:
 def test_a_database_that_crashes_or_restarts_is_waited_for(
     engine: Engine, serve: Serve, make_run: MakeRun, scale: Scale, figures: Figures
 ) -> None:
-    """While it is down the answer is 503 with Retry-After; once it is up all servers go on by themselves."""
+    """While it is down the response is 503 with Retry-After; once it is up all servers recover by themselves."""
     with new_schema(engine.url) as url, ExitStack() as stack:
         servers = started(stack, serve, url)
         load = Load([served.api for served in servers], make_run)
@@ -243,7 +243,7 @@ def test_a_database_that_crashes_or_restarts_is_waited_for(
 
 
 def test_readers_and_readiness_say_that_the_database_is_gone(engine: Engine, serve: Serve, make_run: MakeRun) -> None:
-    """Reading, writing and /ready answer 503 with Retry-After, /health stays 200, and all of it recovers."""
+    """Reads, writes and /ready get 503 with Retry-After, /health stays 200, and all recover."""
     with new_schema(engine.url) as url, serve("--port", "0", "--db", url) as served:
         assert served.api.create(make_run(event_id="a")).status == 201
         engine.stop()

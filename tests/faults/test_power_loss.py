@@ -1,7 +1,7 @@
-"""Power that fails at any operation of the disk, which then keeps any part of what was not synced.
+"""Power that fails at any disk operation, after which any part of the unsynced data is kept.
 
 What was acknowledged survives, each batch is there whole or not at all, and sending everything again converges.
-With ``synchronous=OFF`` the same must lose runs, or the disk of this test is too kind to prove anything.
+With ``synchronous=OFF`` the same must lose runs, or the test's disk is too reliable to prove anything.
 """
 
 import random
@@ -31,8 +31,7 @@ OPERATIONS = 1_200
 class Workload:
     """A store under batches and changes, and what its client was told.
 
-    ``versions`` are, for each key, the summaries sent, the first one sent first; ``told`` says how many were
-    acknowledged.
+    ``versions`` are the summaries sent for each key, in order; ``told`` is the number acknowledged.
     """
 
     chance: random.Random
@@ -56,7 +55,7 @@ class Workload:
             store._writer.pragma("synchronous", self.synchronous)  # noqa: SLF001 - there is no such setting
 
     def _write(self, store: SqliteStore) -> None:
-        """A few batches and a change in one unit of work, acknowledged after its commit."""
+        """Add a few batches and a change in one unit of work, acknowledged after its commit."""
         sent: Counter[str] = Counter()
         with store.unit_of_work() as work:
             for _ in range(self.chance.randrange(1, 3)):
@@ -84,7 +83,7 @@ class Workload:
 
 @attrs.frozen
 class Damage:
-    """What a cut did that must not be."""
+    """The errors that a cut caused."""
 
     lost: int
     torn: int
@@ -92,7 +91,7 @@ class Damage:
 
 
 def damage(path: Path, workload: Workload) -> Damage:
-    """Open what the cut left, on a sound disk, compare it with what was acknowledged, and use it."""
+    """Open what the cut left on a working disk, compare it with what was acknowledged, and use it."""
     try:
         with closing(SqliteStore(path)) as store:
             found = {key: read(store, lambda runs, key=key: runs.get(key)) for key in workload.versions}  # type: ignore[misc]
@@ -105,12 +104,12 @@ def damage(path: Path, workload: Workload) -> Damage:
 
 
 def _is_there(run: Run | None, sent: list[str], acknowledged: int) -> bool:
-    """Whether the run is in the last acknowledged version, or in one that was sent after it."""
+    """Return whether the run is in the last acknowledged version, or in a later one."""
     return run is not None and run.input_summary in sent[acknowledged - 1 :]
 
 
 def is_whole(path: Path) -> bool:
-    """Whether SQLite finds no fault in the file, and every key stands in it once."""
+    """Return whether SQLite finds no error in the file, and every key is stored once."""
     with closing(apsw.Connection(str(path))) as connection:
         try:
             rows = connection.execute("SELECT count(*) = count(DISTINCT event_id) FROM runs").fetchall()
@@ -120,7 +119,7 @@ def is_whole(path: Path) -> bool:
 
 
 def cut_power(folder: Path, seed: int, synchronous: str) -> tuple[Workload, Damage]:
-    """One life of a store, ended by the cut, and what is left of it."""
+    """Run one life of a store, ended by the cut; return what is left."""
     chance = random.Random(f"{synchronous}-{seed}")  # noqa: S311 - to be repeated, not to be secret
     workload = Workload(chance, synchronous)
     live, left = folder / f"live-{seed}", folder / f"left-{seed}"
@@ -137,14 +136,14 @@ def cut_power(folder: Path, seed: int, synchronous: str) -> tuple[Workload, Dama
 
 @pytest.fixture
 def _small_wal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The WAL is checkpointed, begun again and cut all the time, for there the order of writes matters."""
+    """Checkpoint, restart and truncate the WAL all the time, since there the order of writes matters."""
     monkeypatch.setattr(store_module, "CHECKPOINT_PAGES", 20)
     monkeypatch.setattr(store_module, "WAL_CAP_PAGES", 40)
     monkeypatch.setattr(connection_module, "WAL_CAP_BYTES", 100_000)
 
 
 def survey(folder: Path, seeds: int, synchronous: str) -> dict[str, int]:
-    """Many lives: how many cuts, and in how many something was lost, torn or broken."""
+    """Run many lives; return the number of cuts, and of those with something lost, torn or broken."""
     figures: Counter[str] = Counter(acknowledged=0, lost=0, torn=0, broken=0)
     for seed in range(seeds):
         workload, done = cut_power(folder, seed, synchronous)
@@ -154,7 +153,7 @@ def survey(folder: Path, seeds: int, synchronous: str) -> dict[str, int]:
 
 @pytest.mark.usefixtures("_small_wal")
 def test_a_power_cut_takes_nothing_acknowledged(tmp_path: Path, scale: Scale, figures: Figures) -> None:
-    """Whenever the power fails, every acknowledged run is there as acknowledged, every batch whole or not at all."""
+    """Whenever the power fails, every acknowledged run is stored as acknowledged, every batch whole or not at all."""
     cuts = scale(40, 2_000)
     found = survey(tmp_path, cuts, "FULL")
     figures(cuts=cuts, **found)
@@ -164,7 +163,7 @@ def test_a_power_cut_takes_nothing_acknowledged(tmp_path: Path, scale: Scale, fi
 
 @pytest.mark.parametrize("cut_at", [4, 7, 16, 22])
 def test_a_file_whose_making_was_cut_short_is_made_anew(tmp_path: Path, cut_at: int) -> None:
-    """Where the first page of a new file never got to the disk, and its journal did, nothing is in the way."""
+    """If the first page of a new file was never synced, but its journal was, nothing is in the way."""
     live, left = tmp_path / "live", tmp_path / "left"
     for made in (live, left):
         made.mkdir()
@@ -180,7 +179,7 @@ def test_a_file_whose_making_was_cut_short_is_made_anew(tmp_path: Path, cut_at: 
 
 @pytest.mark.usefixtures("_small_wal")
 def test_the_same_without_syncing_loses_runs(tmp_path: Path, scale: Scale, figures: Figures) -> None:
-    """The control: this disk does lose what was not synced, and SQLite's other modes show it."""
+    """The control: this disk does lose unsynced data, as SQLite's other modes show."""
     cuts = scale(10, 200)
     for synchronous in ("NORMAL", "OFF"):
         (tmp_path / synchronous).mkdir()

@@ -1,4 +1,4 @@
-"""Writers that race for the same keys, through two servers and in-process: every key is created once."""
+"""Writers that race for the same keys, through two servers and in process: every key is created once."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ IDS = 200
 SERVERS = 2
 WRITERS = 8
 AGAIN = 20
-"""How many keys each writer sends twice, often in one batch."""
+"""The number of keys each writer sends twice, often in one batch."""
 
 OTHER_CONTENT: list[Sent] = [
     {"agent_name": "other"},
@@ -53,7 +53,7 @@ Ingest = Callable[[list[Sent], bool], Told]
 
 
 def over_http(api: Api) -> Ingest:
-    """A writer's way in over HTTP; whatever is no success ends the test."""
+    """A writer over HTTP; any error ends the test."""
 
     def ingest(runs: list[Sent], atomic: bool) -> Told:  # noqa: FBT001 - both ways in take it so
         answer = (api.atomic if atomic else api.lenient)(runs)
@@ -66,7 +66,7 @@ def over_http(api: Api) -> Ingest:
 
 
 def in_process(store: RunStore) -> Ingest:
-    """A writer's way in without a server."""
+    """A writer without a server."""
 
     def ingest(runs: list[Sent], atomic: bool) -> Told:  # noqa: FBT001 - both ways in take it so
         result = (store.ingest_atomic if atomic else store.ingest_lenient)(runs)
@@ -78,7 +78,7 @@ def in_process(store: RunStore) -> Ingest:
 
 
 def contents(name: str, number: int) -> tuple[Sent, Sent]:
-    """The two contents under one key."""
+    """Return the two contents of one key."""
     one = {
         "event_id": f"{name}/{number}",
         "run_id": name,
@@ -95,7 +95,7 @@ def contents(name: str, number: int) -> tuple[Sent, Sent]:
 
 
 def batches(name: str, random: Random) -> Iterator[list[Sent]]:
-    """What one writer sends: every key with one of its contents, some twice, in any order, in batches of any size."""
+    """Return one writer's batches: every key with one content, some twice, in random order and sizes."""
     numbers = [*range(IDS), *random.sample(range(IDS), AGAIN)]
     random.shuffle(numbers)
     while numbers:
@@ -105,7 +105,7 @@ def batches(name: str, random: Random) -> Iterator[list[Sent]]:
 
 
 def race(name: str, writers: list[Ingest], random: Random) -> list[Told]:
-    """All writers at once; what they were told."""
+    """Run all writers at once; return what they were told."""
     start = Barrier(len(writers))
 
     def write(ingest: Ingest, seed: int) -> list[Told]:
@@ -119,7 +119,7 @@ def race(name: str, writers: list[Ingest], random: Random) -> list[Told]:
 
 
 def expected_conflicts(sent: list[Sent], stored: dict[str, Sent]) -> list[tuple[int, str, frozenset[str]]]:
-    """For each run whose key holds the other content, the fixed fields in which the two contents differ."""
+    """Return, for each run whose key has the other content, the immutable fields that differ."""
     return [
         (index, run["event_id"], fields)
         for index, run in enumerate(sent)
@@ -128,7 +128,7 @@ def expected_conflicts(sent: list[Sent], stored: dict[str, Sent]) -> list[tuple[
 
 
 def differing_fields(sent: Sent, stored: Sent) -> frozenset[str]:
-    """The fixed fields that differ between what was sent and what is stored, which is one of the two contents."""
+    """Return the immutable fields that differ between the sent and the stored content."""
     held = {**stored, **stored["extra"]}
     held = {name: held[name] for name in sent}
     assert held in contents(stored["run_id"], int(stored["event_id"].rpartition("/")[2]))
@@ -136,7 +136,7 @@ def differing_fields(sent: Sent, stored: Sent) -> frozenset[str]:
 
 
 def check(name: str, api: Api, told: list[Told]) -> int:
-    """Hold what the writers of one race were told against what is stored; how many conflicts there were."""
+    """Compare the writers' responses with what is stored; return the number of conflicts."""
     listed = api.find(run_id=name, limit=1000).body
     stored = {run["event_id"]: run for run in listed["runs"]}
     assert (listed["total"], len(stored)) == (IDS, IDS)
@@ -150,7 +150,7 @@ def check(name: str, api: Api, told: list[Told]) -> int:
 
 
 def test_racing_writers_create_each_key_once(serve: Serve, tmp_path: Path, scale: Scale, figures: Figures) -> None:
-    """Of nine writers with two contents a key, one creates it; the others are told what is stored, and of conflicts."""
+    """Of nine writers with two contents per key, one creates it; the others get the stored run, and conflicts."""
     db, rounds = tmp_path / "runs.db", scale(5, 500)
     random = Random(rounds)  # noqa: S311 - no secrets
     requests = conflicts = 0

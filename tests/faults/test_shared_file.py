@@ -1,4 +1,4 @@
-"""Several processes at one file: two servers, a program that embeds the store, and somebody who looks with a shell."""
+"""Several processes on one file: two servers, a program that embeds the store, and a shell."""
 
 import json
 import sqlite3
@@ -26,18 +26,18 @@ with open_store(sys.argv[1]) as runs:
 
 
 def batches(make_run: MakeRun, name: str, number: int) -> list[list[dict[str, Any]]]:
-    """Batches whose runs tell who sent them."""
+    """Return batches whose runs tell who sent them."""
     return [[make_run(agent_name=name, input_summary="x" * 2_000) for _ in range(20)] for _ in range(number)]
 
 
 def upload(server: Api, sent: list[list[dict[str, Any]]]) -> None:
-    """Have every batch taken."""
+    """Upload every batch."""
     for batch in sent:
         assert server.atomic(batch).body["created"] == len(batch)
 
 
 def embed(path: Path, sent: list[list[dict[str, Any]]]) -> None:
-    """Have every batch taken by a program that embeds the store."""
+    """Upload every batch from a program that embeds the store."""
     ended = subprocess.run(
         [sys.executable, "-c", EMBEDDING, str(path)],
         input="\n".join(map(json.dumps, sent)),
@@ -50,7 +50,7 @@ def embed(path: Path, sent: list[list[dict[str, Any]]]) -> None:
 
 
 def look_on(path: Path, done: Event) -> int:
-    """Read the file as a shell does, with another build of SQLite, until told to stop; how often that was."""
+    """Read the file as a shell does, with another build of SQLite, until stopped; return how often."""
     looks = 0
     command = [sys.executable, "-c", LOOKING, str(path)]
     while not done.is_set():
@@ -73,7 +73,7 @@ database.close()
 def test_many_processes_share_one_file(
     serve: Serve, tmp_path: Path, make_run: MakeRun, scale: Scale, figures: Figures
 ) -> None:
-    """Nobody meets a lock or half a batch, everything is kept once, and either server shows it all."""
+    """Nobody sees a lock or half a batch, everything is stored once, and either server shows it all."""
     number = scale(10, 500)
     path = tmp_path / "runs.db"
     options = ("--port", "0", "--db", str(path))

@@ -1,4 +1,4 @@
-"""Clients that send or read next to nothing: closed on their deadlines, and nobody else notices them."""
+"""Clients that send or read very slowly: closed at their deadlines, without affecting others."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from tests.figures import Figures, Scale
 from tests.servers import POST_RUN, Api, MakeRun, Serve
 
 LATE = 10
-"""A loaded machine may be so many seconds late."""
+"""Tolerance for a loaded machine, in seconds."""
 
 SLOW_HEAD = POST_RUN + b"X-A: "
 SLOW_BODY = POST_RUN + b"Content-Length: 1000000\r\n\r\n{"
@@ -29,14 +29,14 @@ SLOW_CHUNKS = POST_RUN.replace(b"runs", b"runs/batch") + b"Transfer-Encoding: ch
 
 @attrs.frozen
 class Ended:
-    """What a slow client saw: all that it was sent, and after how many seconds the connection ended."""
+    """What a slow client saw: everything received, and the seconds until the connection closed."""
 
     received: bytes
     seconds: float
 
     @property
     def status(self) -> int:
-        """The status of the one answer, which is an error in JSON and the last of its connection."""
+        """Return the status of the only response, an error in JSON and the last of its connection."""
         head, _, body = self.received.partition(b"\r\n\r\n")
         assert b"connection: close" in head.lower()
         assert list(json.loads(body)) == ["detail"]
@@ -44,7 +44,7 @@ class Ended:
 
 
 async def drip(host: str, port: int, start: bytes, drop: bytes) -> Ended:
-    """Send a start, then a drop every now and then until the server ends the connection."""
+    """Send a start, then a drop now and then until the server closes the connection."""
     loop = asyncio.get_running_loop()
     begun = time.monotonic()
     with socket.socket() as connection:
@@ -54,7 +54,7 @@ async def drip(host: str, port: int, start: bytes, drop: bytes) -> Ended:
         answer = asyncio.create_task(receive(connection))
         while not answer.done():
             assert time.monotonic() - begun < 3 * LATE, "the connection was not closed"
-            # A server that has closed the connection cannot be sent anything.
+            # A server that has closed the connection accepts nothing.
             with suppress(ConnectionError):
                 await loop.sock_sendall(connection, drop)
             await asyncio.wait({answer}, timeout=0.2)
@@ -62,7 +62,7 @@ async def drip(host: str, port: int, start: bytes, drop: bytes) -> Ended:
 
 
 async def receive(connection: socket.socket) -> bytes:
-    """Everything until the end of the connection; a drop that came too late makes that end a reset."""
+    """Read until the connection closes; a late drop turns that into a reset."""
     received = bytearray()
     with suppress(ConnectionResetError):
         while piece := await asyncio.get_running_loop().sock_recv(connection, 65536):
@@ -71,7 +71,7 @@ async def receive(connection: socket.socket) -> bytes:
 
 
 async def drip_all(api: Api, clients: Sequence[tuple[bytes, bytes]]) -> Sequence[Ended]:
-    """All these clients at once."""
+    """Run all these clients at once."""
     address = urlsplit(api.url)
     assert address.hostname
     assert address.port
@@ -79,7 +79,7 @@ async def drip_all(api: Api, clients: Sequence[tuple[bytes, bytes]]) -> Sequence
 
 
 def descriptors(pid: int) -> int:
-    """How many files and sockets a process has open."""
+    """Return the number of files and sockets that a process has open."""
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
@@ -92,7 +92,7 @@ def assert_descriptors_come_back(pid: int, before: int) -> None:
 
 
 def keep_uploading(api: Api, make_run: MakeRun, stop: Event) -> list[int]:
-    """Upload runs one after the other until told to stop; all statuses."""
+    """Upload runs one after another until stopped; return all statuses."""
     statuses = []
     while not stop.is_set():
         statuses.append(api.create(make_run()).status)
@@ -103,12 +103,12 @@ def keep_uploading(api: Api, make_run: MakeRun, stop: Event) -> list[int]:
 def test_slow_clients_end_on_their_deadline_and_harm_nobody(
     serve: Serve, make_run: MakeRun, scale: Scale, figures: Figures
 ) -> None:
-    """Slow heads and slow bodies are each answered 408 on their deadline; all other requests meanwhile succeed."""
+    """Slow heads and slow bodies each get 408 at their deadline; all other requests meanwhile succeed."""
     number = scale(50, 500)
     # A thousand clients in one process take some seconds to send their first byte.
     deadline = scale(2, 10)
     slow = [(SLOW_HEAD, b"a")] * number + [(SLOW_BODY, b" "), (SLOW_CHUNKS, b"1\r\n{\r\n")] * (number // 2)
-    # Room for others: who is beyond the cap is refused, and that is another test.
+    # Room for others: the connection limit is another test.
     options = ["--port", "0", "--header-seconds", str(deadline), "--body-seconds", str(deadline)]
     options += ["--max-connections", str(len(slow) + 100)]
     reserve_descriptors(len(slow))
@@ -139,7 +139,7 @@ def test_slow_clients_end_on_their_deadline_and_harm_nobody(
 
 
 def test_a_connection_that_says_nothing_is_closed_in_silence(serve: Serve) -> None:
-    """Nothing is answered where nothing was asked, neither before the first request nor after one."""
+    """Without a request there is no response, neither before the first request nor after one."""
     options = ("--port", "0", "--header-seconds", "1", "--idle-seconds", "1")
     health = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with serve(*options) as served:
@@ -151,7 +151,7 @@ def test_a_connection_that_says_nothing_is_closed_in_silence(serve: Serve) -> No
 
 
 def test_a_second_slow_head_is_as_bad_as_the_first(serve: Serve) -> None:
-    """On a connection that was used, the deadline runs from the first byte of the next request."""
+    """On a reused connection, the deadline runs from the first byte of the next request."""
     health = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with serve("--port", "0", "--header-seconds", "1") as served:
         (ended,) = asyncio.run(drip_all(served.api, [(health, b"GET /health HTTP/1.1\r\nX-A: ")]))
@@ -160,7 +160,7 @@ def test_a_second_slow_head_is_as_bad_as_the_first(serve: Serve) -> None:
 
 
 def test_a_client_that_does_not_read_is_cut(serve: Serve, make_run: MakeRun) -> None:
-    """An answer that nobody takes does not hold its connection for ever."""
+    """A response that nobody reads does not hold its connection forever."""
     with serve("--port", "0", "--body-seconds", "1") as served:
         address = urlsplit(served.api.url)
         assert served.api.lenient([make_run(input_summary="x" * 100_000) for _ in range(100)]).status == 201
@@ -175,7 +175,7 @@ def test_a_client_that_does_not_read_is_cut(serve: Serve, make_run: MakeRun) -> 
 
 
 def test_a_head_without_end_is_431(serve: Serve) -> None:
-    """However fast a head comes, it is refused when it is larger than the limit that the answer names."""
+    """However fast it arrives, a head is rejected if it exceeds the limit, which the response names."""
     with serve("--port", "0") as served:
         (ended,) = asyncio.run(drip_all(served.api, [(SLOW_HEAD + b"a\r\n", (b"X-A: " + b"a" * 3000 + b"\r\n") * 10)]))
         assert ended.status == 431

@@ -1,4 +1,4 @@
-"""Requests of which two parties could disagree where they end: refused, and nothing behind them is a request."""
+"""Requests whose end is ambiguous: rejected, and nothing behind them is a request."""
 
 import json
 import re
@@ -22,7 +22,7 @@ RUN: Final = json.dumps(
     }
 ).encode()
 SECOND: Final = POST_RUN + b"Content-Length: %d\r\n\r\n%s" % (len(RUN), RUN)
-"""A good request, which whoever is fooled by the first takes for the next one."""
+"""A valid request, which a fooled server takes for the next one."""
 
 
 def _sized(*lines: bytes, body: bytes = RUN) -> bytes:
@@ -117,7 +117,7 @@ FORMS: Final = {
 
 @pytest.fixture(scope="module", params=["C", "Python"])
 def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """A server process with one of the two parsers of aiohttp; it says nothing of what clients do wrong."""
+    """A server process with either of aiohttp's parsers; it logs nothing about client errors."""
     environment = {"AIOHTTP_NO_EXTENSIONS": "1"} if request.param == "Python" else {}
     options, folder = ("--port", "0", "--body-seconds", "1"), tmp_path_factory.mktemp("smuggling")
     with serving_process(options, folder, environment, installed_command) as served:
@@ -131,7 +131,7 @@ def loaded_files(pid: int) -> str:
 
 
 def exchange(api: Api, sent: bytes) -> bytes:
-    """Everything the server says to these bytes until it closes the connection, which it must do by itself."""
+    """Return everything the server sends for these bytes until it closes the connection, which it must do."""
     address = urlsplit(api.url)
     received = bytearray()
     with socket.create_connection((address.hostname, address.port), DEADLINE_SECONDS) as connection:
@@ -140,16 +140,16 @@ def exchange(api: Api, sent: bytes) -> bytes:
             while piece := connection.recv(65536):
                 received += piece
         except ConnectionResetError:
-            # What the server has not read when it closes makes the kernel say so, behind the answer.
+            # Unread data makes the kernel reset the connection after the response.
             pass
     return bytes(received)
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
 def test_what_could_be_read_in_two_ways_is_refused(api: Api, form: bytes) -> None:
-    """The one answer is a 400 (431 for a line that is too long) in JSON, the connection ends, nothing is stored.
+    """The only response is a 400 (431 for a line that is too long) in JSON, the connection closes, nothing is stored.
 
-    Where the parser in Python waits for the rest of a chunk, all that follows is body and there is a 408 in the end.
+    If the Python parser waits for the rest of a chunk, everything after is body and there is a 408 in the end.
     """
     before = api.find().body["total"]
     answer = exchange(api, form + SECOND)

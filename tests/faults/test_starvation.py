@@ -1,4 +1,4 @@
-"""Clients that do not read, and reads that take long: memory stays bounded, and uploads and stopping do not wait."""
+"""Clients that do not read, and long reads: memory is bounded, and uploads and shutdown do not wait."""
 
 import json
 import socket
@@ -27,19 +27,19 @@ JSON = {"Content-Type": "application/json"}
 COUNTS = ("duration_ms", "items_discovered", "items_succeeded", "items_failed", "items_skipped")
 
 LATE = 1.0
-"""How much longer than ``drain-seconds`` stopping may take, in seconds."""
+"""How much longer than ``drain-seconds`` shutdown may take, in seconds."""
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the memory in /proc")
 
 
 def request_line(path: str, accept: str = "identity") -> bytes:
-    """A whole request for this path, in this coding."""
+    """Return a complete request for this path, with this Accept-Encoding."""
     return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: {accept}\r\n\r\n".encode()
 
 
 @contextmanager
 def silent_clients(api: Api, requests: Sequence[bytes]) -> Iterator[Sequence[socket.socket]]:
-    """Clients that send a request each and never read."""
+    """Clients that send one request each and never read."""
     address = urlsplit(api.url)
     with ExitStack() as stack:
         clients = []
@@ -78,7 +78,7 @@ def peak_growth(served: Served, before: int) -> int:
 
 @pytest.mark.parametrize("accept", ["identity", "gzip", "zstd"])
 def test_unread_pages_are_bounded(serve: Serve, make_run: MakeRun, scale: Scale, figures: Figures, accept: str) -> None:
-    """Clients that ask for pages of 62 MB and never read them: memory stays, and others are served soon."""
+    """Clients that request pages of 62 MB and never read them: memory is bounded, and others are served soon."""
     clients = scale(200, 900)
     page = request_line("/api/v1/runs?limit=100").replace(
         b"\r\n\r\n", f"\r\nAccept-Encoding: {accept}\r\n\r\n".encode()
@@ -97,7 +97,7 @@ def test_unread_pages_are_bounded(serve: Serve, make_run: MakeRun, scale: Scale,
 
 
 def wait_for_a_page(api: Api) -> float:
-    """Ask for a page, as a client that is refused should, and read it; return the seconds it took."""
+    """Request a page, retrying as a rejected client should, and read it; return the seconds it took."""
     begun = time.monotonic()
     while (answer := api.find(limit=10)).status == 503:
         assert int(answer.headers["Retry-After"]) >= 1
@@ -108,7 +108,7 @@ def wait_for_a_page(api: Api) -> float:
 
 
 def test_unread_replays_are_bounded(serve: Serve, make_run: MakeRun, scale: Scale, figures: Figures) -> None:
-    """Small batches that ask large stored runs back, unread: refused for want of room and not kept in memory."""
+    """Small batches that ask for large stored runs, unread: rejected for lack of room and not kept in memory."""
     clients = scale(200, 900)
     with serve("--port", "0") as served:
         keys = store_large_runs(served.api, make_run, 100)
@@ -148,7 +148,7 @@ def test_unread_runs_are_bounded(serve: Serve, make_run: MakeRun, scale: Scale, 
 
 
 def test_unread_metadata_is_bounded(serve: Serve, make_run: MakeRun, scale: Scale, figures: Figures) -> None:
-    """Long names make no long response: it holds a part of them, and the next parts hold the rest."""
+    """Long names make no long response: it has a part of them, and the next parts the rest."""
     clients = scale(200, 900)
     with serve("--port", "0") as served:
         names = [f"{number:03}{'n' * 500_000}" for number in range(NAMES)]
@@ -192,7 +192,7 @@ def test_unread_errors_are_bounded(serve: Serve, scale: Scale, figures: Figures)
 
 
 SLOW_READ = "/api/v1/runs?status=success&product=nothing"
-"""Walks the whole index twice and finds nothing: for the page and for the total."""
+"""Scans the whole index twice and finds nothing: for the page and for the total."""
 
 _ROWS = """
 WITH RECURSIVE numbers (value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM numbers WHERE value < ?)
@@ -207,7 +207,7 @@ FROM numbers
 
 @pytest.fixture(scope="module")
 def large_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with so many runs that a read of all of them takes some hundred milliseconds."""
+    """A file with so many runs that reading all of them takes some hundred milliseconds."""
     path = tmp_path_factory.mktemp("large") / "runs.db"
     SqliteStore(path).close()
     with closing(apsw.Connection(str(path))) as connection:
@@ -218,15 +218,15 @@ def large_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def slow_readers(api: Api, number: int) -> Iterator[Sequence[socket.socket]]:
-    """So many clients with slow reads enough for the length of the block, as far as they are not refused."""
+    """Run this many clients with slow reads for the duration of the block, as far as they are admitted."""
     with silent_clients(api, [request_line(SLOW_READ) * 16] * number) as clients:
-        # Until those beyond the queue are refused all their reads.
+        # Until those beyond the queue are rejected.
         time.sleep(1)
         yield clients
 
 
 def upload_seconds(api: Api, make_run: MakeRun, times: int) -> float:
-    """The median time of an upload of some hundred kilobytes, in seconds."""
+    """Return the median time of an upload of some hundred kilobytes, in seconds."""
     seconds = []
     for _ in range(times):
         batch = [make_run(input_summary="x" * 700) for _ in range(500)]
@@ -239,7 +239,7 @@ def upload_seconds(api: Api, make_run: MakeRun, times: int) -> float:
 def test_slow_reads_do_not_delay_an_upload(
     serve: Serve, make_run: MakeRun, large_store: Path, scale: Scale, figures: Figures
 ) -> None:
-    """Behind 200 slow reads an upload takes little longer than alone, and reads beyond the queue are 503."""
+    """Behind 200 slow reads an upload takes little longer than alone, and reads beyond the queue get 503."""
     times = scale(9, 31)
     with serve("--port", "0", "--db", str(large_store)) as served:
         alone = upload_seconds(served.api, make_run, times)
@@ -247,7 +247,7 @@ def test_slow_reads_do_not_delay_an_upload(
             beside = upload_seconds(served.api, make_run, times)
             assert served.api.request("GET", "/health").status == 200
             refused = sum(reader.recv(12) == b"HTTP/1.1 503" for reader in readers[100:])
-        # Those who left have nobody read for them any more.
+        # The reads of disconnected clients were cancelled.
         while (answer := served.api.find(limit=1)).status == 503:
             time.sleep(0.05)
         assert answer.status == 200
@@ -259,7 +259,7 @@ def test_slow_reads_do_not_delay_an_upload(
 def test_stopping_keeps_its_time_whatever_is_in_flight(
     serve: Serve, make_run: MakeRun, large_store: Path, scale: Scale, figures: Figures
 ) -> None:
-    """Slow reads, unread pages and bodies that never end: SIGTERM ends the server with 0 when its time is over."""
+    """Slow reads, unread pages and endless bodies: SIGTERM stops the server with 0 within its time."""
     drain_seconds = scale(1, 3)
     body = POST_RUN + b"Content-Length: 9\r\n\r\n{"
     with serve("--port", "0", "--db", str(large_store), "--drain-seconds", str(drain_seconds)) as served:

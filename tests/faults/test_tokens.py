@@ -1,4 +1,4 @@
-"""Tokens under attack: the time that a comparison takes, hostile headers, and whether a secret ever shows."""
+"""Tokens under attack: timing, hostile headers, and whether a secret ever leaks."""
 
 import http.client
 import os
@@ -31,7 +31,7 @@ HARMLESS_T = 4.5
 """The bound of dudect and of the TVLA: beyond it two populations of timings differ."""
 
 WRONG = {"first character": (SECRET, 0), "last character": (SECRET, 31), "length": (LONGER[:32], 31)}
-"""A guess and which of its characters is changed, by what is wrong with it. All guesses are equally long."""
+"""Guesses by what is wrong with them, and the changed character. All are equally long."""
 
 LETTERS = sorted({*string.ascii_letters, *string.digits} - {SECRET[0], SECRET[31], LONGER[31]})
 HTTP_ANSWER = re.compile(rb"HTTP/1\.[01] (\d{3}) ")
@@ -39,7 +39,7 @@ HTTP_ANSWER = re.compile(rb"HTTP/1\.[01] (\d{3}) ")
 
 @pytest.fixture
 def token_file(tmp_path: Path) -> Path:
-    """A file with three tokens, of which the attacked one is in the middle."""
+    """A file with three tokens, the attacked one in the middle."""
     path = tmp_path / "tokens.txt"
     path.touch(0o600)
     path.write_text(f"first read {OTHERS[0]}\nattacked write {SECRET}\nlast read {OTHERS[1]}\n")
@@ -48,49 +48,49 @@ def token_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def guarded(start: Start, token_file: Path) -> Iterator[Api]:
-    """A server that asks for these tokens."""
+    """A server that requires these tokens."""
     with start(token_file=token_file) as api:
         yield api
 
 
 def sample(count: int, ask: Callable[[str], object]) -> dict[str, list[int]]:
-    """How many nanoseconds ``ask`` takes, so often for each kind of guess, the kinds in random order."""
-    # Not secret: the order has to be without a pattern, no more.
+    """Return the nanoseconds that ``ask`` takes, many times for each kind of guess, in random order."""
+    # Not secret: the order only has to be without a pattern.
     chance = random.Random()  # noqa: S311
     times: dict[str, list[int]] = {kind: [] for kind in WRONG}
     order = [kind for kind in WRONG for _ in range(count)]
     chance.shuffle(order)
     for kind in order:
-        # Made anew each time and in the same way, or the memory that a guess is in would make a difference.
+        # Made anew each time and in the same way, or the guess's memory location would make a difference.
         right, place = WRONG[kind]
         characters = bytearray(right.encode())
         characters[place] = ord(chance.choice(LETTERS))
         guess = characters.decode()
         begun = perf_counter_ns()
         ask(guess)
-        # Looking the list up takes a time of its own for each kind, so it must not be part of this.
+        # The lookup takes a different time for each kind, so it must not be measured.
         taken = perf_counter_ns() - begun
         times[kind].append(taken)
     return times
 
 
 def greatest_t(times: Mapping[str, list[int]]) -> float:
-    """The greatest Welch t between two kinds, without the slowest tenth, which the machine made slow (dudect)."""
+    """Return the greatest Welch t between two kinds, without the slowest tenth, which is noise (dudect)."""
     limit = statistics.quantiles([time for taken in times.values() for time in taken], n=10)[-1]
     cropped = [[time for time in taken if time <= limit] for taken in times.values()]
     return max(abs(welch_t(one, other)) for one in cropped for other in cropped if one is not other)
 
 
 def welch_t(one: list[int], other: list[int]) -> float:
-    """The difference of two means in standard errors, for unequal variances."""
+    """Return the difference of two means in standard errors, for unequal variances."""
     error = statistics.variance(one) / len(one) + statistics.variance(other) / len(other)
     return float((statistics.fmean(one) - statistics.fmean(other)) / error**0.5)
 
 
 def least_of_three(measure: Callable[[], float]) -> float:
-    """The least of three measurements; what depends on the secret shows in each, what the machine does by chance not.
+    """Return the least of three measurements: a leak shows in each, noise does not.
 
-    A measurement that is below the bound ends it.
+    A measurement below the bound ends it.
     """
     least = measure()
     for _ in range(2):
@@ -100,7 +100,7 @@ def least_of_three(measure: Callable[[], float]) -> float:
 
 
 def test_comparison_takes_the_same_time(token_file: Path, scale: Scale, figures: Figures) -> None:
-    """How long a wrong secret takes to compare does not tell what is wrong with it."""
+    """The time to compare a wrong secret does not reveal what is wrong with it."""
     keyring = Keyring(lambda: read_tokens(token_file, None))
     count = scale(1_000, 10_000)
     t = least_of_three(lambda: greatest_t(sample(count, lambda guess: keyring.find(guess.encode()))))
@@ -109,7 +109,7 @@ def test_comparison_takes_the_same_time(token_file: Path, scale: Scale, figures:
 
 
 def test_answer_takes_the_same_time(guarded: Api, scale: Scale, figures: Figures) -> None:
-    """How long the 401 to a wrong secret takes does not tell what is wrong with it."""
+    """The time of the 401 to a wrong secret does not reveal what is wrong with it."""
     count = scale(1_000, 10_000)
     with closing(http.client.HTTPConnection(urlsplit(guarded.url).netloc, timeout=DEADLINE_SECONDS)) as connection:
 
@@ -125,7 +125,7 @@ def test_answer_takes_the_same_time(guarded: Api, scale: Scale, figures: Figures
 
 
 def test_measurement_sees_a_leak(scale: Scale, figures: Figures) -> None:
-    """A comparison that ends at the first wrong character is seen to, or the tests before this one prove nothing."""
+    """A comparison that stops at the first wrong character is detected, or the other tests prove nothing."""
 
     def compare(guess: str) -> bool:
         return all(one == other for one, other in zip(guess, SECRET, strict=False))
@@ -137,7 +137,7 @@ def test_measurement_sees_a_leak(scale: Scale, figures: Figures) -> None:
 
 
 def ask_raw(api: Api, value: bytes, name: bytes = b"Authorization") -> tuple[int, bytes]:
-    """The status and all of the answer to a request with this header as it is; 0 for a connection that was closed."""
+    """Return the status and the whole response to a request with this raw header; 0 for a closed connection."""
     address = urlsplit(api.url)
     request = b"POST /api/v1/runs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n"
     with closing(socket.create_connection((address.hostname, address.port), DEADLINE_SECONDS)) as connection:
@@ -166,7 +166,7 @@ header_values = st.one_of(
 
 
 def test_no_header_is_a_fault_of_the_server(guarded: Api, scale: Scale) -> None:
-    """Whatever stands in the header is answered 401 or another 4xx, unless it is the token, which gets past it."""
+    """Any header gets 401 or another 4xx, unless it has the token, which is accepted."""
 
     @settings(max_examples=scale(150, 10_000), deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(header_values)
@@ -182,7 +182,7 @@ def test_no_header_is_a_fault_of_the_server(guarded: Api, scale: Scale) -> None:
 
 @pytest.mark.parametrize("size", [4_000, 8_000, 8_190, 9_000, 70_000, 1_000_000])
 def test_huge_header(guarded: Api, size: int) -> None:
-    """A header of any size is refused with 4xx or by closing the connection, and the server goes on."""
+    """A header of any size gets 4xx or closes the connection, and the server goes on."""
     for value in (b"Bearer " + b"x" * size, b"Bearer " + SECRET.encode() + b" " * size + b"x", b"x" * size):
         status, answer = ask_raw(guarded, value)
         assert status == 0 or 400 <= status < 500
@@ -193,7 +193,7 @@ def test_huge_header(guarded: Api, size: int) -> None:
 
 
 def test_secrets_never_show(serve: Serve, token_file: Path) -> None:
-    """Whatever happens with tokens, neither an answer nor the process says one: not in a log, an error or its help."""
+    """Neither a response nor the process ever shows a token: not in a log, an error or the help."""
     secrets = [SECRET, *OTHERS]
     said: list[bytes] = []
     variable = f"env read {'e' * 32}"
@@ -223,7 +223,7 @@ def test_secrets_never_show(serve: Serve, token_file: Path) -> None:
 
 
 def test_help_shows_no_token(token_file: Path) -> None:
-    """The help, which shows the defaults in force, does not show what the environment has of tokens."""
+    """The help, which shows the defaults, does not show the tokens of the environment."""
     environment = {**os.environ, "RUNSINK_TOKENS": f"a read {SECRET}", "RUNSINK_TOKEN_FILE": str(token_file)}
     command = [Path(sys.executable).parent / "runsink", "serve", "--help"]
     shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=30)

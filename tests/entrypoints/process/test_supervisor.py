@@ -1,4 +1,4 @@
-"""``runsink serve --workers``: several processes behind one address, and one that looks after them."""
+"""``runsink serve --workers``: several processes behind one address, and their supervisor."""
 
 import os
 import re
@@ -19,19 +19,19 @@ OPTIONS = ("--port", "0", "--workers", "2")
 
 
 def workers(served: Served) -> set[int]:
-    """The process ids of the workers, once the server listens."""
+    """Return the process IDs of the workers, once the server listens."""
     assert served.first_line
     return children(served)
 
 
 def children(served: Served) -> set[int]:
-    """The process ids of the workers so far."""
+    """Return the process IDs of the workers so far."""
     pid = served.process.pid
     return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()))
 
 
 def attempts() -> Iterator[None]:
-    """Time and again, until a test has to give up."""
+    """Yield repeatedly until the test's deadline."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     while time.monotonic() < deadline:
         yield
@@ -40,20 +40,20 @@ def attempts() -> Iterator[None]:
 
 
 def wait_for_replacement(served: Served, killed: int) -> None:
-    """Until there are two workers again."""
+    """Wait until there are two workers again."""
     for _ in attempts():
         if killed not in workers(served) and len(workers(served)) == 2:
             return
 
 
 def processor_ticks(pid: int) -> int:
-    """How much a process has worked (https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html)."""
+    """Return a process's CPU time (https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html)."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
 
 
 def test_workers_share_one_store(serve: Serve, make_run: MakeRun, tmp_path: Path) -> None:
-    """Of overlapping uploads each key is created once; the end is with 0, in silence, and leaves no WAL."""
+    """Overlapping uploads create each key once; the server exits with 0, without output, and leaves no WAL."""
     runs = [make_run(event_id=f"e{number}") for number in range(200)]
     batches = [(runs + runs)[start : start + 50] for start in range(0, 200, 10)] * 2
     with serve(*OPTIONS) as served, ThreadPoolExecutor(8) as clients:
@@ -66,7 +66,7 @@ def test_workers_share_one_store(serve: Serve, make_run: MakeRun, tmp_path: Path
 
 
 def test_work_is_shared(serve: Serve, make_run: MakeRun) -> None:
-    """Of many connections every worker gets its part, even where all of them come at once."""
+    """Every worker gets a share of many connections, even if all arrive at once."""
     batch = [make_run(event_id=f"e{number}") for number in range(100)]
     with serve(*OPTIONS) as served, ThreadPoolExecutor(8) as clients:
         before = {pid: processor_ticks(pid) for pid in workers(served)}
@@ -79,7 +79,7 @@ def test_work_is_shared(serve: Serve, make_run: MakeRun) -> None:
 
 
 def test_killed_worker_is_replaced(serve: Serve, make_run: MakeRun) -> None:
-    """What a killed worker had acknowledged is there, another takes its place, and the log says so."""
+    """What a killed worker acknowledged is stored, another replaces it, and the log says so."""
     with serve(*OPTIONS) as served:
         stored = [served.api.create(make_run()).body for _ in range(5)]
         killed = min(workers(served))
@@ -90,7 +90,7 @@ def test_killed_worker_is_replaced(serve: Serve, make_run: MakeRun) -> None:
 
 
 def test_replacement_opens_the_same_file(serve: Serve, make_run: MakeRun, tmp_path: Path) -> None:
-    """All workers keep to one file, private to its owner, though the link that named it leads elsewhere by then."""
+    """All workers use one file, private to its owner, even if the link that named it has changed."""
     (tmp_path / "link.db").symlink_to("first.db")
     with serve(*OPTIONS, "--db", "link.db") as served:
         stored = served.api.create(make_run()).body
@@ -107,7 +107,7 @@ def test_replacement_opens_the_same_file(serve: Serve, make_run: MakeRun, tmp_pa
 
 
 def test_worker_that_cannot_start_ends_the_server(serve: Serve, tmp_path: Path) -> None:
-    """Where a replacement cannot open the store, the server ends with 1 and says why, instead of trying forever."""
+    """If a replacement cannot open the store, the server exits with 1 and says why, instead of retrying forever."""
     with serve(*OPTIONS) as served:
         killed = min(workers(served))
         (tmp_path / "runsink.db").rename(tmp_path / "moved.db")
@@ -120,7 +120,7 @@ def test_worker_that_cannot_start_ends_the_server(serve: Serve, tmp_path: Path) 
 
 
 def test_workers_end_with_their_supervisor(serve: Serve) -> None:
-    """Workers whose supervisor was killed end by themselves instead of holding the address and the file."""
+    """Workers whose supervisor was killed exit by themselves instead of holding the address and the file."""
     with serve(*OPTIONS) as served:
         orphans = workers(served)
         served.process.kill()
@@ -131,7 +131,7 @@ def test_workers_end_with_their_supervisor(serve: Serve) -> None:
 
 
 def test_interrupt_ends_all(serve: Serve) -> None:
-    """Ctrl-C reaches every process of the terminal's group, the workers twice; all end in good order and silence."""
+    """Ctrl-C reaches every process of the terminal's group, the workers twice; all exit cleanly without output."""
     with serve(*OPTIONS) as served:
         crew = workers(served)
         served.process.send_signal(signal.SIGINT)
@@ -143,7 +143,7 @@ def test_interrupt_ends_all(serve: Serve) -> None:
 
 
 def test_unusable_store_is_said_once(finish: Finish, tmp_path: Path) -> None:
-    """A file that cannot serve ends the command with one line, before there are workers."""
+    """An unusable file ends the command with one line, before there are workers."""
     (tmp_path / "x.db").write_text("no database")
     ended = finish("serve", *OPTIONS, "--db", "x.db")
     assert (ended.returncode, ended.stdout) == (1, "")
@@ -152,14 +152,14 @@ def test_unusable_store_is_said_once(finish: Finish, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", ["-1", "0", "65", "100000"])
 def test_number_of_workers_is_checked(finish: Finish, number: str) -> None:
-    """Fewer than one worker is refused, and more than can be meant."""
+    """Fewer than one worker is rejected, and so is an absurd number."""
     ended = finish("serve", "--workers", number)
     assert ended.returncode == 2
     assert ended.stderr == f"runsink: --workers: workers must be from 1 to 64, not {number}\n"
 
 
 def test_signal_while_workers_start_ends_the_server_at_once(serve: Serve) -> None:
-    """SIGTERM does not wait until all workers take requests: the server ends with 0, and never says that it listens."""
+    """SIGTERM does not wait until all workers are ready: the server exits with 0 and never says that it listens."""
     with serve("--port", "0", "--workers", "64") as served:
         for _ in attempts():
             if children(served):
@@ -170,7 +170,7 @@ def test_signal_while_workers_start_ends_the_server_at_once(serve: Serve) -> Non
 
 
 def test_worker_that_hangs_before_it_is_ready_holds_nothing_up(serve: Serve, tmp_path: Path) -> None:
-    """While a replacement waits for the store, the others serve, and SIGTERM ends all of them in good order."""
+    """While a replacement waits for the store, the others serve, and SIGTERM stops all of them cleanly."""
     with serve(*OPTIONS) as served:
         killed, other = sorted(workers(served))
         (tmp_path / "runsink.db").rename(tmp_path / "moved.db")
@@ -186,7 +186,7 @@ def test_worker_that_hangs_before_it_is_ready_holds_nothing_up(serve: Serve, tmp
 
 
 def test_stuck_worker_is_killed_when_the_time_to_drain_is_over(serve: Serve) -> None:
-    """A worker that does not even hear of the end is killed; the server ends with 1 and says so."""
+    """A worker that does not respond to SIGTERM is killed; the server exits with 1 and says so."""
     with serve(*OPTIONS, "--drain-seconds", "1") as served:
         stuck = min(workers(served))
         os.kill(stuck, signal.SIGSTOP)
@@ -198,7 +198,7 @@ def test_stuck_worker_is_killed_when_the_time_to_drain_is_over(serve: Serve) -> 
 
 
 def test_tokens_are_read_again_by_all(serve: Serve, tmp_path: Path) -> None:
-    """After SIGHUP every worker, one that is started later included, knows the new tokens only."""
+    """After SIGHUP every worker, including later ones, knows only the new tokens."""
     old, new = ({"Authorization": f"Bearer {letter * 20}"} for letter in "on")
     (tmp_path / "tokens").write_text("all write " + "o" * 20)
     (tmp_path / "tokens").chmod(0o600)

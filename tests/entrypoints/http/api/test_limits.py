@@ -1,4 +1,4 @@
-"""The caps on fields, runs and values: what just fits is kept, what does not is refused under the limit's name."""
+"""The limits on fields, runs and values: up to the limit is stored, beyond it is rejected with the limit's name."""
 
 import json
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ BATCH = "/api/v1/runs/batch"
 
 
 def object_of(characters: int) -> dict[str, str]:
-    """A JSON object whose kept form has so many characters."""
+    """Return a JSON object whose stored form has this many characters."""
     return {"a": "x" * (characters - len('{"a":""}'))}
 
 
@@ -31,7 +31,7 @@ def embedded(tmp_path: Path) -> Iterator[RunStore]:
 
 
 def test_limits_are_shown(shared_server: Api) -> None:
-    """Every limit that an error names is told beforehand."""
+    """Every limit that an error names is in ``GET /api/v1/limits``."""
     limits = shared_server.request("GET", "/api/v1/limits").body
     assert limits == limits | {
         "max_batch_runs": 1000,
@@ -50,7 +50,7 @@ def test_limits_are_shown(shared_server: Api) -> None:
 
 @pytest.mark.parametrize("character", ["x", "\u00e9", "\u904b"])
 def test_longest_text_is_kept(shared_server: Api, make_run: MakeRun, character: str) -> None:
-    """A text of exactly the limit, counted in characters, is stored and comes back."""
+    """A text of exactly the limit, counted in characters, is stored and returned."""
     run = make_run(error_details=character * MAX_TEXT)
     assert shared_server.send("POST", BATCH, json.dumps({"runs": [run]}, ensure_ascii=False).encode()).status == 201
     assert shared_server.stored(run["event_id"])["error_details"] == run["error_details"]
@@ -58,7 +58,7 @@ def test_longest_text_is_kept(shared_server: Api, make_run: MakeRun, character: 
 
 @pytest.mark.parametrize("field", ["error_details", "product", "run_id"])
 def test_longer_text_is_refused(shared_server: Api, make_run: MakeRun, field: str) -> None:
-    """One character more fails that run alone; the error names field, size, limit and the limit's name."""
+    """One character more fails only that run; the error names field, size, limit and the limit's name."""
     answer = shared_server.lenient([make_run(), make_run(**{field: "x" * (MAX_TEXT + 1)})])
     assert (answer.status, answer.counts, answer.bad_fields) == (500, (2, 1, 0, 1), {(1, field)})
     reason = f"{field} has {MAX_TEXT + 1} characters; the maximum is {MAX_TEXT} (max_text_characters)"
@@ -67,7 +67,7 @@ def test_longer_text_is_refused(shared_server: Api, make_run: MakeRun, field: st
 
 @pytest.mark.parametrize("field", ["metrics_json", "context_json", "extra"])
 def test_longest_object_is_kept(shared_server: Api, make_run: MakeRun, field: str) -> None:
-    """An object whose kept form has exactly the limit is stored and comes back."""
+    """An object whose stored form has exactly the limit is stored and returned."""
     run = make_run(**{field: object_of(MAX_JSON)})
     assert shared_server.lenient([run]).status == 201
     assert shared_server.stored(run["event_id"])[field] == run[field]
@@ -75,7 +75,7 @@ def test_longest_object_is_kept(shared_server: Api, make_run: MakeRun, field: st
 
 @pytest.mark.parametrize("field", ["metrics_json", "context_json", "extra"])
 def test_longer_object_is_refused(shared_server: Api, make_run: MakeRun, field: str) -> None:
-    """One character more fails that run alone; the error names field, size, limit and the limit's name."""
+    """One character more fails only that run; the error names field, size, limit and the limit's name."""
     answer = shared_server.lenient([make_run(), make_run(**{field: object_of(MAX_JSON + 1)})])
     assert (answer.status, answer.counts, answer.bad_fields) == (500, (2, 1, 0, 1), {(1, field)})
     reason = f"{field} has {MAX_JSON + 1} characters; the maximum is {MAX_JSON} (max_json_characters)"
@@ -83,14 +83,14 @@ def test_longer_object_is_refused(shared_server: Api, make_run: MakeRun, field: 
 
 
 def test_unknown_fields_are_capped_as_one_object(shared_server: Api, make_run: MakeRun) -> None:
-    """Unknown fields that are too much together fail as ``extra``, which they would become."""
+    """Unknown fields that together exceed the limit fail as ``extra``."""
     answer = shared_server.lenient([make_run(), make_run(one="x" * 600_000, two="x" * 600_000)])
     assert answer.bad_fields == {(1, "extra")}
     assert "(max_json_characters)" in answer.body["errors"][0]["error"]
 
 
 def test_update_and_commit_have_the_same_caps(shared_server: Api, make_run: MakeRun) -> None:
-    """PATCH and associate-commit refuse what creation refuses, and the run stays as it was."""
+    """PATCH and associate-commit reject what creation rejects, and leave the run unchanged."""
     run = make_run()
     shared_server.create(run)
     too_long = "x" * (MAX_TEXT + 1)
@@ -105,7 +105,7 @@ def test_update_and_commit_have_the_same_caps(shared_server: Api, make_run: Make
 
 
 def test_embedded_has_the_same_caps(embedded: RunStore, make_run: MakeRun) -> None:
-    """Without HTTP the fields have the same caps, under the same names."""
+    """In process, the fields have the same limits, under the same names."""
     assert embedded.create(make_run(product="x" * MAX_TEXT, metrics_json=object_of(MAX_JSON))).product
     for field, value in (("product", "x" * (MAX_TEXT + 1)), ("metrics_json", object_of(MAX_JSON + 1))):
         with pytest.raises(RunRefusedError, match=f"{field} has .* the maximum is"):
@@ -113,7 +113,7 @@ def test_embedded_has_the_same_caps(embedded: RunStore, make_run: MakeRun) -> No
 
 
 def test_run_over_its_limit_is_refused(shared_server: Api, make_run: MakeRun) -> None:
-    """A run of exactly the limit is looked into, one byte more fails it alone, under the limit's name."""
+    """A run of exactly the limit is decoded; one byte more fails only that run, with the limit's name."""
     runs = [json.dumps(make_run()).encode() for _ in range(3)]
     padded = [
         run[:-1] + b" " * (size - len(run)) + b"}" for run, size in zip(runs, (0, MAX_RUN, MAX_RUN + 1), strict=True)
@@ -125,7 +125,7 @@ def test_run_over_its_limit_is_refused(shared_server: Api, make_run: MakeRun) ->
 
 
 def test_body_of_one_run_is_capped(shared_server: Api, make_run: MakeRun) -> None:
-    """Bodies that hold one run or a part of it answer 413 beyond that limit."""
+    """Bodies of a single run, or of changes to one, get 413 beyond that limit."""
     run = make_run()
     assert shared_server.send("POST", "/api/v1/runs", json.dumps(run).encode().ljust(MAX_RUN)).status == 201
     for method, path in [
@@ -138,12 +138,12 @@ def test_body_of_one_run_is_capped(shared_server: Api, make_run: MakeRun) -> Non
 
 
 def test_values_of_a_body_are_counted(shared_server: Api, make_run: MakeRun) -> None:
-    """As many values as are allowed are taken, one more answers 413, and commas in texts do not count."""
+    """The maximum number of values is accepted, one more gets 413, and commas in texts do not count."""
 
     def upload(count: int, **fields: Any) -> int:
         # The document and the list of runs hold one value each, the run and its object one a field.
         run = make_run(**fields) | {"metrics_json": {"a": []}}
-        # Of a length at which they are counted.
+        # Long enough to be counted.
         values = [123] * (count - 2 - len(run) - 1)
         return shared_server.lenient([run | {"metrics_json": {"a": values}}]).status
 
@@ -153,7 +153,7 @@ def test_values_of_a_body_are_counted(shared_server: Api, make_run: MakeRun) -> 
 
 
 def test_what_the_client_made_up_is_not_repeated_at_length(shared_server: Api, make_run: MakeRun) -> None:
-    """Thousands of unknown fields, or one with a name of a mebibyte, or a run_id of one, make no large answer."""
+    """Thousands of unknown fields, or a name or run_id of a mebibyte, cause no large response."""
     many = shared_server.patch("any", {f"field {n}": 1 for n in range(10_000)})
     assert (many.status, len(many.body["detail"])) == (422, 21)
     assert many.body["detail"][-1]["msg"] == "it has 9980 more fields that are not allowed here"
@@ -164,13 +164,13 @@ def test_what_the_client_made_up_is_not_repeated_at_length(shared_server: Api, m
 
 
 def test_an_empty_name_is_named(shared_server: Api) -> None:
-    """A field whose name is empty is told apart from no field at all."""
+    """A field with an empty name is distinguished from no field."""
     (fault,) = shared_server.patch("any", {"": 1}).body["detail"]
     assert (fault["loc"], fault["msg"].startswith("'' is not allowed here")) == (["body", ""], True)
 
 
 def test_runs_stored_before_make_no_endless_response(shared_server: Api, make_run: MakeRun) -> None:
-    """A small batch that asks one large stored run back many times is refused whole, and taken without runs asked."""
+    """A small batch that asks for a large stored run many times is rejected, and accepted with ``return=minimal``."""
     large = make_run(**dict.fromkeys(("input_summary", "output_summary", "error_details"), "x" * MAX_TEXT))
     assert shared_server.create(large).status == 201
     again, new = [make_run(event_id=large["event_id"])] * 50, make_run()

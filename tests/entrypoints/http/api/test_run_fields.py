@@ -1,4 +1,4 @@
-"""The rule of every field of a run over real HTTP: what is taken and how it comes back, what is refused."""
+"""The rule of every field of a run over HTTP: which values are accepted, how they are returned, what is rejected."""
 
 import json
 import re
@@ -24,7 +24,7 @@ NOT_TEXT: list[Any] = [1, 1.5, True, ["a"], {"a": 1}]
 
 
 def assert_refused(server: Api, good: "dict[str, Any]", bad: "dict[str, Any]", field: str) -> "dict[str, Any]":
-    """In a lenient batch the bad run alone fails, by this field and with its ids; return the error."""
+    """Check that only the invalid run of a lenient batch fails, by this field and with its IDs; return the error."""
     answer = server.lenient([good, bad])
     assert (answer.status, answer.counts, answer.bad_fields) == (500, (2, 1, 0, 1), {(1, field)})
     assert answer.event_ids == [good["event_id"]]
@@ -35,7 +35,7 @@ def assert_refused(server: Api, good: "dict[str, Any]", bad: "dict[str, Any]", f
 
 
 def test_finished_run_comes_back_whole(shared_server: Api, make_run: MakeRun) -> None:
-    """Every field may be given at creation, and each comes back as it was sent."""
+    """Every field may be given at creation and is returned as sent."""
     run = make_run(
         **{field: f"the {field}" for field in OPTIONAL_TEXTS},
         **{field: number for number, field in enumerate(COUNTS)},
@@ -55,7 +55,7 @@ def test_finished_run_comes_back_whole(shared_server: Api, make_run: MakeRun) ->
 
 
 def test_absent_optional_fields_are_null(shared_server: Api, make_run: MakeRun) -> None:
-    """A run of the required fields only comes back with all the others null, and running."""
+    """A run of only the required fields is returned with all others null, and running."""
     created = shared_server.create(make_run()).body
     assert {field for field, value in created.items() if value is None} == set(OPTIONAL)
     assert created["status"] == "running"
@@ -63,7 +63,7 @@ def test_absent_optional_fields_are_null(shared_server: Api, make_run: MakeRun) 
 
 @pytest.mark.parametrize("field", [*OPTIONAL, "status"])
 def test_null_is_absent(shared_server: Api, make_run: MakeRun, field: str) -> None:
-    """An optional field sent as null is taken for one that was not sent."""
+    """An optional field sent as null counts as absent."""
     run = make_run()
     created = shared_server.create(run | {field: None}).body
     assert created[field] == ("running" if field == "status" else None)
@@ -73,7 +73,7 @@ def test_null_is_absent(shared_server: Api, make_run: MakeRun, field: str) -> No
 @pytest.mark.parametrize("field", REQUIRED)
 @pytest.mark.parametrize("missing", ["left out", "null"])
 def test_required_field_is_required(shared_server: Api, make_run: MakeRun, field: str, missing: str) -> None:
-    """A required field that is left out or null fails the run, with the word required."""
+    """A required field that is absent or null fails the run, and the error says required."""
     bad = make_run()
     del bad[field]
     if missing == "null":
@@ -95,7 +95,7 @@ def test_required_field_is_required(shared_server: Api, make_run: MakeRun, field
     ],
 )
 def test_any_text_is_kept_exactly(shared_server: Api, make_run: MakeRun, field: str, value: str) -> None:
-    """A text field keeps every text without NUL and lone surrogates, however long, unchanged."""
+    """A text field stores every text without NUL and lone surrogates unchanged, however long."""
     run = make_run() | {field: value}
     assert shared_server.create(run).body[field] == value
     assert shared_server.stored(run["event_id"])[field] == value
@@ -103,7 +103,7 @@ def test_any_text_is_kept_exactly(shared_server: Api, make_run: MakeRun, field: 
 
 @pytest.mark.parametrize("field", OPTIONAL_TEXTS)
 def test_optional_text_may_be_empty(shared_server: Api, make_run: MakeRun, field: str) -> None:
-    """An empty text in an optional field is a text like any other, and is not null."""
+    """An empty text in an optional field is stored as such, not as null."""
     run = make_run() | {field: ""}
     assert shared_server.create(run).body[field] == ""
     assert shared_server.stored(run["event_id"])[field] == ""
@@ -114,7 +114,7 @@ def test_optional_text_may_be_empty(shared_server: Api, make_run: MakeRun, field
 def test_required_name_is_not_empty(
     shared_server: Api, make_run: MakeRun, field: str, unusual: "dict[str, Any]"
 ) -> None:
-    """An empty name fails its run, alone and in a batch, be the run of ordinary fields or not."""
+    """An empty name fails its run, alone and in a batch, with or without unusual fields."""
     bad = make_run(**unusual) | {field: ""}
     batch = shared_server.lenient([make_run(), bad])
     assert (batch.status, batch.counts, batch.bad_fields) == (500, (2, 1, 0, 1), {(1, field)})
@@ -126,27 +126,27 @@ def test_required_name_is_not_empty(
 @pytest.mark.parametrize("field", TEXTS)
 @pytest.mark.parametrize("value", NOT_TEXT)
 def test_text_is_never_made_of_another_type(shared_server: Api, make_run: MakeRun, field: str, value: object) -> None:
-    """A number, a boolean, a list or an object in a text field is refused, never turned into text."""
+    """A number, a boolean, a list or an object in a text field is rejected, never converted to text."""
     assert_refused(shared_server, make_run(), make_run() | {field: value}, field)
 
 
 @pytest.mark.parametrize("field", [*TEXTS, "event_id"])
 @pytest.mark.parametrize("text", ["a\0b", "\0", "\ud800", "a\udfff", "\udc00\ud800"])
 def test_text_that_cannot_be_kept_is_refused(shared_server: Api, make_run: MakeRun, field: str, text: str) -> None:
-    """NUL and lone surrogates in a text field fail their run, named, and no other run."""
+    """NUL and lone surrogates in a text field fail only their run; the error names the field."""
     reason = "NUL" if "\0" in text else "lone surrogate"
     assert reason in assert_refused(shared_server, make_run(), make_run() | {field: text}, field)["error"]
 
 
 def test_surrogate_pair_is_one_character(shared_server: Api, make_run: MakeRun) -> None:
-    r"""``\ud83c\udfc3`` escapes one character outside the first plane, which is no lone surrogate."""
+    r"""``\ud83c\udfc3`` escapes one character outside the basic plane, which is not a lone surrogate."""
     body = json.dumps(make_run(product="X")).replace('"X"', '"\\ud83c\\udfc3"').encode()
     assert shared_server.create(body).body["product"] == "🏃"
 
 
 @pytest.mark.parametrize("event_id", ["x", "not a UUID", "x" * 255, pytest.param("🏃" * 255, id="255 runners")])
 def test_event_id_of_1_to_255_characters_is_taken(server: Api, make_run: MakeRun, event_id: str) -> None:
-    """Any text of 1 to 255 characters, not bytes, is a key; by it the same run is existing."""
+    """Any text of 1 to 255 characters, not bytes, is a key; sending it again is existing."""
     run = make_run(event_id=event_id)
     assert server.lenient([run]).counts == (1, 1, 0, 0)
     assert server.lenient([run]).counts == (1, 0, 1, 0)
@@ -154,13 +154,13 @@ def test_event_id_of_1_to_255_characters_is_taken(server: Api, make_run: MakeRun
 
 @pytest.mark.parametrize("event_id", ["", "x" * 256, pytest.param("🏃" * 256, id="256 runners"), *NOT_TEXT])
 def test_other_event_id_is_refused(shared_server: Api, make_run: MakeRun, event_id: object) -> None:
-    """A key that is empty, longer than 255 characters or no text at all fails its run."""
+    """A key that is empty, longer than 255 characters or not a text fails its run."""
     assert_refused(shared_server, make_run(), make_run(event_id=event_id), "event_id")
 
 
 @pytest.mark.parametrize(("one", "other"), [("A", "a"), ("1", "01"), ("é", "e\u0301"), ("x", "x "), ("1", "1.0")])
 def test_alike_keys_are_different_runs(server: Api, make_run: MakeRun, one: str, other: str) -> None:
-    """Keys are equal only when they are the same characters: no folding, trimming or reading as numbers."""
+    """Keys are equal only if all characters are: no folding, trimming or numeric comparison."""
     assert server.lenient([make_run(event_id=one), make_run(event_id=other)]).counts == (2, 2, 0, 0)
 
 
@@ -174,7 +174,7 @@ def test_alike_keys_are_different_runs(server: Api, make_run: MakeRun, one: str,
     ],
 )
 def test_status_and_aliases(shared_server: Api, make_run: MakeRun, sent: str, kept: str) -> None:
-    """Each status is kept and each alias becomes its status, at creation and in a patch."""
+    """Each status is stored, and each alias as its status, at creation and in a patch."""
     run = make_run(status=sent)
     assert shared_server.create(run).body["status"] == kept
     event_id = shared_server.create(make_run(status="running")).body["event_id"]
@@ -183,7 +183,7 @@ def test_status_and_aliases(shared_server: Api, make_run: MakeRun, sent: str, ke
 
 @pytest.mark.parametrize("status", ["", "Success", "done", "canceled", " success", *NOT_TEXT])
 def test_other_status_is_refused(shared_server: Api, make_run: MakeRun, status: object) -> None:
-    """A word that is neither a status nor an alias fails the run; the error lists those there are."""
+    """A word that is neither a status nor an alias fails the run; the error lists the valid ones."""
     error = assert_refused(shared_server, make_run(), make_run(status=status), "status")
     assert "cancelled" in error["error"]
 
@@ -191,7 +191,7 @@ def test_other_status_is_refused(shared_server: Api, make_run: MakeRun, status: 
 @pytest.mark.parametrize("field", COUNTS)
 @pytest.mark.parametrize("value", [0, 1, 2**53 + 1, 2**63 - 1])
 def test_count_is_kept_exactly(shared_server: Api, make_run: MakeRun, field: str, value: int) -> None:
-    """A count from 0 to 2^63 - 1 comes back as the same integer, beyond a double's precision too."""
+    """A count from 0 to 2^63 - 1 is returned as the same integer, also beyond a double's precision."""
     run = make_run() | {field: value}
     shared_server.create(run)
     assert shared_server.stored(run["event_id"])[field] == value
@@ -206,7 +206,7 @@ def test_count_is_kept_exactly(shared_server: Api, make_run: MakeRun, field: str
     ],
 )
 def test_other_count_is_refused(shared_server: Api, make_run: MakeRun, field: str, literal: str) -> None:
-    """What is no integer from 0 to 2^63 - 1 fails the run: no text, boolean or decimal stands for a count."""
+    """Anything but an integer from 0 to 2^63 - 1 fails the run: texts, booleans and decimals are not counts."""
     batch = json.dumps({"runs": [make_run(), make_run() | {field: "X"}]}).replace('"X"', literal)
     answer = shared_server.send("POST", "/api/v1/runs/batch", batch.encode())
     assert (answer.status, answer.counts, answer.bad_fields) == (500, (2, 1, 0, 1), {(1, field)})
@@ -217,7 +217,7 @@ def test_other_count_is_refused(shared_server: Api, make_run: MakeRun, field: st
 def test_commit_may_come_with_the_run(
     shared_server: Api, make_run: MakeRun, commit_hash: str, commit_source: str
 ) -> None:
-    """A commit of 7 to 40 hex digits and each source are kept at creation."""
+    """A commit of 7 to 40 hex digits and each source are stored at creation."""
     created = shared_server.create(make_run(commit_hash=commit_hash, commit_source=commit_source)).body
     assert (created["commit_hash"], created["commit_source"]) == (commit_hash, commit_source)
 
@@ -261,7 +261,7 @@ def test_other_commit_is_refused(shared_server: Api, make_run: MakeRun, field: s
     ],
 )
 def test_timestamp_is_kept_in_utc(shared_server: Api, make_run: MakeRun, field: str, sent: str, kept: str) -> None:
-    """A time with any offset comes back as the same instant, in UTC with Z; six digits, or none for a whole second."""
+    """A time with any offset is returned as the same instant, in UTC with Z; six digits, or none for whole seconds."""
     run = make_run() | {field: sent}
     assert shared_server.create(run).body[field] == kept
     assert shared_server.stored(run["event_id"])[field] == kept
@@ -299,13 +299,13 @@ def test_timestamp_is_kept_in_utc(shared_server: Api, make_run: MakeRun, field: 
     ],
 )
 def test_other_timestamp_is_refused(shared_server: Api, make_run: MakeRun, field: str, value: object) -> None:
-    """A time without an offset, one that does not exist or leaves the years 1 to 9999 in UTC fails the run."""
+    """A time without an offset, or one that does not exist or is outside the years 1 to 9999 in UTC, fails the run."""
     assert_refused(shared_server, make_run(), make_run() | {field: value}, field)
 
 
 @pytest.mark.parametrize("field", TIMES)
 def test_midnight_as_24_hours_is_never_kept_as_such(shared_server: Api, make_run: MakeRun, field: str) -> None:
-    """24:00 is refused or the next day: kept as sent it would not sort as an instant."""
+    """24:00 is rejected or stored as the next day: as sent, it would not sort as an instant."""
     answer = shared_server.create(make_run() | {field: "2026-01-31T24:00:00.000000Z"})
     assert (answer.status, answer.body.get(field)) in ((422, None), (201, "2026-02-01T00:00:00Z"))
 
@@ -313,7 +313,7 @@ def test_midnight_as_24_hours_is_never_kept_as_such(shared_server: Api, make_run
 @pytest.mark.parametrize("value", ["2000-01-01T00:00:00.000000Z", "nonsense", 1, None, {"a": "\0"}])
 @pytest.mark.parametrize("field", ["created_at", "updated_at"])
 def test_sent_server_times_are_ignored(shared_server: Api, make_run: MakeRun, field: str, value: object) -> None:
-    """Whatever is sent as created_at or updated_at, the server's own times stand there, and not in extra."""
+    """Values sent as created_at or updated_at are replaced by the server's times, and do not appear in extra."""
     answer = shared_server.lenient([make_run() | {field: value}])
     assert answer.status == 201
     (created,) = answer.body["runs"]

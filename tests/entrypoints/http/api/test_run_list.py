@@ -1,4 +1,4 @@
-"""Reading over real HTTP: the list and its filters and pages, the metadata, the limits, health and readiness."""
+"""Reading over HTTP: the list with its filters and pages, the metadata, the limits, health and readiness."""
 
 from datetime import datetime
 from importlib.metadata import version
@@ -23,7 +23,7 @@ ODD_RUN = {
 
 @pytest.fixture
 def starts(server: Api, make_run: MakeRun) -> list[str]:
-    """Seven stored runs, several with equal starts, sent in no order: their keys in the order of the list."""
+    """Store seven runs, several with equal starts, out of order; return their keys in the order of the list."""
     days = [3, 1, 2, 2, 1, 3, 2]
     runs = [make_run(start_time=f"2026-01-0{day}T00:00:00Z") for day in days]
     for run in runs:
@@ -33,7 +33,7 @@ def starts(server: Api, make_run: MakeRun) -> list[str]:
 
 
 def walk(server: Api, **query: Any) -> list["dict[str, Any]"]:
-    """Every page from the first to the one without a next, of a list of some ten runs."""
+    """Return every page from the first to the last, of a list of about ten runs."""
     pages = [server.find(**query).body]
     while pages[-1]["next_cursor"] is not None and len(pages) < 20:
         pages.append(server.find(**query, cursor=pages[-1]["next_cursor"]).body)
@@ -41,19 +41,19 @@ def walk(server: Api, **query: Any) -> list["dict[str, Any]"]:
 
 
 def keys(pages: list["dict[str, Any]"]) -> list[str]:
-    """The keys of the runs of all pages."""
+    """Return the keys of the runs of all pages."""
     return [run["event_id"] for page in pages for run in page["runs"]]
 
 
 def test_empty_list(server: Api) -> None:
-    """A store without runs lists none, with the defaults of the page and no next one."""
+    """An empty store lists no runs, with the default page and no next one."""
     answer = server.find()
     assert answer.status == 200
     assert answer.body == {"runs": [], "total": 0, "limit": 100, "offset": 0, "next_cursor": None}
 
 
 def test_newest_start_comes_first(server: Api, starts: list[str]) -> None:
-    """The list is in falling order of start; of equal starts the last arrived comes first."""
+    """The list is in descending order of start; of equal starts, the last arrived comes first."""
     answer = server.find()
     assert (answer.event_ids, answer.body["total"]) == (starts, 7)
 
@@ -62,7 +62,7 @@ def test_newest_start_comes_first(server: Api, starts: list[str]) -> None:
     ("limit", "offset"), [(2, 0), (2, 1), (3, 6), (1, 7), (7, 0), (1000, 0), (1, 9223372036854775807)]
 )
 def test_limit_and_offset_cut_the_list(server: Api, starts: list[str], limit: int, offset: int) -> None:
-    """A page is the slice that limit and offset say, and repeats both and the total of all."""
+    """A page is the slice given by limit and offset, and repeats both and the overall total."""
     answer = server.find(limit=limit, offset=offset)
     assert answer.event_ids == starts[offset : offset + limit]
     assert (answer.body["total"], answer.body["limit"], answer.body["offset"]) == (7, limit, offset)
@@ -71,27 +71,27 @@ def test_limit_and_offset_cut_the_list(server: Api, starts: list[str], limit: in
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 8])
 def test_cursor_walk_sees_each_run_once(server: Api, starts: list[str], limit: int) -> None:
-    """Following next_cursor to its end gives every run exactly once, in order, also among equal starts."""
+    """Following next_cursor to the end returns every run exactly once, in order, also among equal starts."""
     pages = walk(server, limit=limit)
     assert keys(pages) == starts
     assert [page["total"] for page in pages] == [7] + [None] * (len(pages) - 1)
 
 
 def test_empty_cursor_begins_without_counting(server: Api, starts: list[str]) -> None:
-    """``cursor=`` begins at the top like no cursor, but total is null."""
+    """``cursor=`` starts at the top like no cursor, but total is null."""
     pages = [server.find(limit=4, cursor="").body]
     assert (pages[0]["total"], keys(pages)) == (None, starts[:4])
     assert keys([server.find(limit=4, cursor=pages[0]["next_cursor"]).body]) == starts[4:]
 
 
 def test_cursor_walk_keeps_its_filter(server: Api, starts: list[str]) -> None:
-    """A filter on every page of a walk gives the matching runs only, each once."""
+    """Filtered pages return exactly the matching runs, each once."""
     middle = {"start_time_from": "2026-01-02T00:00:00Z", "start_time_to": "2026-01-02T00:00:00Z"}
     assert keys(walk(server, limit=2, **middle)) == starts[2:5]
 
 
 def test_cursor_walk_is_not_disturbed_by_new_runs(server: Api, starts: list[str], make_run: MakeRun) -> None:
-    """Runs that arrive at the top during a walk neither repeat nor hide those further down."""
+    """Runs that arrive during paging neither repeat nor hide other runs."""
     first = server.find(limit=3).body
     server.create(make_run(start_time="2026-02-01T00:00:00Z"))
     assert keys([first, server.find(limit=100, cursor=first["next_cursor"]).body]) == starts
@@ -101,7 +101,7 @@ def test_cursor_walk_is_not_disturbed_by_new_runs(server: Api, starts: list[str]
     "field", ["event_id", "run_id", "agent_name", "job_type", "status", "parent_run_id", "product"]
 )
 def test_filter_finds_what_is_equal(server: Api, make_run: MakeRun, field: str) -> None:
-    """Each filter gives exactly the runs with that value, and counts them alone."""
+    """Each filter returns and counts exactly the runs with that value."""
     server.lenient([make_run(), ODD_RUN, make_run()])
     answer = server.find(**{field: ODD_RUN[field]})
     assert (answer.event_ids, answer.body["total"]) == (["odd"], 1)
@@ -111,7 +111,7 @@ def test_filter_finds_what_is_equal(server: Api, make_run: MakeRun, field: str) 
 
 
 def test_filters_combine(server: Api, make_run: MakeRun) -> None:
-    """Several filters give the runs that match all of them."""
+    """Several filters return the runs that match all of them."""
     other = make_run(agent_name=ODD_RUN["agent_name"])
     server.lenient([ODD_RUN, other])
     assert server.find(agent_name="odd agent").body["total"] == 2
@@ -132,14 +132,14 @@ def test_filters_combine(server: Api, make_run: MakeRun) -> None:
     ],
 )
 def test_time_range_includes_both_ends(server: Api, starts: list[str], query: dict[str, str], found: slice) -> None:
-    """The time filters compare instants in any offset, and both ends belong to the range."""
+    """The time filters compare instants in any offset; both ends are inclusive."""
     answer = server.find(**query)
     assert (answer.event_ids, answer.body["total"]) == (starts[found], len(starts[found]))
 
 
 @pytest.mark.parametrize("alias", ["success", "completed", "succeeded"])
 def test_status_filter_takes_aliases(server: Api, make_run: MakeRun, alias: str) -> None:
-    """A status is filtered by under all its names."""
+    """The status filter accepts all names of a status."""
     server.lenient([make_run(), make_run(status="completed")])
     assert server.find(status=alias).body["total"] == 1
 
@@ -182,7 +182,7 @@ def test_filter_follows_changes(server: Api, make_run: MakeRun) -> None:
     ],
 )
 def test_bad_query_is_422(shared_server: Api, parameter: str, value: str) -> None:
-    """An unknown parameter or a value that breaks its rule answers 422 and names the parameter."""
+    """An unknown parameter or an invalid value gets 422 that names the parameter."""
     answer = shared_server.find(**{parameter: value})
     assert (answer.status, answer.locations) == (422, [["query", parameter]])
 
@@ -199,14 +199,14 @@ def test_bad_query_is_422(shared_server: Api, parameter: str, value: str) -> Non
     ],
 )
 def test_repeated_parameter_is_422(shared_server: Api, query: str, named: str) -> None:
-    """A parameter that stands there twice answers 422 and is named, whatever it is: none of the two is taken."""
+    """A repeated parameter gets 422 that names it; neither value is used."""
     answer = shared_server.request("GET", f"/api/v1/runs?{query}")
     assert (answer.status, answer.locations) == (422, [["query", named]])
     assert answer.body["detail"][0]["msg"] == f"{named} is given more than once"
 
 
 def test_offset_and_cursor_exclude_each_other(server: Api, starts: list[str]) -> None:
-    """An offset beside a cursor answers 422 instead of being left out in silence."""
+    """An offset with a cursor gets 422 instead of being ignored silently."""
     cursor = server.find(limit=len(starts) - 1).body["next_cursor"]
     assert server.find(cursor=cursor, offset=1).status == 422
     assert server.find(cursor="", offset=1).status == 422
@@ -221,7 +221,7 @@ def test_metadata_of_an_empty_store(server: Api) -> None:
 
 
 def test_metadata_is_distinct_sorted_and_counted(server: Api, make_run: MakeRun) -> None:
-    """Each agent name and job type stands once, sorted by code point, with the number of each kind."""
+    """Each agent name and job type is listed once, sorted by code point, with the number of each kind."""
     names = ["b", "a", "Z", "ä", "🏃", "\uffee", "b"]
     server.lenient([make_run(agent_name=name, job_type=f"{name[0]}-job") for name in names])
     body = server.request("GET", "/api/v1/metadata").body
@@ -231,7 +231,7 @@ def test_metadata_is_distinct_sorted_and_counted(server: Api, make_run: MakeRun)
 
 
 def test_refused_and_repeated_runs_leave_no_trace(server: Api, make_run: MakeRun) -> None:
-    """Neither a rolled back batch nor a conflicting duplicate adds a name or a run to what is counted."""
+    """Neither a rolled back batch nor a conflicting duplicate changes the names or counts."""
     run = make_run()
     server.create(run)
     server.lenient([run, {**run, "agent_name": "conflict"}])
@@ -241,7 +241,7 @@ def test_refused_and_repeated_runs_leave_no_trace(server: Api, make_run: MakeRun
 
 
 def test_limits_name_what_is_in_force(shared_server: Api) -> None:
-    """The limits that the other tests run into are told by name."""
+    """The limits that the other tests reach are listed by name."""
     answer = shared_server.request("GET", "/api/v1/limits")
     assert answer.status == 200
     told = {"max_batch_runs": 1000, "max_body_bytes": 16777216, "max_page_runs": 1000, "max_event_id_length": 255}
@@ -249,7 +249,7 @@ def test_limits_name_what_is_in_force(shared_server: Api) -> None:
 
 
 def test_health_answers_with_the_version(shared_server: Api) -> None:
-    """Health answers that the process is up, and the version that is installed."""
+    """Health says that the process is up, and the installed version."""
     answer = shared_server.request("GET", "/health")
     assert (answer.status, answer.body) == (200, {"status": "ok", "version": version("runsink")})
 
@@ -260,7 +260,7 @@ def test_ready_when_a_write_would_be_taken(shared_server: Api) -> None:
 
 
 def test_pages_of_a_large_list_are_in_order(server: Api, make_run: MakeRun) -> None:
-    """Starts written with and without fractions and with any offset sort as the instants they are."""
+    """Starts with and without fractions, and with any offset, sort as instants."""
     written = [
         "2026-01-31T12:00:00Z",
         "2026-01-31T12:00:00.5Z",

@@ -1,4 +1,4 @@
-"""Large pages over real HTTP: they come in parts, as the same document, and a page that breaks off is seen to."""
+"""Large pages over HTTP: sent in parts as one document, and recognizable as incomplete when cut off."""
 
 import gzip
 import http.client
@@ -31,7 +31,7 @@ def server(start: Start, make_run: MakeRun) -> Iterator[Api]:
 
 
 def fetch(api: Api, method: str = "GET", **query: Any) -> tuple[http.client.HTTPResponse, bytes]:
-    """The head of a page and its bytes."""
+    """Return the head of a page and its bytes."""
     accept = query.pop("accept", "identity")
     connection = http.client.HTTPConnection(urlsplit(api.url).netloc, timeout=DEADLINE_SECONDS)
     with closing(connection):
@@ -43,7 +43,7 @@ def fetch(api: Api, method: str = "GET", **query: Any) -> tuple[http.client.HTTP
 @pytest.mark.parametrize("accept", ["identity", "gzip", "zstd"])
 @pytest.mark.parametrize("query", [{"limit": RUNS}, {"limit": 25, "cursor": ""}, {"limit": 25, "offset": 2}])
 def test_a_page_in_parts_is_the_same_document(server: Api, accept: str, query: dict[str, Any]) -> None:
-    """The runs of all parts once each, in order, the total and the cursor of the whole page, in any coding."""
+    """All parts together hold each run once, in order, with the page's total and cursor, in any coding."""
     response, raw = fetch(server, accept=accept, **query)
     assert response.headers["Transfer-Encoding"] == "chunked"
     assert response.headers["Content-Type"] == "application/json"
@@ -71,7 +71,7 @@ def test_a_page_in_parts_is_the_same_document(server: Api, accept: str, query: d
 
 
 def test_a_page_of_one_part_has_a_length(server: Api) -> None:
-    """A page that fits in one part is sent as a whole."""
+    """A page that fits in one part is sent whole."""
     response, raw = fetch(server, limit=5)
     assert int(response.headers["Content-Length"]) == len(raw)
 
@@ -83,7 +83,7 @@ def test_head_of_a_page_in_parts_has_no_body(server: Api) -> None:
 
 
 def test_http_1_0_gets_the_page_until_the_end_of_the_connection(server: Api) -> None:
-    """A client that knows no chunks gets the same document."""
+    """A client without chunked encoding gets the same document."""
     address = urlsplit(server.url)
     with socket.create_connection((address.hostname, address.port), DEADLINE_SECONDS) as client:
         client.sendall(f"GET /api/v1/runs?limit={RUNS} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
@@ -96,7 +96,7 @@ def test_http_1_0_gets_the_page_until_the_end_of_the_connection(server: Api) -> 
 def test_a_page_that_cannot_be_read_to_its_end_breaks_off(
     server: Api, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A run that is damaged in a later part: the client sees that the page is not complete, and the log says why."""
+    """If a run in a later part is damaged, the client can tell that the page is incomplete, and the log says why."""
     with closing(apsw.Connection(str(tmp_path / "runs.db"))) as other:
         other.execute("UPDATE runs SET status = 'damaged' WHERE event_id = 'e03'")
     with pytest.raises(http.client.IncompleteRead):
@@ -106,7 +106,7 @@ def test_a_page_that_cannot_be_read_to_its_end_breaks_off(
 
 
 def test_runs_deleted_between_parts_are_no_trouble(server: Api, tmp_path: Path) -> None:
-    """A page of which the rest is gone meanwhile ends as a document."""
+    """A page whose remaining runs were deleted meanwhile ends as a valid document."""
     connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=DEADLINE_SECONDS)
     with closing(connection), closing(apsw.Connection(str(tmp_path / "runs.db"))) as other:
         connection.request("GET", f"/api/v1/runs?limit={RUNS}")

@@ -1,4 +1,4 @@
-"""Single runs over real HTTP: creating, reading, changing, tying to a commit; and what every path answers."""
+"""Single runs over HTTP: create, read, change, associate a commit; and how every path responds."""
 
 from typing import Any
 from urllib.parse import quote
@@ -56,7 +56,7 @@ UNUSUAL_IDS = [
 
 
 def test_create_answers_with_the_stored_run(shared_server: Api, make_run: MakeRun) -> None:
-    """A new run answers 201 with the run itself, which the list then shows unchanged."""
+    """A new run gets 201 with the run, which the list then shows unchanged."""
     run = make_run()
     answer = shared_server.create(run)
     assert answer.status == 201
@@ -65,7 +65,7 @@ def test_create_answers_with_the_stored_run(shared_server: Api, make_run: MakeRu
 
 
 def test_create_again_answers_with_the_first(shared_server: Api, make_run: MakeRun) -> None:
-    """The same key again answers 201 with the stored run, whatever else was sent."""
+    """The same key again gets 201 with the stored run, whatever else was sent."""
     run = make_run()
     first = shared_server.create(run).body
     again = shared_server.create({**run, "agent_name": "other"})
@@ -73,7 +73,7 @@ def test_create_again_answers_with_the_first(shared_server: Api, make_run: MakeR
 
 
 def test_create_names_every_fault(shared_server: Api, make_run: MakeRun) -> None:
-    """A bad run answers 422 with the place of each fault, and is not stored."""
+    """An invalid run gets 422 with the location of each error, and is not stored."""
     run = make_run(status="lost", duration_ms="12")
     del run["job_type"]
     answer = shared_server.create(run)
@@ -86,13 +86,13 @@ def test_create_names_every_fault(shared_server: Api, make_run: MakeRun) -> None
 
 @pytest.mark.parametrize("body", [[], "run", 1, None])
 def test_create_wants_an_object(shared_server: Api, body: object) -> None:
-    """JSON that is no object answers 422 at the body."""
+    """JSON that is not an object gets 422 at the body."""
     answer = shared_server.create(body)
     assert (answer.status, answer.locations) == (422, [["body"]])
 
 
 def test_get_answers_with_the_newest_of_a_name(shared_server: Api, make_run: MakeRun) -> None:
-    """Of several runs of one name the one that started last is answered, whenever it arrived."""
+    """Of several runs of one name, the one that started last is returned, whenever it arrived."""
     name = "several starts"
     starts = ["2026-01-02T00:00:00Z", "2026-01-03T00:00:00Z", "2026-01-01T00:00:00Z"]
     shared_server.lenient([make_run(run_id=name, start_time=start) for start in starts])
@@ -101,7 +101,7 @@ def test_get_answers_with_the_newest_of_a_name(shared_server: Api, make_run: Mak
 
 
 def test_get_of_equal_starts_answers_with_the_last_arrived(shared_server: Api, make_run: MakeRun) -> None:
-    """Among runs of one name and one start the last that arrived is the newest."""
+    """Among runs of one name and one start, the last arrived is the newest."""
     runs = [make_run(run_id="equal starts") for _ in range(3)]
     shared_server.lenient(runs)
     assert shared_server.get("equal starts").body["event_id"] == runs[-1]["event_id"]
@@ -109,7 +109,7 @@ def test_get_of_equal_starts_answers_with_the_last_arrived(shared_server: Api, m
 
 @pytest.mark.parametrize("name", [*UNUSUAL_IDS, pytest.param("🏃" * 500, id="500 runners")])
 def test_get_takes_any_name(shared_server: Api, make_run: MakeRun, name: str) -> None:
-    """Whatever text a run is named, its percent-encoded name finds it."""
+    """Any run_id is found by its percent-encoded form."""
     run = make_run(run_id=name)
     shared_server.create(run)
     answer = shared_server.get(name)
@@ -117,14 +117,14 @@ def test_get_takes_any_name(shared_server: Api, make_run: MakeRun, name: str) ->
 
 
 def test_unknown_run_is_404(shared_server: Api) -> None:
-    """A name that no run has answers 404 and repeats the name."""
+    """An unknown run_id gets 404 that repeats it."""
     answer = shared_server.get("no such run")
     assert (answer.status, answer.body) == (404, {"detail": "Run not found: no such run"})
 
 
 @pytest.mark.parametrize("event_id", UNUSUAL_IDS)
 def test_any_key_works_in_paths(shared_server: Api, make_run: MakeRun, event_id: str) -> None:
-    """A run with any key up to 255 characters is patched, tied to a commit and found by its percent-encoded key."""
+    """A run with any key up to 255 characters is patched, given a commit and found by its percent-encoded key."""
     created = shared_server.create(make_run(event_id=event_id))
     assert (created.status, created.body["event_id"]) == (201, event_id)
     patched = shared_server.patch(event_id, {"duration_ms": 7})
@@ -136,7 +136,7 @@ def test_any_key_works_in_paths(shared_server: Api, make_run: MakeRun, event_id:
 
 @pytest.mark.parametrize(("field", "value"), CHANGES.items())
 def test_patch_changes_one_field_and_no_other(shared_server: Api, make_run: MakeRun, field: str, value: Any) -> None:
-    """Each changeable field can be set alone; all else but ``updated_at`` stays, and the change is stored."""
+    """Each mutable field can be set alone; all else but ``updated_at`` stays, and the change is stored."""
     before = shared_server.create(make_run()).body
     answer = shared_server.patch(before["event_id"], {field: value})
     assert answer.status == 200
@@ -146,14 +146,14 @@ def test_patch_changes_one_field_and_no_other(shared_server: Api, make_run: Make
 
 
 def test_patch_changes_all_at_once(shared_server: Api, make_run: MakeRun) -> None:
-    """One patch may set every changeable field."""
+    """One patch may set every mutable field."""
     event_id = shared_server.create(make_run()).body["event_id"]
     assert CHANGES.items() <= shared_server.patch(event_id, CHANGES).body.items()
 
 
 @pytest.mark.parametrize("field", sorted(CHANGES.keys() - {"status"}))
 def test_patch_with_null_clears(shared_server: Api, make_run: MakeRun, field: str) -> None:
-    """Null takes the value of a changeable field away and leaves the others."""
+    """Null clears a mutable field and leaves the others."""
     event_id = shared_server.create(make_run(**CHANGES)).body["event_id"]
     answer = shared_server.patch(event_id, {field: None})
     assert answer.status == 200
@@ -161,7 +161,7 @@ def test_patch_with_null_clears(shared_server: Api, make_run: MakeRun, field: st
 
 
 def test_empty_patch_returns_the_run(shared_server: Api, make_run: MakeRun) -> None:
-    """A patch of nothing answers 200 with the run, not even ``updated_at`` changed."""
+    """An empty patch gets 200 with the run; not even ``updated_at`` changes."""
     stored = shared_server.create(make_run(**CHANGES)).body
     answer = shared_server.patch(stored["event_id"], {})
     assert (answer.status, answer.body) == (200, stored)
@@ -176,7 +176,7 @@ def test_empty_patch_returns_the_run(shared_server: Api, make_run: MakeRun) -> N
     ],
 )
 def test_patch_of_a_fixed_or_unknown_field_is_422(shared_server: Api, make_run: MakeRun, field: str) -> None:
-    """A field that cannot change is named in a 422, and the good part of the patch is not carried out either."""
+    """An immutable field is named in a 422, and the valid part of the patch is not applied either."""
     stored = shared_server.create(make_run()).body
     answer = shared_server.patch(stored["event_id"], {field: stored.get(field), "duration_ms": 5})
     assert (answer.status, answer.locations) == (422, [["body", field]])
@@ -201,7 +201,7 @@ def test_patch_of_a_fixed_or_unknown_field_is_422(shared_server: Api, make_run: 
     ],
 )
 def test_patch_obeys_the_field_rules(shared_server: Api, make_run: MakeRun, field: str, value: Any) -> None:
-    """A value that would be refused at creation is refused in a patch, naming the field; the run stays."""
+    """A value that is invalid at creation is rejected in a patch, naming the field; the run is unchanged."""
     stored = shared_server.create(make_run()).body
     answer = shared_server.patch(stored["event_id"], {field: value})
     assert (answer.status, answer.locations) == (422, [["body", field]])
@@ -210,21 +210,21 @@ def test_patch_obeys_the_field_rules(shared_server: Api, make_run: MakeRun, fiel
 
 @pytest.mark.parametrize("body", [[], None, "x", 1])
 def test_patch_wants_an_object(shared_server: Api, make_run: MakeRun, body: object) -> None:
-    """A patch that is no object answers 422."""
+    """A patch that is not an object gets 422."""
     event_id = shared_server.create(make_run()).body["event_id"]
     assert shared_server.patch(event_id, body).status == 422
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff"])
 def test_patch_that_is_not_json_is_400(shared_server: Api, make_run: MakeRun, body: bytes) -> None:
-    """A patch that is not JSON answers 400."""
+    """A patch that is not JSON gets 400."""
     event_id = shared_server.create(make_run()).body["event_id"]
     assert shared_server.patch(event_id, body).status == 400
 
 
 @pytest.mark.parametrize("changes", [{}, {"duration_ms": 1}])
 def test_patch_of_an_unknown_run_is_404(shared_server: Api, changes: object) -> None:
-    """A key that no run has answers 404, also to an empty patch."""
+    """An unknown key gets 404, also for an empty patch."""
     answer = shared_server.patch("no such run", changes)
     assert (answer.status, answer.body) == (404, {"detail": "Run not found: no such run"})
 
@@ -232,7 +232,7 @@ def test_patch_of_an_unknown_run_is_404(shared_server: Api, changes: object) -> 
 @pytest.mark.parametrize("commit_hash", ["abcdef0", "ABCDEF0123", "0" * 40])
 @pytest.mark.parametrize("commit_source", ["manual", "llm", "ci"])
 def test_commit_is_tied_to_the_run(shared_server: Api, make_run: MakeRun, commit_hash: str, commit_source: str) -> None:
-    """A commit of 7 to 40 hex digits from any source lands in the run, and nothing else of it changes."""
+    """A commit of 7 to 40 hex digits from any source is stored in the run, and nothing else changes."""
     before = shared_server.create(make_run(**CHANGES)).body
     commit = {"commit_hash": commit_hash, "commit_source": commit_source}
     answer = shared_server.commit(before["event_id"], commit)
@@ -242,7 +242,7 @@ def test_commit_is_tied_to_the_run(shared_server: Api, make_run: MakeRun, commit
 
 
 def test_commit_takes_author_and_time(shared_server: Api, make_run: MakeRun) -> None:
-    """Author and time of a commit are kept, the time in UTC; a later commit replaces the whole earlier one."""
+    """Author and time of a commit are stored, the time in UTC; a later commit replaces the whole earlier one."""
     event_id = shared_server.create(make_run()).body["event_id"]
     commit = {"commit_hash": "abcdef0", "commit_source": "ci"}
     details = {"commit_author": "A. Uthor", "commit_timestamp": "2026-01-31T14:00:00+02:00"}
@@ -271,7 +271,7 @@ def test_commit_takes_author_and_time(shared_server: Api, make_run: MakeRun) -> 
     ],
 )
 def test_bad_commit_is_400_naming_the_field(shared_server: Api, make_run: MakeRun, field: str, value: Any) -> None:
-    """A commit with a bad or foreign field answers 400 with the field's name, and the run stays as it is."""
+    """A commit with an invalid or unknown field gets 400 that names it, and the run is unchanged."""
     stored = shared_server.create(make_run()).body
     answer = shared_server.commit(stored["event_id"], {"commit_hash": "abcdef0", "commit_source": "ci", field: value})
     assert answer.status == 400
@@ -281,7 +281,7 @@ def test_bad_commit_is_400_naming_the_field(shared_server: Api, make_run: MakeRu
 
 @pytest.mark.parametrize("field", ["commit_hash", "commit_source"])
 def test_commit_needs_hash_and_source(shared_server: Api, make_run: MakeRun, field: str) -> None:
-    """A commit without its hash or its source answers 400 and says which is required."""
+    """A commit without its hash or its source gets 400 that says which is required."""
     event_id = shared_server.create(make_run()).body["event_id"]
     commit = {"commit_hash": "abcdef0", "commit_source": "ci"}
     del commit[field]
@@ -290,7 +290,7 @@ def test_commit_needs_hash_and_source(shared_server: Api, make_run: MakeRun, fie
 
 
 def test_commit_of_an_unknown_run_is_404(shared_server: Api) -> None:
-    """A commit for a key that no run has answers 404."""
+    """A commit for an unknown key gets 404."""
     answer = shared_server.commit("no such run", {"commit_hash": "abcdef0", "commit_source": "ci"})
     assert (answer.status, answer.body) == (404, {"detail": "Run not found: no such run"})
 
@@ -309,7 +309,7 @@ def test_commit_of_an_unknown_run_is_404(shared_server: Api) -> None:
     ],
 )
 def test_wrong_method_is_405(shared_server: Api, method: str, path: str, allowed: set[str]) -> None:
-    """A method that a path does not have answers 405 in JSON, and ``Allow`` names those it has."""
+    """A method that a path does not support gets 405 in JSON, and ``Allow`` lists the supported ones."""
     answer = shared_server.request(method, path)
     assert answer.status == 405
     assert isinstance(answer.body["detail"], str)
@@ -318,7 +318,7 @@ def test_wrong_method_is_405(shared_server: Api, method: str, path: str, allowed
 
 @pytest.mark.parametrize("path", ["/", "/api", "/api/v1", "/api/v2/runs", f"/api/v1/runs/{quote('a')}/b", "/health/"])
 def test_unknown_path_is_404(shared_server: Api, path: str) -> None:
-    """A path that is not there answers 404 in JSON with a detail."""
+    """An unknown path gets 404 in JSON with a detail."""
     answer = shared_server.request("GET", path)
     assert answer.status == 404
     assert isinstance(answer.body["detail"], str)
@@ -326,7 +326,7 @@ def test_unknown_path_is_404(shared_server: Api, path: str) -> None:
 
 
 def test_unmet_expectation_is_answered_in_json(shared_server: Api) -> None:
-    """An ``Expect`` that cannot be met answers 417 with a detail, as every error does."""
+    """An unsupported ``Expect`` gets 417 with a detail, as every error does."""
     answer = shared_server.request("POST", "/api/v1/runs", b"{}", {"Expect": "miracles"})
     assert answer.status == 417
     assert isinstance(answer.body["detail"], str)

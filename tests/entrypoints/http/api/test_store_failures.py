@@ -1,4 +1,4 @@
-"""What the API answers when the store cannot take what is sent: nothing of it is kept, and it recovers by itself."""
+"""How the API responds when the store fails: nothing of the request is stored, and it recovers by itself."""
 
 from contextlib import closing
 from pathlib import Path
@@ -13,13 +13,13 @@ ENDPOINTS = ["batch", "batch-transactional"]
 
 
 def another_connection(directory: Path) -> apsw.Connection:
-    """What another process would have. Of the same SQLite library: two in one process do not see each other's locks."""
+    """What another process would open. The same SQLite library: two in one process do not see each other's locks."""
     return apsw.Connection(str(directory / "runs.db"))
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 def test_a_full_disk_is_507(connections: list[apsw.Connection], start: Start, make_run: MakeRun, endpoint: str) -> None:
-    """Nothing of the batch is kept, reading goes on, and the same batch is taken once there is room."""
+    """Nothing of the batch is stored, reads continue, and the same batch is accepted once there is room."""
     batch = [make_run(input_summary="x" * 5000) for _ in range(20)]
     with start() as server:
         connections[0].pragma("max_page_count", int(connections[0].pragma("page_count")) + 2)
@@ -34,7 +34,7 @@ def test_a_full_disk_is_507(connections: list[apsw.Connection], start: Start, ma
 def test_a_database_that_is_locked_for_long_is_503(
     monkeypatch: pytest.MonkeyPatch, start: Start, make_run: MakeRun, tmp_path: Path, endpoint: str
 ) -> None:
-    """The answer says when to come again, reading goes on, and the same batch is taken once the lock is gone."""
+    """The response says when to retry, reads continue, and the same batch is accepted once the lock is released."""
     monkeypatch.setattr(sqlite_connection, "BUSY_TIMEOUT_MS", 50)
     batch = [make_run()]
     with start() as server:
@@ -50,7 +50,7 @@ def test_a_database_that_is_locked_for_long_is_503(
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 def test_a_damaged_database_is_500(start: Start, make_run: MakeRun, tmp_path: Path, endpoint: str) -> None:
-    """A table that is gone while the server runs is an error with a detail, and what went before it is undone."""
+    """A table dropped while the server runs is an error with a detail, and earlier work is rolled back."""
     with start() as server:
         with closing(another_connection(tmp_path)) as other:
             other.execute("DROP TABLE tallies")

@@ -1,4 +1,4 @@
-"""Both batch uploads over real HTTP: what is stored, what is answered, and how each run is judged."""
+"""Both batch uploads over HTTP: what is stored, what is returned, and how each run is judged."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ both = pytest.mark.parametrize("endpoint", ["batch", "batch-transactional"])
 @both
 @pytest.mark.parametrize("size", [1, 3, 1000])
 def test_valid_batch_is_stored_whole(server: Api, make_run: MakeRun, endpoint: str, size: int) -> None:
-    """A batch of 1 to 1000 good runs answers 201 with every run in the order sent, and all are in the store."""
+    """A batch of 1 to 1000 valid runs gets 201 with every run in the order sent, and all are stored."""
     sent = [make_run() for _ in range(size)]
     answer = server.upload(endpoint, sent)
     assert (answer.status, answer.counts) == (201, (size, size, 0, 0))
@@ -23,14 +23,14 @@ def test_valid_batch_is_stored_whole(server: Api, make_run: MakeRun, endpoint: s
 
 @both
 def test_answer_has_the_documented_members(shared_server: Api, make_run: MakeRun, endpoint: str) -> None:
-    """The answer holds exactly the members that the contract names."""
+    """The response has exactly the members that the contract names."""
     answer = shared_server.upload(endpoint, [make_run()])
     assert answer.body.keys() == {"runs", "total", "created", "existing", "failed", "errors", "conflicts"}
 
 
 @both
 def test_too_many_runs_are_refused(server: Api, make_run: MakeRun, endpoint: str) -> None:
-    """A batch of 1001 runs answers 400 with both numbers, and nothing is stored."""
+    """A batch of 1001 runs gets 400 with both numbers, and nothing is stored."""
     answer = server.upload(endpoint, [make_run() for _ in range(1001)])
     assert answer.status == 400
     assert answer.body["detail"] == "Batch size 1001 exceeds maximum limit of 1000 runs"
@@ -39,7 +39,7 @@ def test_too_many_runs_are_refused(server: Api, make_run: MakeRun, endpoint: str
 
 @both
 def test_empty_batch_is_refused(shared_server: Api, endpoint: str) -> None:
-    """A batch of no runs answers 422 at body.runs and says that at least 1 is needed."""
+    """A batch of no runs gets 422 at body.runs and says that at least 1 is needed."""
     answer = shared_server.upload(endpoint, [])
     assert (answer.status, answer.locations) == (422, [["body", "runs"]])
     assert "at least 1" in answer.body["detail"][0]["msg"]
@@ -47,7 +47,7 @@ def test_empty_batch_is_refused(shared_server: Api, endpoint: str) -> None:
 
 @both
 def test_same_batch_again_is_existing(shared_server: Api, make_run: MakeRun, endpoint: str) -> None:
-    """Sending a batch twice creates nothing the second time and returns the runs just as they were stored."""
+    """Sending a batch twice creates nothing the second time and returns the runs as stored."""
     sent = [make_run(metrics_json={"b": 1, "a": 2}, unknown=[1]) for _ in range(3)]
     first, second = (shared_server.upload(endpoint, sent) for _ in range(2))
     assert (second.status, second.counts) == (201, (3, 0, 3, 0))
@@ -57,7 +57,7 @@ def test_same_batch_again_is_existing(shared_server: Api, make_run: MakeRun, end
 
 @both
 def test_new_and_existing_runs_mix_in_order(shared_server: Api, make_run: MakeRun, endpoint: str) -> None:
-    """Of a batch with both, new and existing runs are counted apart and come back in the order sent."""
+    """New and existing runs of one batch are counted separately and returned in the order sent."""
     old, *new = (make_run() for _ in range(3))
     shared_server.create(old)
     answer = shared_server.upload(endpoint, [new[0], old, new[1]])
@@ -67,7 +67,7 @@ def test_new_and_existing_runs_mix_in_order(shared_server: Api, make_run: MakeRu
 
 @both
 def test_duplicate_in_a_batch_is_existing(shared_server: Api, make_run: MakeRun, endpoint: str) -> None:
-    """The same run twice in one batch is created once and existing once, and stands twice in the answer."""
+    """The same run twice in one batch is created once and existing once, and appears twice in the response."""
     run = make_run()
     answer = shared_server.upload(endpoint, [run, make_run(), run])
     assert (answer.status, answer.counts) == (201, (3, 2, 1, 0))
@@ -78,7 +78,7 @@ def test_duplicate_in_a_batch_is_existing(shared_server: Api, make_run: MakeRun,
 
 @both
 def test_first_of_differing_duplicates_wins(shared_server: Api, make_run: MakeRun, endpoint: str) -> None:
-    """Two runs under one key in one batch: the first is stored, the second is existing and a conflict."""
+    """Of two runs with one key in one batch, the first is stored and the second is existing and a conflict."""
     first = make_run(agent_name="first")
     answer = shared_server.upload(endpoint, [first, {**first, "agent_name": "second", "run_id": "other"}])
     assert (answer.status, answer.counts) == (201, (2, 1, 1, 0))
@@ -112,7 +112,7 @@ def test_first_of_differing_duplicates_wins(shared_server: Api, make_run: MakeRu
 def test_differing_fixed_field_is_a_conflict(
     shared_server: Api, make_run: MakeRun, endpoint: str, field: str, value: Any
 ) -> None:
-    """A stored key with another value in a field that never changes is existing, and a conflict naming the field."""
+    """A stored key with another value in an immutable field is existing, and a conflict naming the field."""
     stored = shared_server.create(make_run()).body
     sent = make_run(event_id=stored["event_id"]) | {field: value}
     answer = shared_server.upload(endpoint, [make_run(), sent])
@@ -123,7 +123,7 @@ def test_differing_fixed_field_is_a_conflict(
 
 @both
 def test_resent_after_changes_is_no_conflict(shared_server: Api, make_run: MakeRun, endpoint: str) -> None:
-    """A run that was patched and tied to a commit, sent again as at first, is existing without a conflict."""
+    """A run that was patched and given a commit, sent again as at first, is existing without a conflict."""
     run = make_run(status="running", metrics_json={"n": 1}, duration_ms=1, commit_author="first")
     shared_server.create(run)
     shared_server.patch(run["event_id"], {"status": "failure", "metrics_json": None, "duration_ms": 2})
@@ -135,7 +135,7 @@ def test_resent_after_changes_is_no_conflict(shared_server: Api, make_run: MakeR
 
 @both
 def test_equal_values_in_another_spelling_are_no_conflict(shared_server: Api, make_run: MakeRun, endpoint: str) -> None:
-    """The same instant with another offset and the same object with its keys in another order are the same."""
+    """The same instant with another offset, or the same object with reordered keys, is not a conflict."""
     run = make_run(start_time="2026-01-31T12:00:00Z", extra={"a": 1, "b": {"c": 1, "d": 2}})
     other = run | {"start_time": "2026-01-31T14:00:00.000+02:00", "extra": {"b": {"d": 2, "c": 1}, "a": 1}}
     answer = shared_server.upload(endpoint, [run, other])
@@ -144,7 +144,7 @@ def test_equal_values_in_another_spelling_are_no_conflict(shared_server: Api, ma
 
 @both
 def test_child_may_come_before_its_parent(shared_server: Api, make_run: MakeRun, endpoint: str) -> None:
-    """A parent and its children in one batch are stored in any order, and the children are found by the parent."""
+    """A parent and its children in one batch are stored in any order, and the parent's children are found."""
     parent = make_run(run_id=f"parent-{endpoint}")
     children = [make_run(run_id=f"child-{number}", parent_run_id=parent["run_id"]) for number in range(2)]
     answer = shared_server.upload(endpoint, [children[0], parent, children[1]])
@@ -155,7 +155,7 @@ def test_child_may_come_before_its_parent(shared_server: Api, make_run: MakeRun,
 
 
 def test_lenient_stores_the_good_and_names_the_bad(shared_server: Api, make_run: MakeRun) -> None:
-    """A bad run among good ones answers 500; the good are stored and stand in order, the bad is named."""
+    """An invalid run among valid ones gets 500; the valid ones are stored in order, the invalid one is named."""
     good, bad = [make_run(), make_run()], make_run(run_id="bad")
     del bad["agent_name"]
     answer = shared_server.lenient([good[0], bad, good[1]])
@@ -176,7 +176,7 @@ def test_lenient_stores_the_good_and_names_the_bad(shared_server: Api, make_run:
 
 
 def test_lenient_counts_every_kind_at_once(shared_server: Api, make_run: MakeRun) -> None:
-    """One batch with new, existing, conflicting and bad runs: total is their sum and each index is that sent."""
+    """One batch with new, existing, conflicting and invalid runs: total is their sum, and each index is as sent."""
     old = make_run()
     shared_server.create(old)
     batch = [make_run(status="lost"), make_run(), old, {**old, "product": "x"}, make_run(duration_ms=-1)]
@@ -187,7 +187,7 @@ def test_lenient_counts_every_kind_at_once(shared_server: Api, make_run: MakeRun
 
 
 def test_partial_status_is_an_option(start: Start, make_run: MakeRun) -> None:
-    """With partial-status 207 a lenient batch with a bad run answers 207 and the same body; all good stays 201."""
+    """With partial-status 207, a lenient batch with an invalid run gets 207 and the same body; all valid stays 201."""
     with start(partial_status=207) as server:
         answer = server.lenient([make_run(), make_run(status="lost")])
         assert (answer.status, answer.counts) == (207, (2, 1, 0, 1))
@@ -199,7 +199,7 @@ def test_partial_status_is_an_option(start: Start, make_run: MakeRun) -> None:
 
 @pytest.mark.parametrize("size", [1, 3])
 def test_lenient_with_every_run_bad_is_422(shared_server: Api, make_run: MakeRun, size: int) -> None:
-    """With no good run: 422 with the place of every fault, beside the counts and errors of the usual answer."""
+    """With no valid run: 422 with the location of every error, and the counts and errors of the usual response."""
     bad = [make_run() for _ in range(size)]
     for run in bad:
         del run["agent_name"]
@@ -215,7 +215,7 @@ def test_lenient_with_every_run_bad_is_422(shared_server: Api, make_run: MakeRun
 
 @pytest.mark.parametrize("good", [0, 2])
 def test_atomic_with_a_bad_run_stores_nothing(shared_server: Api, make_run: MakeRun, good: int) -> None:
-    """A bad run, alone or among good ones, rolls the batch back: 400, everything failed, nothing stored."""
+    """An invalid run, alone or among valid ones, rolls the batch back: 400, everything failed, nothing stored."""
     runs = [make_run() for _ in range(good + 1)]
     del runs[-1]["agent_name"]
     answer = shared_server.atomic(runs)
@@ -228,7 +228,7 @@ def test_atomic_with_a_bad_run_stores_nothing(shared_server: Api, make_run: Make
 
 
 def test_atomic_names_every_bad_run(server: Api, make_run: MakeRun) -> None:
-    """Every bad run of an atomic batch is named with its ids, not only the first; the good ones are not."""
+    """Every invalid run of an atomic batch is named with its IDs, not only the first; valid ones are not."""
     runs = [make_run(), make_run(duration_ms="12"), make_run(), make_run(status="lost"), {"event_id": "e", "run_id": 1}]
     answer = server.atomic(runs)
     assert (answer.status, answer.counts) == (400, (5, 0, 0, 5))
@@ -240,7 +240,7 @@ def test_atomic_names_every_bad_run(server: Api, make_run: MakeRun) -> None:
 
 
 def test_atomic_rollback_leaves_stored_runs_alone(shared_server: Api, make_run: MakeRun) -> None:
-    """A rolled back batch that also holds an existing run changes nothing about that run."""
+    """A rolled back batch does not change an existing run that it contains."""
     old = make_run()
     stored = shared_server.create(old).body
     answer = shared_server.atomic([old, make_run(status="lost")])
@@ -250,7 +250,7 @@ def test_atomic_rollback_leaves_stored_runs_alone(shared_server: Api, make_run: 
 
 @both
 def test_every_fault_of_a_run_is_named(shared_server: Api, make_run: MakeRun, endpoint: str) -> None:
-    """A run with several bad fields has one error for each of them, all under its index, and none is retryable."""
+    """A run with several invalid fields has one error for each, under its index, and none is retryable."""
     bad = make_run(status="lost", duration_ms=1.5, website=3, metrics_json=[])
     del bad["job_type"]
     answer = shared_server.upload(endpoint, [make_run(), bad])
@@ -265,7 +265,7 @@ def test_every_fault_of_a_run_is_named(shared_server: Api, make_run: MakeRun, en
 def test_item_that_is_no_object_is_one_bad_run(
     shared_server: Api, make_run: MakeRun, endpoint: str, item: object
 ) -> None:
-    """A batch member that is no object fails by itself: without ids and without a field."""
+    """A batch member that is not an object fails alone: without IDs and without a field."""
     answer = shared_server.upload(endpoint, [make_run(), item])
     assert answer.status == {"batch": 500, "batch-transactional": 400}[endpoint]
     (error,) = answer.body["errors"]

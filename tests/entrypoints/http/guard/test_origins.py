@@ -1,4 +1,4 @@
-"""Pages in browsers: what those of other sites may do, by which hosts the server may be called, and what they read."""
+"""Pages in browsers: what those of other sites may do, which hosts the server accepts, and who may read responses."""
 
 import json
 import socket
@@ -29,7 +29,7 @@ WRITES = [
 ]
 READS = ["/health", "/ready", "/api/v1/runs", "/api/v1/metadata", "/api/v1/limits", "/no/such/path"]
 
-# What a page of another site can make a browser send, and the beginnings of attempts to be taken for another.
+# What a page of another site can make a browser send, and attempts to pass for another origin.
 FOREIGN = [
     {"Origin": EVIL},
     {"Origin": "null"},
@@ -75,18 +75,18 @@ ELSEWHERE = [
 
 @pytest.fixture
 def open_to_app(start: Start) -> Iterator[Api]:
-    """A server that two other origins may use."""
+    """Start a server that two other origins may use."""
     with start(allowed_origins=f"{APP}, http://localhost:3000") as api:
         yield api
 
 
 def filled(api: Api, headers: dict[str, str]) -> dict[str, str]:
-    """The headers with the port of the server where one is left open."""
+    """Return the headers, with the server's port filled in where it is left open."""
     return {name: text.replace("{port}", str(urlsplit(api.url).port)) for name, text in headers.items()}
 
 
 def raw_status(api: Api, head: bytes, body: bytes = b"") -> int:
-    """The status that these bytes are answered with."""
+    """Return the status of the response to these bytes."""
     address = urlsplit(api.url)
     to = (address.hostname, address.port)
     with closing(socket.create_connection(to, DEADLINE_SECONDS)) as connection, connection.makefile("rb") as answer:
@@ -95,25 +95,25 @@ def raw_status(api: Api, head: bytes, body: bytes = b"") -> int:
 
 
 def cors(answer: Answer) -> dict[str, str]:
-    """All that an answer says about pages of other origins."""
+    """Return everything in a response about pages of other origins."""
     return {name: text for name, text in answer.headers.items() if name.startswith("Access-Control-")}
 
 
 def assert_readable_by(origin: str, answer: Answer) -> None:
-    """Its page may read the answer with the header fields of the API, and no cache gives it to another page."""
+    """A listed origin's page may read the response and the API's header fields, and no cache shares it with others."""
     assert cors(answer) == {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": EXPOSED}
     assert "Origin" in answer.headers.get_all("Vary", [])
 
 
 def preflight(api: Api, origin: str, path: str = "/api/v1/runs/batch") -> Answer:
-    """What a browser asks before it sends JSON or a token for a page of another site."""
+    """The preflight of a browser before it sends JSON or a token for a page of another site."""
     asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
     return api.request("OPTIONS", path, headers={"Origin": origin, "Sec-Fetch-Site": "cross-site", **asked})
 
 
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)
 def test_page_of_another_origin_changes_nothing(shared_server: Api, make_run: MakeRun, headers: dict[str, str]) -> None:
-    """Whatever it sends is 403 on every path that changes something, whatever else were wrong with it."""
+    """Whatever such a page sends gets 403 on every path that writes, whatever else is wrong with it."""
     run = make_run()
     for method, path in WRITES:
         answer = shared_server.send(method, path, {"runs": [run]}, **filled(shared_server, headers))
@@ -124,7 +124,7 @@ def test_page_of_another_origin_changes_nothing(shared_server: Api, make_run: Ma
 
 
 def test_body_without_a_type_from_a_page_is_403(shared_server: Api, make_run: MakeRun) -> None:
-    """What ``fetch`` sends of an untyped Blob with ``no-cors``, without asking first, stores nothing."""
+    """An untyped Blob sent by ``fetch`` with ``no-cors``, without a preflight, stores nothing."""
     run = make_run()
     headers = {"Origin": EVIL, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
     answer = shared_server.request("POST", "/api/v1/runs", json.dumps(run).encode(), headers)
@@ -139,7 +139,7 @@ def test_body_without_a_type_from_a_page_is_403(shared_server: Api, make_run: Ma
 
 
 def test_several_origins_are_403(open_to_app: Api) -> None:
-    """Two ``Origin`` headers are nobody's, even when both are the server's own or allowed."""
+    """Two ``Origin`` headers are rejected, even if both are the server's own or allowed."""
     own = open_to_app.url.encode()
     for origin in (own, APP.encode()):
         head = POST_RUN + b"Content-Length: 2\r\nOrigin: %s\r\nOrigin: %s" % (origin, origin)
@@ -168,13 +168,13 @@ def test_own_page_may_write(shared_server: Api, make_run: MakeRun, host: str, or
 
 @pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Site": "none"}, {"Sec-Fetch-Site": "same-origin"}], ids=str)
 def test_others_notice_nothing(shared_server: Api, make_run: MakeRun, headers: dict[str, str]) -> None:
-    """A client that is no browser sends neither header; a user's own request says that no site is behind it."""
+    """A client that is not a browser sends neither header; for a user's own request the browser sends ``none``."""
     assert shared_server.send("POST", "/api/v1/runs", make_run(), **headers).status == 201
 
 
 @pytest.mark.parametrize("path", READS)
 def test_no_answer_is_for_a_page_of_another_origin(shared_server: Api, path: str) -> None:
-    """A read needs no permission, since the browser keeps its answer from the page: nothing in it says otherwise."""
+    """A read needs no permission, since the browser hides the response from the page, and no header says otherwise."""
     answer = shared_server.request("GET", path, headers={"Origin": EVIL, "Sec-Fetch-Site": "cross-site"})
     assert answer.status == (404 if path == "/no/such/path" else 200)
     assert (cors(answer), "Origin" in answer.headers.get_all("Vary", [])) == ({}, False)
@@ -185,7 +185,7 @@ def test_no_answer_is_for_a_page_of_another_origin(shared_server: Api, path: str
 @pytest.mark.parametrize("origin", [APP, "http://localhost:3000"])
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 def test_allowed_origin_reads_and_writes(open_to_app: Api, make_run: MakeRun, origin: str, site: str) -> None:
-    """A page of a listed origin is of another site by nature, and works."""
+    """A page of a listed origin is always of another site, and works."""
     headers = {"Origin": origin, "Sec-Fetch-Site": site}
     run = make_run()
     written = open_to_app.send("POST", "/api/v1/runs", run, **headers)
@@ -199,7 +199,7 @@ def test_allowed_origin_reads_and_writes(open_to_app: Api, make_run: MakeRun, or
     "origin", [EVIL, "http://app.example", "https://app.example:8443", "https://x.app.example", "null"]
 )
 def test_allowed_origins_are_only_these(open_to_app: Api, origin: str) -> None:
-    """Scheme, host and port count; to others nothing is allowed, and caches are told that it depends."""
+    """Scheme, host and port count; other origins are allowed nothing, and ``Vary`` says so to caches."""
     assert open_to_app.send("POST", "/api/v1/runs", {}, Origin=origin).status == 403
     for method, answer in (
         ("GET", open_to_app.request("GET", "/health", headers={"Origin": origin})),
@@ -210,13 +210,13 @@ def test_allowed_origins_are_only_these(open_to_app: Api, origin: str) -> None:
 
 
 def test_compressed_answer_varies_with_both(open_to_app: Api, make_run: MakeRun) -> None:
-    """A large answer says that it depends on what is accepted and on who asks."""
+    """A large response varies by accepted coding and by origin."""
     answer = open_to_app.send("POST", "/api/v1/runs/batch", {"runs": [make_run() for _ in range(10)]}, Origin=APP)
     assert answer.headers.get_all("Vary") == ["Accept-Encoding", "Origin"]
 
 
 def test_preflight(open_to_app: Api) -> None:
-    """An allowed origin is told the methods and header fields of the API, whatever the path; nothing else is 204."""
+    """An allowed origin gets the methods and header fields of the API, on any path; nothing else gets 204."""
     for path in ("/api/v1/runs/batch", "/api/v1/runs/e", "/health", "/no/such/path"):
         answer = preflight(open_to_app, APP, path)
         assert (answer.status, answer.body) == (204, None)
@@ -230,7 +230,7 @@ def test_preflight(open_to_app: Api) -> None:
 
 
 def test_errors_are_for_allowed_origins_too(start: Start, make_run: MakeRun) -> None:
-    """A page that may use the server can read why a request of its own failed, whatever refused it."""
+    """A page of a listed origin can read why its request failed, whatever rejected it."""
     with start(allowed_origins=APP, rate_requests="5/hour") as server:
         answers = [
             server.send("POST", "/api/v1/runs/batch", {"runs": [make_run(), {}]}, Origin=APP),
@@ -247,7 +247,7 @@ def test_errors_are_for_allowed_origins_too(start: Start, make_run: MakeRun) -> 
 
 
 def test_tokens_and_pages(serve: Serve, make_run: MakeRun) -> None:
-    """A preflight carries no token and needs none, nor any quota; the request that follows needs its token."""
+    """A preflight needs neither token nor quota; the request that follows needs its token."""
     tokens = f"app write {TOKEN}, grafana read reader-0123456789abcdef"
     with serve("--port=0", f"--allowed-origins={APP}", "--rate-requests=3/hour", RUNSINK_TOKENS=tokens) as served:
         api = served.api
@@ -270,13 +270,13 @@ def test_tokens_and_pages(serve: Serve, make_run: MakeRun) -> None:
 
 @pytest.mark.parametrize("host", LOOPBACK)
 def test_loopback_hosts(shared_server: Api, host: str) -> None:
-    """Names that no name server can give to another address are this machine's, with any port."""
+    """Names that DNS cannot point elsewhere are this machine's, with any port."""
     assert shared_server.request("GET", "/health", headers={"Host": host}).status == 200
 
 
 @pytest.mark.parametrize("host", ELSEWHERE, ids=ascii)
 def test_other_hosts_are_421(shared_server: Api, host: str) -> None:
-    """A name that somebody else could give to this address neither reads nor writes, whatever the path (rebinding)."""
+    """A name that somebody else could point at this address neither reads nor writes, on any path (DNS rebinding)."""
     for method, path in [*(("GET", path) for path in READS), ("HEAD", "/health"), *WRITES]:
         answer = shared_server.request(method, path, headers={"Host": host, "Origin": f"http://{host}"})
         assert (answer.status, cors(answer)) == (421, {})
@@ -300,12 +300,12 @@ def test_other_hosts_are_421(shared_server: Api, host: str) -> None:
     ],
 )
 def test_other_ways_to_name_the_host(shared_server: Api, head: bytes, status: int) -> None:
-    """A target in absolute form names it as well; without either the client, of HTTP/1.0, is no browser."""
+    """An absolute-form target counts too; a client that sends neither speaks HTTP/1.0 and is no browser."""
     assert raw_status(shared_server, head) == status
 
 
 def test_allowed_hosts(start: Start) -> None:
-    """A listed host is served: on every port, or on that which is listed; loopback stays."""
+    """A listed host is served, on every port or on the listed one; loopback still works."""
     with start(allowed_hosts="Runs.example, tls.example:443,[FD00:0::7]:8765 , 192.0.2.1") as server:
         for host, status in {
             "runs.example": 200,
@@ -325,13 +325,13 @@ def test_allowed_hosts(start: Start) -> None:
 
 @pytest.mark.parametrize(("hosts", "status"), [(None, 200), ("", 200), ("runs.example", 421)])
 def test_anonymous_server_takes_any_host(start: Start, hosts: str | None, status: int) -> None:
-    """Who lets everybody in without saying by which names lets them come by any."""
+    """A server open to everybody without ``allowed-hosts`` accepts every host."""
     with start(allow_anonymous=True, allowed_hosts=hosts) as server:
         assert server.request("GET", "/api/v1/runs", headers={"Host": "any.example"}).status == status
 
 
 def test_tokens_take_the_place_of_hosts(start: Start, tmp_path: Path) -> None:
-    """A page that reaches a server with tokens under another name has no token."""
+    """A page that reaches a server with tokens by another name has no token."""
     file = tmp_path / "tokens.txt"
     file.write_text(f"app write {TOKEN}\n")
     file.chmod(0o600)
@@ -342,7 +342,7 @@ def test_tokens_take_the_place_of_hosts(start: Start, tmp_path: Path) -> None:
 
 
 def test_settings_from_the_file_and_the_environment(serve: Serve, tmp_path: Path) -> None:
-    """Both settings are a list with commas, however they are set."""
+    """Both settings are lists separated by commas, from every source."""
     (tmp_path / "runsink.toml").write_text(f'[runsink]\nallowed-origins = "http://a.example,{APP}"\n')
     with serve("--port", "0", RUNSINK_ALLOWED_HOSTS="a.example,runs.example") as served:
         answer = served.api.request("GET", "/health", headers={"Host": "runs.example", "Origin": APP})
@@ -370,7 +370,7 @@ def test_settings_from_the_file_and_the_environment(serve: Serve, tmp_path: Path
     ],
 )
 def test_what_is_no_origin(entry: str) -> None:
-    """An entry that no browser would send is refused by its text, with what would be right; so is the wildcard."""
+    """An entry that no browser would send, such as the wildcard, is rejected with what would be valid."""
     with pytest.raises(ValueError, match=r"allowed-origins must be .*; \* is not accepted, so list") as error:
         parse_origins(f"{APP},{entry}")
     assert repr(entry) in str(error.value)
@@ -378,7 +378,7 @@ def test_what_is_no_origin(entry: str) -> None:
 
 @pytest.mark.parametrize("entry", ["*", "*.example", "http://runs.example", "runs.example/", "runs.example:x", "::1"])
 def test_what_is_no_host(entry: str) -> None:
-    """An entry that cannot stand in ``Host`` is refused by its text, with what would be right."""
+    """An entry that is invalid in ``Host`` is rejected with what would be valid."""
     with pytest.raises(ValueError, match=r"allowed-hosts must be names or addresses") as error:
         parse_hosts(f"runs.example,{entry}")
     assert repr(entry) in str(error.value)

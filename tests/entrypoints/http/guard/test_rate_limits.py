@@ -1,4 +1,4 @@
-"""Rate limits: how much is let through, who is told what, and how much memory that takes."""
+"""Rate limits: how much is admitted, what clients are told, and how much memory it takes."""
 
 import re
 import threading
@@ -19,7 +19,7 @@ REQUESTS, RUNS = Unit.REQUESTS, Unit.RUNS
 
 
 class Clock:
-    """A clock that stands until it is set."""
+    """A clock that changes only when set."""
 
     def __init__(self) -> None:
         self.seconds = 1000.0
@@ -30,37 +30,37 @@ class Clock:
 
 @pytest.fixture
 def clock() -> Clock:
-    """The clock of ``limits``."""
+    """Return the clock of ``limits``."""
     return Clock()
 
 
 def make(clock: Clock, *, max_windows: int = MAX_WINDOWS, **texts: str) -> RateLimits:
-    """Limits with rates by unit, such as ``requests="3/minute"``."""
+    """Return limits with rates by unit, such as ``requests="3/minute"``."""
     rates = {Unit(unit): rate(text) for unit, text in texts.items()}
     return RateLimits(rates, clock, max_windows)
 
 
 def rate(text: str) -> RateLimitItem:
-    """A rate that is one."""
+    """Return a valid rate."""
     parsed = parse_rate("rate-requests", text)
     assert parsed is not None
     return parsed
 
 
 def refusal(limits: RateLimits, client: str, unit: Unit, cost: int = 1) -> RateLimitedError:
-    """Why so much is not let through."""
+    """Return the error for exceeding the quota."""
     with pytest.raises(RateLimitedError) as error:
         limits.charge(client, unit, cost)
     return error.value
 
 
 def bearer(name: str) -> dict[str, str]:
-    """The header that shows a secret."""
+    """Return the header with this secret."""
     return {"Authorization": f"Bearer {SECRETS[name]}"}
 
 
 def left(answer: Answer) -> dict[str, int]:
-    """What an answer says is left, by unit."""
+    """Return the remaining quota in a response, by unit."""
     items = re.findall(r'"(\w+)";r=(\d+)', answer.headers["RateLimit"])
     return {unit: int(remaining) for unit, remaining in items}
 
@@ -76,7 +76,7 @@ def left(answer: Answer) -> dict[str, int]:
     ],
 )
 def test_rates(text: str, amount: int, seconds: int) -> None:
-    """A rate is an amount and a window, in words that one would write."""
+    """A rate is an amount and a window, in everyday words."""
     assert (rate(text).amount, rate(text).get_expiry()) == (amount, seconds)
 
 
@@ -95,13 +95,13 @@ def test_rates(text: str, amount: int, seconds: int) -> None:
     ],
 )
 def test_what_is_no_rate(text: str) -> None:
-    """What is no rate, none that can be kept, or more than one is refused with what would be right."""
+    """Anything but one enforceable rate is rejected with what would be valid."""
     with pytest.raises(ValueError, match=r"rate-runs must be off or one rate such as 100/second"):
         parse_rate("rate-runs", text)
 
 
 def test_quota_of_a_window(clock: Clock) -> None:
-    """A client gets its quota from its first request to the end of the window, then again; others have their own."""
+    """A client has its quota from its first request to the end of the window, then again; others have their own."""
     limits = make(clock, requests="3/minute")
     for _ in range(3):
         limits.charge("one", REQUESTS)
@@ -117,7 +117,7 @@ def test_quota_of_a_window(clock: Clock) -> None:
 
 
 def test_refused_batch_costs_nothing(clock: Clock) -> None:
-    """What does not fit is not counted, so what does fit still passes."""
+    """A rejected request is not counted, so one that fits still passes."""
     limits = make(clock, runs="10/minute")
     limits.charge("one", RUNS, 6)
     assert "4 left, 5 needed" in refusal(limits, "one", RUNS, 5).detail
@@ -125,7 +125,7 @@ def test_refused_batch_costs_nothing(clock: Clock) -> None:
 
 
 def test_batch_that_can_never_pass(clock: Clock) -> None:
-    """A batch beyond the whole quota is told that it can never fit, also by an untouched quota."""
+    """A batch larger than the whole quota is told that it can never fit, even with an unused quota."""
     limits = make(clock, runs="10/minute")
     error = refusal(limits, "one", RUNS, 11)
     assert error.detail == "11 runs at once can never fit the limit of 10 runs in 60 seconds; send at most 10 at once"
@@ -134,7 +134,7 @@ def test_batch_that_can_never_pass(clock: Clock) -> None:
 
 
 def test_units_are_counted_apart(clock: Clock) -> None:
-    """Requests do not use up runs, and what has no limit is not counted."""
+    """Requests do not use up the quota of runs, and units without a limit are not counted."""
     limits = make(clock, requests="1/minute", runs="1/minute")
     limits.charge("one", REQUESTS)
     limits.charge("one", RUNS)
@@ -143,7 +143,7 @@ def test_units_are_counted_apart(clock: Clock) -> None:
 
 
 def test_fields(clock: Clock) -> None:
-    """The fields name each policy with quota and window, what is left and in how many seconds there is more."""
+    """The fields give each policy's quota and window, the remaining quota and the seconds until the reset."""
     limits = make(clock, requests="100/minute", runs="5000/hour")
     limits.charge("one", REQUESTS)
     clock.seconds += 0.5
@@ -157,7 +157,7 @@ def test_fields(clock: Clock) -> None:
 
 
 def test_window_that_was_not_used_for_longest_is_forgotten(clock: Clock) -> None:
-    """Only so many windows are kept; which one goes does not depend on when it began."""
+    """The number of windows is bounded; which one is dropped does not depend on when it began."""
     limits = make(clock, requests="3/minute", max_windows=2)
     for client in ("old", "other", "old", "new"):
         limits.charge(client, REQUESTS)
@@ -169,7 +169,7 @@ def test_window_that_was_not_used_for_longest_is_forgotten(clock: Clock) -> None
 
 
 def test_memory_is_bounded(clock: Clock, scale: Scale, figures: Figures) -> None:
-    """However many addresses come, a window takes so little that all that are kept take what the README says."""
+    """With any number of addresses, the memory of the windows stays within what the README says."""
     threads = threading.active_count()
     count, windows = scale(10_000, 500_000), scale(5_000, MAX_WINDOWS)
     clients = [f"address/2001:db8:{number >> 16:x}:{number & 65535:x}::/64" for number in range(count)]
@@ -198,12 +198,12 @@ def test_memory_is_bounded(clock: Clock, scale: Scale, figures: Figures) -> None
     ],
 )
 def test_client_of_an_address(remote: str | None, client: str) -> None:
-    """A client of IPv6 has all of a /64 network, and one of IPv4 is itself however the socket shows it."""
+    """An IPv6 client is a /64 network; an IPv4 client is its address, however the socket shows it."""
     assert client_network(remote) == client
 
 
 def test_requests_over_the_limit(start: Start, make_run: MakeRun) -> None:
-    """Beyond the limit requests are answered 429 in JSON, nothing is stored, and only ``/health`` goes on."""
+    """Beyond the limit requests get 429 in JSON, nothing is stored, and only ``/health`` responds."""
     with start(rate_requests="4/day") as api:
         answers = [api.create(make_run()) for _ in range(5)]
         assert [answer.status for answer in answers] == [201, 201, 201, 201, 429]
@@ -220,7 +220,7 @@ def test_requests_over_the_limit(start: Start, make_run: MakeRun) -> None:
 
 
 def test_batch_over_the_limit_is_refused_whole(start: Start, make_run: MakeRun) -> None:
-    """A batch that does not fit is refused before anything of it is stored; a smaller one still passes."""
+    """A batch that does not fit is rejected before anything is stored; a smaller one still passes."""
     with start(rate_runs="10/day") as api:
         runs = [make_run() for _ in range(11)]
         never = api.lenient(runs)
@@ -237,7 +237,7 @@ def test_batch_over_the_limit_is_refused_whole(start: Start, make_run: MakeRun) 
 
 
 def test_what_counts_as_a_run(start: Start, make_run: MakeRun) -> None:
-    """Runs sent again or refused count, changes and reading do not."""
+    """Repeated and rejected runs count; changes and reads do not."""
     with start(rate_runs="100/day") as api:
         run = make_run()
         assert left(api.create(run))["runs"] == 99
@@ -249,7 +249,7 @@ def test_what_counts_as_a_run(start: Start, make_run: MakeRun) -> None:
 
 
 def test_answers_of_every_kind_tell_the_limits(start: Start) -> None:
-    """Whatever is answered to a request that counts, also a fault of its own, says what is left."""
+    """Every response to a request that counts, errors included, gives the remaining quota."""
     with start(rate_requests="100/day") as api:
         answers = [
             api.find(),
@@ -264,12 +264,12 @@ def test_answers_of_every_kind_tell_the_limits(start: Start) -> None:
 
 
 def test_no_fields_without_limits(server: Api) -> None:
-    """A server without rate limits says nothing about them."""
+    """A server without rate limits sends no such fields."""
     assert not {"RateLimit", "RateLimit-Policy"} & set(server.find().headers)
 
 
 def test_each_token_has_a_quota(start: Start, tmp_path: Path) -> None:
-    """Tokens have quotas of their own, and wrong ones are counted against the address, until it is told 429."""
+    """Each token has its own quota; unknown tokens count against the address, until it gets 429."""
     path = tmp_path / "tokens.txt"
     path.touch(0o600)
     path.write_text("".join(f"{name} write {secret}\n" for name, secret in SECRETS.items()))

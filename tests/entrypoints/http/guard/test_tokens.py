@@ -1,4 +1,4 @@
-"""Bearer tokens: where they come from, who is let in, and who is told what."""
+"""Bearer tokens: where they come from, who is admitted, and what the others are told."""
 
 import http.client
 import json
@@ -37,7 +37,7 @@ READS = ["/api/v1/runs", "/api/v1/runs/r", "/api/v1/metadata", "/api/v1/limits",
 
 @pytest.fixture
 def token_file(tmp_path: Path) -> Callable[[str | bytes], Path]:
-    """Write a token file that nobody else may read."""
+    """Write a token file that only its owner may read."""
 
     def write(text: str | bytes) -> Path:
         path = tmp_path / "tokens.txt"
@@ -50,18 +50,18 @@ def token_file(tmp_path: Path) -> Callable[[str | bytes], Path]:
 
 @pytest.fixture
 def guarded(start: Start, token_file: Callable[[str], Path]) -> Any:
-    """A server with a token to read and one to write."""
+    """Start a server with a token to read and one to write."""
     with start(token_file=token_file(SERVED_LINES)) as api:
         yield api
 
 
 def bearer(secret: str) -> dict[str, str]:
-    """The header that shows a secret."""
+    """Return the header with this secret."""
     return {"Authorization": f"Bearer {secret}"}
 
 
 def raw_statuses(api: Api, *lines: bytes) -> tuple[int, str]:
-    """The status and the challenge that a list of runs answers with these header lines as they are."""
+    """Return the status and the challenge of a list request with these raw header lines."""
     address = urlsplit(api.url)
     with closing(socket.create_connection((address.hostname, address.port), 30)) as connection:
         head = b"\r\n".join([b"GET /api/v1/runs HTTP/1.1", b"Host: localhost", b"Connection: close", *lines])
@@ -72,14 +72,14 @@ def raw_statuses(api: Api, *lines: bytes) -> tuple[int, str]:
 
 
 def challenge(answer: Answer) -> str:
-    """The one challenge of an answer, which says why in JSON as well."""
+    """Return the only challenge of a response, which explains itself in JSON as well."""
     assert isinstance(answer.body["detail"], str)
     (value,) = answer.headers.get_all("WWW-Authenticate", [])
     return str(value)
 
 
 def test_file_with_everything_that_a_line_may_be(token_file: Callable[[str | bytes], Path]) -> None:
-    """Blank lines, comments, any blanks, CR LF and a byte order mark are no part of a token."""
+    """Blank lines, comments, whitespace, CR LF and a byte order mark are not part of a token."""
     text = f"\ufeff# who\r\n\r\na  read\t{READER}  \r\n  # b\r\n b write {OTHER}\r\n"
     tokens = read_tokens(token_file(text), None)
     assert [(token.name, token.scope) for token in tokens] == [("a", Scope.READ), ("b", Scope.WRITE)]
@@ -88,14 +88,14 @@ def test_file_with_everything_that_a_line_may_be(token_file: Callable[[str | byt
 
 
 def test_tokens_of_both_sources(token_file: Callable[[str | bytes], Path]) -> None:
-    """The file and the variable add up; in the variable commas stand between the tokens."""
+    """The file and the variable are combined; in the variable, commas separate the tokens."""
     tokens = read_tokens(token_file(f"a read {READER}"), f"b write {WRITER}, c read {OTHER},")
     assert [token.name for token in tokens] == ["a", "b", "c"]
     assert read_tokens(None, None) == ()
 
 
 def test_secrets_are_not_kept(token_file: Callable[[str | bytes], Path]) -> None:
-    """A token shows neither its secret nor its digest."""
+    """A token's repr shows neither its secret nor its digest."""
     (token,) = read_tokens(token_file(f"a read {READER}"), None)
     assert READER not in repr(token)
     assert "digest" not in repr(token)
@@ -124,7 +124,7 @@ def test_secrets_are_not_kept(token_file: Callable[[str | bytes], Path]) -> None
 def test_broken_line_is_named_without_its_secret(
     token_file: Callable[[str | bytes], Path], line: str, words: str
 ) -> None:
-    """What is wrong with a line is said with file and line number, and nothing of the line is quoted."""
+    """An invalid line is reported with file and line number, and nothing of it is quoted."""
     line = line.replace("secret-of-15-ch", WRITER[:15])
     path = token_file(f"# tokens\na read {READER}\n\n{line}\nc read {OTHER}\n")
     with pytest.raises(TokensError) as error:
@@ -135,21 +135,21 @@ def test_broken_line_is_named_without_its_secret(
 
 
 def test_broken_bytes_are_named(token_file: Callable[[str | bytes], Path]) -> None:
-    """A file that is not UTF-8 is broken in the line where it is not."""
+    """A file that is not UTF-8 is reported with the invalid line."""
     with pytest.raises(TokensError, match=r"line 2: .* may contain"):
         read_tokens(token_file(f"a read {READER}\nb read {WRITER}".encode() + b"\xff\xfe"), None)
 
 
 @pytest.mark.parametrize(("variable", "words"), [("", "no token"), (" , ", "no token"), ("a read x,b", "entry 1: ")])
 def test_broken_variable(variable: str, words: str) -> None:
-    """A variable that is set and holds no token is an error, so that a lost secret does not let everybody in."""
+    """A variable without a token is an error, so that a lost secret does not let everybody in."""
     with pytest.raises(TokensError, match=f"RUNSINK_TOKENS.*{words}|{words}.*RUNSINK_TOKENS"):
         read_tokens(None, variable)
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# a read 0123456789abcdef\n"])
 def test_file_without_tokens(token_file: Callable[[str | bytes], Path], text: str) -> None:
-    """A file that holds no token is an error, for it would let everybody in."""
+    """A file without a token is an error, since it would let everybody in."""
     with pytest.raises(TokensError, match=r"no token in .*tokens\.txt"):
         read_tokens(token_file(text), None)
 
@@ -158,7 +158,7 @@ def test_file_without_tokens(token_file: Callable[[str | bytes], Path], text: st
 def test_file_open_to_every_user(
     token_file: Callable[[str | bytes], Path], caplog: pytest.LogCaptureFixture, mode: int, *, warned: bool
 ) -> None:
-    """A file that is open to every user of the machine is read, with a warning."""
+    """A file that every user can read is accepted, with a warning."""
     path = token_file(SERVED_LINES)
     path.chmod(mode)
     assert len(read_tokens(path, None)) == 2
@@ -168,7 +168,7 @@ def test_file_open_to_every_user(
 
 
 def test_reload(token_file: Callable[[str | bytes], Path], caplog: pytest.LogCaptureFixture) -> None:
-    """What was read again counts at once; what cannot be read changes nothing, and the log says why without secrets."""
+    """Reloaded tokens take effect at once; a failed reload changes nothing, and the log says why without secrets."""
     path = token_file(f"a read {READER}")
     keyring = Keyring(lambda: read_tokens(path, None))
     token_file(f"b write {WRITER}")
@@ -193,7 +193,7 @@ def test_reload(token_file: Callable[[str | bytes], Path], caplog: pytest.LogCap
 
 
 def test_reload_from_another_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A relative path stays that of the start, and a link is followed to where it leads now."""
+    """A relative path is relative to the directory at the start, and a link is followed to its current target."""
     monkeypatch.chdir(tmp_path)
     for name, line in (("old", f"a read {READER}"), ("new", f"b read {OTHER}")):
         Path(name).write_text(line, encoding="ascii")
@@ -216,7 +216,7 @@ def test_scheme_in_any_case(guarded: Api, scheme: str) -> None:
 
 
 def test_what_each_scope_may(guarded: Api) -> None:
-    """Reading takes either token, writing the one with the scope write; who may not is told so before all else."""
+    """Reads accept either token, writes the one with the scope write; others are rejected before all else."""
     for path in READS:
         assert guarded.request("GET", path).status == 401
         assert guarded.request("GET", path, headers=bearer(READER)).status in (200, 404)
@@ -231,7 +231,7 @@ def test_what_each_scope_may(guarded: Api) -> None:
 
 
 def test_nothing_is_stored_without_the_right_token(guarded: Api, make_run: MakeRun) -> None:
-    """A run that came without a token, with a wrong one or one to read is not stored; with one to write it is."""
+    """A run sent without a token, with an unknown one or one to read is not stored; with one to write it is."""
     run = make_run()
     statuses = [
         guarded.send("POST", "/api/v1/runs", run, **headers).status
@@ -243,14 +243,14 @@ def test_nothing_is_stored_without_the_right_token(guarded: Api, make_run: MakeR
 
 
 def test_health_and_readiness_ask_for_no_token(guarded: Api) -> None:
-    """Who looks after the process needs no token, and is not turned away for a wrong one."""
+    """Health and readiness need no token, and an unknown one is ignored."""
     for path in ("/health", "/ready"):
         for headers in ({}, bearer(READER), bearer(OTHER), {"Authorization": "Basic x"}):
             assert guarded.request("GET", path, headers=headers).status == 200
 
 
 def test_challenge_says_what_was_wrong(guarded: Api) -> None:
-    """Only who showed a token is told that it is wrong (RFC 6750, section 3.1)."""
+    """Only a request with a token is told that it is unknown (RFC 6750, section 3.1)."""
     nothing = guarded.request("GET", "/api/v1/runs")
     other_scheme = guarded.request("GET", "/api/v1/runs", headers={"Authorization": f"Basic {READER}"})
     unknown = guarded.request("GET", "/api/v1/runs", headers=bearer(OTHER))
@@ -284,7 +284,7 @@ def test_challenge_says_what_was_wrong(guarded: Api) -> None:
     ],
 )
 def test_forms_of_the_header(guarded: Api, lines: tuple[bytes, ...], status: int) -> None:
-    """Exactly one token lets in; blanks around it do not matter, and whatever else stands there is a 401."""
+    """Exactly one token is accepted; whitespace around it does not matter, and anything else gets 401."""
     sent = [line.replace(b"%s", READER.encode()) for line in lines]
     answered, asked = raw_statuses(guarded, *sent)
     assert answered == status
@@ -292,14 +292,14 @@ def test_forms_of_the_header(guarded: Api, lines: tuple[bytes, ...], status: int
 
 
 def test_upper_case_secret_is_another(guarded: Api) -> None:
-    """The secret itself counts as it is written."""
+    """The secret is compared exactly."""
     assert guarded.request("GET", "/api/v1/runs", headers=bearer(READER.upper())).status == 401
 
 
 @pytest.mark.parametrize("expect", [b"", b"Expect: 100-continue\r\n"])
 @pytest.mark.parametrize(("shown", "status"), [(OTHER, b"401 Unauthorized"), (READER, b"403 Forbidden")])
 def test_token_is_judged_before_the_body_is_read(guarded: Api, expect: bytes, shown: str, status: bytes) -> None:
-    """Who may not write is told so without having sent a body, and is not asked for one."""
+    """A client that may not write is told so before it sends a body, without 100 Continue."""
     address = urlsplit(guarded.url)
     to = (address.hostname, address.port)
     with closing(socket.create_connection(to, 30)) as connection, connection.makefile("rb") as answer:
@@ -325,13 +325,13 @@ def test_token_is_judged_before_the_body_is_read(guarded: Api, expect: bytes, sh
     ],
 )
 def test_loopback(host: str, *, expected: bool) -> None:
-    """Only what this machine alone can reach is loopback; every address at once is not."""
+    """Only addresses that this machine alone can reach are loopback; all addresses at once are not."""
     assert is_loopback(host) is expected
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "0.0.0.0", "::", ""])  # noqa: S104 - the server does not start
 def test_open_address_takes_tokens_or_a_word(finish: Finish, tmp_path: Path, host: str) -> None:
-    """Where other machines could connect, a server without tokens ends with one line that says what to set."""
+    """Where other machines could connect, a server without tokens exits with one line that says what to set."""
     ended = finish("serve", "--port", "0", "--host", host)
     assert ended.returncode == 2
     assert ended.stderr.count("\n") == 1
@@ -340,20 +340,20 @@ def test_open_address_takes_tokens_or_a_word(finish: Finish, tmp_path: Path, hos
 
 
 def test_open_address_with_tokens(finish: Finish) -> None:
-    """With a token no further word is needed: the server gets as far as listening on an address that is not ours."""
+    """With a token nothing else is needed: the server gets as far as listening on an address that is not ours."""
     ended = finish("serve", "--port", "0", "--host", "192.0.2.1", RUNSINK_TOKENS=f"a write {WRITER}")
     assert "cannot listen on 192.0.2.1" in ended.stderr
 
 
 def test_host_without_an_address(finish: Finish, tmp_path: Path) -> None:
-    """A host that cannot be resolved ends the start before a database is made."""
+    """A host that cannot be resolved stops the start before a database is created."""
     ended = finish("serve", "--port", "0", "--host", "no such host")
     assert ended.stderr.startswith("runsink: cannot listen on no such host port 0: ")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_broken_file_ends_the_start(finish: Finish, tmp_path: Path, token_file: Callable[[str], Path]) -> None:
-    """A token file that is broken at the start ends it with one line with file and line number, and no database."""
+    """A token file that is invalid at the start stops it with one line with file and line number, and no database."""
     token_file(f"a read {READER}\nb {WRITER}\n")
     ended = finish("serve", "--port", "0", "--token-file", "tokens.txt")
     assert ended.returncode == 2
@@ -365,7 +365,7 @@ def test_broken_file_ends_the_start(finish: Finish, tmp_path: Path, token_file: 
 
 @pytest.mark.parametrize("name", ["none.txt", "."])
 def test_missing_file_ends_the_start(finish: Finish, name: str) -> None:
-    """A token file that cannot be read ends the start with its name."""
+    """A token file that cannot be read stops the start and is named."""
     ended = finish("serve", "--port", "0", "--token-file", name)
     assert ended.returncode == 2
     assert ended.stderr.count("\n") == 1
@@ -373,7 +373,7 @@ def test_missing_file_ends_the_start(finish: Finish, name: str) -> None:
 
 
 def test_tokens_by_environment(serve: Serve, make_run: MakeRun) -> None:
-    """The variable may hold the tokens; a served process asks for them."""
+    """The variable may hold the tokens; the server process requires them."""
     with serve("--port", "0", RUNSINK_TOKENS=f"a read {READER},b write {WRITER}") as served:
         run = make_run()
         answers = [served.api.send("POST", "/api/v1/runs", run, **bearer(secret)) for secret in (READER, WRITER)]
@@ -381,13 +381,13 @@ def test_tokens_by_environment(serve: Serve, make_run: MakeRun) -> None:
 
 
 def wait_until(served: Served, secret: str, status: int) -> None:
-    """Ask until the secret is answered so; a signal takes effect some time after it is sent."""
+    """Ask until the secret gets this response; a signal takes effect with a delay."""
     while served.api.request("GET", "/api/v1/runs", headers=bearer(secret)).status != status:
         assert served.process.poll() is None
 
 
 def test_signal_reloads(serve: Serve, token_file: Callable[[str], Path]) -> None:
-    """SIGHUP has the file read again while the server goes on; a broken one is logged and changes nothing."""
+    """SIGHUP reloads the file while the server runs; an invalid one is logged and changes nothing."""
     with serve("--port", "0", "--token-file", str(token_file(f"a read {READER}"))) as served:
         assert served.api.request("GET", "/api/v1/runs", headers=bearer(READER)).status == 200
         token_file(f"a {WRITER}")
@@ -403,7 +403,7 @@ def test_signal_reloads(serve: Serve, token_file: Callable[[str], Path]) -> None
 
 
 def test_signal_without_tokens(serve: Serve, make_run: MakeRun) -> None:
-    """SIGHUP does not end a server that has no tokens."""
+    """SIGHUP does not stop a server that has no tokens."""
     with serve("--port", "0") as served:
         assert served.first_line
         served.process.send_signal(signal.SIGHUP)
@@ -412,6 +412,6 @@ def test_signal_without_tokens(serve: Serve, make_run: MakeRun) -> None:
 
 
 def test_tokens_are_ignored_where_none_are_asked(server: Api, make_run: MakeRun) -> None:
-    """A client that shows a token to a server without any is served."""
+    """A client that sends a token to a server without any is served."""
     assert server.send("POST", "/api/v1/runs", make_run(), **bearer(OTHER)).status == 201
     assert json.dumps(server.find().body).count("event_id") == 1

@@ -1,4 +1,4 @@
-"""Compressed bodies and compressed answers over HTTP."""
+"""Compressed request bodies and responses over HTTP."""
 
 import gzip
 import http.client
@@ -19,7 +19,7 @@ MAX_BODY_BYTES = 16 * 1024 * 1024
 
 
 def zstd(content: bytes) -> bytes:
-    """The content as one zstd frame."""
+    """Return the content as one zstd frame."""
     return zstandard.ZstdCompressor().compress(content)
 
 
@@ -28,7 +28,7 @@ every_encoding = pytest.mark.parametrize("encoding", ["gzip", "zstd"])
 
 
 def requests_with_bodies(run: dict[str, Any]) -> list[tuple[str, str, object]]:
-    """One good request to every route that takes a body, the run's creation first."""
+    """One valid request to every route with a body, the run's creation first."""
     one = f"/api/v1/runs/{run['event_id']}"
     return [
         ("POST", "/api/v1/runs", run),
@@ -41,7 +41,7 @@ def requests_with_bodies(run: dict[str, Any]) -> list[tuple[str, str, object]]:
 
 @pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "zstd", "GZIP", "identity, zstd", " gzip , "])
 def test_every_route_with_a_body_takes_it_compressed(shared_server: Api, make_run: MakeRun, encoding: str) -> None:
-    """Both codings, under all their names, on every POST and PATCH; what was sent is what is stored."""
+    """Both codings, under all their names, on every POST and PATCH; what was sent is stored."""
     encode = zstd if "zstd" in encoding else gzip.compress
     run = make_run(product="compressed")
     for method, path, document in requests_with_bodies(run):
@@ -53,7 +53,7 @@ def test_every_route_with_a_body_takes_it_compressed(shared_server: Api, make_ru
 
 @pytest.mark.parametrize("encoding", ["br", "deflate", "x-unknown", "gzip, br", "gzip, gzip", "zstd, gzip", "\xff"])
 def test_unknown_encoding_is_415(shared_server: Api, make_run: MakeRun, encoding: str) -> None:
-    """An unknown coding, or more than one, answers 415 everywhere, with what would be taken (RFC 9110, 15.5.16)."""
+    """An unknown coding, or more than one, gets 415 everywhere, with the supported ones (RFC 9110, 15.5.16)."""
     for method, path, document in requests_with_bodies(make_run()):
         answer = shared_server.send(method, path, document, Content_Encoding=encoding)
         assert answer.status == 415
@@ -66,7 +66,7 @@ def test_unknown_encoding_is_415(shared_server: Api, make_run: MakeRun, encoding
 def test_damaged_body_is_400_and_stores_nothing(
     shared_server: Api, make_run: MakeRun, encoding: str, damage: str
 ) -> None:
-    """What breaks off, is followed by something else, or is not compressed at all answers 400 and says so."""
+    """Content that is truncated, followed by something else, or not compressed gets 400 that says so."""
     run = make_run()
     for method, path, document in requests_with_bodies(run):
         plain = json.dumps(document).encode()
@@ -80,7 +80,7 @@ def test_damaged_body_is_400_and_stores_nothing(
 
 @every_encoding
 def test_body_in_several_members_is_one_body(shared_server: Api, make_run: MakeRun, encoding: str) -> None:
-    """A body compressed in pieces is taken as one."""
+    """A body compressed in several pieces is decoded as one."""
     plain = json.dumps({"runs": [make_run()]}).encode()
     body = b"".join(ENCODERS[encoding](plain[at : at + 50]) for at in range(0, len(plain), 50))
     assert shared_server.send("POST", BATCH, body, Content_Encoding=encoding).status == 201
@@ -88,7 +88,7 @@ def test_body_in_several_members_is_one_body(shared_server: Api, make_run: MakeR
 
 @every_encoding
 def test_body_at_the_limit_is_taken_compressed(shared_server: Api, make_run: MakeRun, encoding: str) -> None:
-    """A body of exactly the limit once decompressed is stored; one byte more answers 413."""
+    """A body of exactly the limit after decompression is stored; one byte more gets 413."""
     plain = json.dumps({"runs": [make_run()]}).encode().ljust(MAX_BODY_BYTES)
     answer = shared_server.send("POST", BATCH, ENCODERS[encoding](plain), Content_Encoding=encoding)
     assert (answer.status, answer.counts) == (201, (1, 1, 0, 0))
@@ -99,7 +99,7 @@ def test_body_at_the_limit_is_taken_compressed(shared_server: Api, make_run: Mak
 
 @every_encoding
 def test_too_many_members_are_413(shared_server: Api, encoding: str) -> None:
-    """Members are counted, since even empty ones cost something; the answer names the limit."""
+    """Members are counted, since even empty ones cost something; the response names the limit."""
     body = ENCODERS[encoding](b"") * 10_001
     answer = shared_server.send("POST", BATCH, body, Content_Encoding=encoding)
     assert answer.status == 413
@@ -107,7 +107,7 @@ def test_too_many_members_are_413(shared_server: Api, encoding: str) -> None:
 
 
 def fetch(api: Api, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[Answer, bytes]:
-    """The answer with its body undone, and the bytes it came in; a body is sent as JSON."""
+    """Return the response with its body decoded, and the raw bytes; a body is sent as JSON."""
     sent = {"Content-Type": "application/json", **{name.replace("_", "-"): text for name, text in headers.items()}}
     connection = http.client.HTTPConnection(urlsplit(api.url).netloc, timeout=DEADLINE_SECONDS)
     try:
@@ -126,7 +126,7 @@ def fetch(api: Api, method: str, path: str, body: bytes | None = None, **headers
 def test_answer_is_compressed_for_who_accepts_it(
     shared_server: Api, make_run: MakeRun, encoding: str, count: int
 ) -> None:
-    """A large answer comes compressed, is what it would be otherwise, says so, and says what it depends on."""
+    """A large response is compressed, has the same content, and sets Content-Encoding and Vary."""
     runs = [make_run() for _ in range(count)]
     body = json.dumps({"runs": runs}).encode()
     plain, raw = fetch(shared_server, "POST", BATCH, body)
@@ -140,7 +140,7 @@ def test_answer_is_compressed_for_who_accepts_it(
 
 
 def test_errors_are_compressed_as_well(shared_server: Api, make_run: MakeRun) -> None:
-    """A long list of faults is an answer like any other."""
+    """A long list of errors is compressed like any other response."""
     body = json.dumps({"runs": [make_run(status="lost")] * 100}).encode()
     answer, _ = fetch(shared_server, "POST", BATCH, body, Accept_Encoding="gzip")
     assert (answer.status, answer.headers["Content-Encoding"], len(answer.body["errors"])) == (422, "gzip", 100)
@@ -148,13 +148,13 @@ def test_errors_are_compressed_as_well(shared_server: Api, make_run: MakeRun) ->
 
 @pytest.mark.parametrize("path", ["/health", "/api/v1/limits", "/nothing"])
 def test_small_answer_is_never_compressed(shared_server: Api, path: str) -> None:
-    """What fits into a packet goes out as it is."""
+    """A response that fits in a packet is not compressed."""
     answer, _ = fetch(shared_server, "GET", path, Accept_Encoding="zstd, gzip")
     assert (answer.headers["Content-Encoding"], answer.headers["Vary"]) == (None, None)
 
 
 def test_head_has_the_fields_of_get(server: Api, make_run: MakeRun) -> None:
-    """HEAD answers with the length of the compressed list and without it."""
+    """HEAD returns the length of the compressed list, without a body."""
     server.lenient([make_run() for _ in range(10)])
     whole, raw = fetch(server, "GET", "/api/v1/runs", Accept_Encoding="gzip")
     empty, nothing = fetch(server, "HEAD", "/api/v1/runs", Accept_Encoding="gzip")
@@ -190,5 +190,5 @@ def test_head_has_the_fields_of_get(server: Api, make_run: MakeRun) -> None:
     ],
 )
 def test_the_client_chooses_the_coding(accepted: str, coding: str | None) -> None:
-    """Weights, the asterisk and identity count as RFC 9110, section 12.5.3 says; of equals the cheapest is taken."""
+    """Weights, the asterisk and identity count as in RFC 9110, section 12.5.3; of equals the cheapest wins."""
     assert preferred_coding(accepted, CODINGS) == coding

@@ -1,4 +1,4 @@
-"""What is taken as the body of an upload, how large it may be, and what ``Prefer`` does."""
+"""Which bodies an upload accepts, how large they may be, and what ``Prefer`` does."""
 
 import json
 
@@ -34,14 +34,14 @@ every_upload = pytest.mark.parametrize("path", [BATCH, ATOMIC, "/api/v1/runs"])
     ],
 )
 def test_body_that_is_not_json_is_400(shared_server: Api, path: str, body: bytes) -> None:
-    """A body that is not JSON in UTF-8 answers 400 with a detail that is a text."""
+    """A body that is not JSON in UTF-8 gets 400 with a text as detail."""
     answer = shared_server.send("POST", path, body)
     assert answer.status == 400
     assert isinstance(answer.body["detail"], str)
 
 
 def test_bad_json_inside_one_run_refuses_the_whole_body(server: Api, make_run: MakeRun) -> None:
-    """What is no JSON document has no good runs: a broken text in the second run stores nothing of the first."""
+    """A body that is not JSON has no valid runs: a broken text in the second run stores nothing of the first."""
     body = json.dumps({"runs": [make_run(), make_run(run_id="X")]}).encode().replace(b'"X"', b'"\xff"')
     assert server.send("POST", BATCH, body).status == 400
     assert server.find().body["total"] == 0
@@ -87,7 +87,7 @@ def test_long_body_of_other_letters_is_taken(server: Api, make_run: MakeRun, shi
     ],
 )
 def test_json_that_is_no_batch_is_422(shared_server: Api, path: str, body: bytes, location: list[str]) -> None:
-    """JSON of another shape than a batch answers 422 with the place, a message and a type."""
+    """JSON of another shape than a batch gets 422 with the location, a message and a type."""
     answer = shared_server.send("POST", path, body)
     assert (answer.status, answer.locations) == (422, [location])
     assert all(fault["msg"] and fault["type"] for fault in answer.body["detail"])
@@ -95,7 +95,7 @@ def test_json_that_is_no_batch_is_422(shared_server: Api, path: str, body: bytes
 
 @both
 def test_other_members_beside_runs_are_let_pass(shared_server: Api, make_run: MakeRun, path: str) -> None:
-    """A newer client may send more about a batch than its runs."""
+    """Unknown members of a batch are ignored, for newer clients."""
     answer = shared_server.send("POST", path, {"client": {"v": 2}, "runs": [make_run()], "note": None})
     assert (answer.status, answer.counts) == (201, (1, 1, 0, 0))
 
@@ -117,7 +117,7 @@ def test_other_members_beside_runs_are_let_pass(shared_server: Api, make_run: Ma
     ],
 )
 def test_other_content_type_is_415(shared_server: Api, make_run: MakeRun, path: str, kind: str) -> None:
-    """A body of another declared type than JSON answers 415, even when it would be JSON."""
+    """A body of another declared type than JSON gets 415, even if it is JSON."""
     run = make_run()
     answer = shared_server.send("POST", path, run if path.endswith("runs") else {"runs": [run]}, Content_Type=kind)
     assert answer.status == 415
@@ -133,7 +133,7 @@ def test_json_under_its_other_names_is_taken(shared_server: Api, make_run: MakeR
 
 @every_upload
 def test_body_without_a_type_is_415(shared_server: Api, make_run: MakeRun, path: str) -> None:
-    """A body that declares no Content-Type answers 415: a page of another site can send that without asking."""
+    """A body without a Content-Type gets 415: a page of another site can send one without a preflight."""
     run = make_run()
     body = json.dumps(run if path.endswith("runs") else {"runs": [run]}).encode()
     answer = shared_server.request("POST", path, body)
@@ -148,14 +148,14 @@ def test_identity_encoding_is_no_encoding(shared_server: Api, make_run: MakeRun)
 
 @both
 def test_body_over_the_limit_is_413(shared_server: Api, path: str) -> None:
-    """A body one byte over the limit answers 413 with the limit."""
+    """A body one byte over the limit gets 413 with the limit."""
     answer = shared_server.send("POST", path, b" " * (MAX_BODY_BYTES + 1))
     assert answer.status == 413
     assert f"{MAX_BODY_BYTES} bytes (max_body_bytes)" in answer.body["detail"]
 
 
 def test_body_over_the_limit_without_a_length_is_413(shared_server: Api) -> None:
-    """A chunked body that grows over the limit answers 413 although it never said how long it would be."""
+    """A chunked body that exceeds the limit gets 413 although its length was unknown."""
     chunks = (b" " * 65536 for _ in range(MAX_BODY_BYTES // 65536 + 1))
     answer = shared_server.request("POST", BATCH, chunks, {"Content-Type": "application/json"})
     assert answer.status == 413
@@ -209,7 +209,7 @@ def test_minimal_preference_leaves_runs_out(shared_server: Api, make_run: MakeRu
     ],
 )
 def test_other_preferences_change_nothing(shared_server: Api, make_run: MakeRun, path: str, prefer: str) -> None:
-    """Any other preference answers with the runs and confirms nothing."""
+    """Any other preference returns the runs and confirms nothing."""
     answer = shared_server.send("POST", path, {"runs": [make_run()]}, Prefer=prefer)
     assert len(answer.body["runs"]) == 1
     assert "Preference-Applied" not in answer.headers

@@ -1,4 +1,4 @@
-"""The bytes that may wait to be written: who is let in, and when the others are told to come again."""
+"""Admission control: who is admitted, and when the others are told to retry."""
 
 import attrs
 import pytest
@@ -8,7 +8,7 @@ from entrypoints.http.pressure.admission import MAX_RETRY_SECONDS, AdmissionCont
 
 @attrs.define
 class Watch:
-    """A clock that stands still until it is set."""
+    """A clock that changes only when set."""
 
     seconds: float = 1000.0
 
@@ -18,31 +18,31 @@ class Watch:
 
 @pytest.fixture
 def watch() -> Watch:
-    """The clock of the admission control."""
+    """Return the clock of the admission control."""
     return Watch()
 
 
 @pytest.fixture
 def admission(watch: Watch) -> AdmissionControl:
-    """Room for 1000 bytes."""
+    """Return an admission control with a limit of 1000 bytes."""
     return AdmissionControl(1000, "waiting to be written", watch)
 
 
 def holding(admission: AdmissionControl, size: int) -> Lease:
-    """A lease that holds so many bytes."""
+    """Return a lease that holds this many bytes."""
     lease = admission.lease()
     lease.grow(size)
     return lease
 
 
 def work_off(admission: AdmissionControl, watch: Watch, size: int, seconds: float) -> None:
-    """Hold so many bytes for so long."""
+    """Hold this many bytes for this long."""
     with holding(admission, size):
         watch.seconds += seconds
 
 
 def test_what_does_not_fit_is_refused_and_takes_nothing(admission: AdmissionControl) -> None:
-    """Up to the limit everything is let in; one byte more is refused, and fits once others are done."""
+    """Up to the limit everything is admitted; one byte more is rejected, and fits once others are done."""
     with holding(admission, 600):
         other = holding(admission, 400)
         with pytest.raises(OverloadedError):
@@ -53,7 +53,7 @@ def test_what_does_not_fit_is_refused_and_takes_nothing(admission: AdmissionCont
 
 
 def test_a_body_alone_is_let_in_whatever_its_size(admission: AdmissionControl) -> None:
-    """A limit below the largest body makes bodies wait for each other, and keeps none out for ever."""
+    """A limit below the largest body serializes bodies but blocks none forever."""
     lease = admission.lease()
     lease.require(5000)
     for _ in range(5):
@@ -63,7 +63,7 @@ def test_a_body_alone_is_let_in_whatever_its_size(admission: AdmissionControl) -
 
 
 def test_what_is_only_announced_takes_no_room(admission: AdmissionControl) -> None:
-    """A client that says that it will send much keeps nobody out."""
+    """A client that announces a large body blocks nobody."""
     admission.lease().require(1000)
     assert admission.held == 0
     holding(admission, 1)
@@ -71,7 +71,7 @@ def test_what_is_only_announced_takes_no_room(admission: AdmissionControl) -> No
 
 
 def test_leaving_gives_everything_back(admission: AdmissionControl) -> None:
-    """After a success, an error and a refusal nothing is held."""
+    """After a success, an error and a rejection nothing is held."""
     with holding(admission, 10):
         pass
     with pytest.raises(KeyError), holding(admission, 10):
@@ -95,7 +95,7 @@ def test_retry_after_is_the_time_that_what_waits_takes(admission: AdmissionContr
 
 
 def test_time_without_work_says_nothing_about_the_speed(admission: AdmissionControl, watch: Watch) -> None:
-    """A server that had nothing to do for an hour is as fast as it was."""
+    """An hour of idling does not change the estimate."""
     work_off(admission, watch, 1000, 1)
     watch.seconds += 3600
     holding(admission, 1000)
@@ -104,7 +104,7 @@ def test_time_without_work_says_nothing_about_the_speed(admission: AdmissionCont
 
 @pytest.mark.parametrize("fresh", [True, False])
 def test_retry_after_grows_while_nothing_is_done(admission: AdmissionControl, watch: Watch, *, fresh: bool) -> None:
-    """A store that is locked makes the estimate longer and longer, up to a limit; so it is on a server just begun."""
+    """While the store is locked the estimate grows up to a maximum, also on a new server."""
     if not fresh:
         work_off(admission, watch, 1000, 1)
     holding(admission, 1000)

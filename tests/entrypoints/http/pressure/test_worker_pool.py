@@ -1,4 +1,4 @@
-"""Threads for what would hold up the event loop: how many calls run and wait, and what becomes of those given up."""
+"""Thread pools: how many calls run and wait, and what happens to cancelled ones."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -15,26 +15,26 @@ from tests.servers import DEADLINE_SECONDS
 
 @asynccontextmanager
 async def pool_of(threads: int, max_waiting: int) -> AsyncIterator[WorkerPool]:
-    """A pool for the length of the block."""
+    """Run a pool for the duration of the block."""
     pool = WorkerPool("testing", threads, max_waiting)
     yield pool
     pool.close(DEADLINE_SECONDS)
 
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a test on an event loop of its own."""
+    """Run a test on its own event loop."""
     asyncio.run(asyncio.wait_for(test(), DEADLINE_SECONDS))
 
 
 async def started(pool: WorkerPool, call: Callable[[], object]) -> "asyncio.Task[object]":
-    """Have a call wait for a thread, or begin."""
+    """Let a call start, or wait for a thread."""
     task = asyncio.create_task(pool.run(call))
     await asyncio.sleep(0)
     return task
 
 
 def test_outcomes_come_back() -> None:
-    """What a call returns is returned, and what it raises is raised."""
+    """A call's result is returned, and its exception is raised."""
 
     async def test() -> None:
         async with pool_of(1, 1) as pool:
@@ -47,7 +47,7 @@ def test_outcomes_come_back() -> None:
 
 
 def test_calls_beyond_the_bound_are_refused() -> None:
-    """As many wait as may; one more is told when to come again, unless its response has begun."""
+    """Calls wait up to the maximum; one more is told when to retry, unless its response has begun."""
 
     async def test() -> None:
         gate = Event()
@@ -66,7 +66,7 @@ def test_calls_beyond_the_bound_are_refused() -> None:
 
 
 def test_a_call_that_nobody_waits_for_is_never_made_and_leaves_its_place() -> None:
-    """Those who wait and leave make room for others at once."""
+    """Waiting callers that are cancelled free their places at once."""
 
     async def test() -> None:
         gate, made = Event(), Event()
@@ -84,7 +84,7 @@ def test_a_call_that_nobody_waits_for_is_never_made_and_leaves_its_place() -> No
 
 
 def test_a_thread_is_free_only_when_its_call_has_ended() -> None:
-    """A call that is given up while it runs keeps its thread until it ends."""
+    """A call cancelled while it runs keeps its thread until it ends."""
 
     async def test() -> None:
         gate, running = Event(), Event()
@@ -103,7 +103,7 @@ def test_a_thread_is_free_only_when_its_call_has_ended() -> None:
 
 
 def test_closing_does_not_wait_for_ever() -> None:
-    """A call that does not end is left behind when the time is over."""
+    """A call that does not end is abandoned at the deadline."""
 
     async def test() -> None:
         gate = Event()

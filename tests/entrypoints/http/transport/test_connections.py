@@ -1,4 +1,4 @@
-"""How many connections there may be, and what is answered to what is no HTTP."""
+"""The connection limit, and responses to malformed HTTP."""
 
 import json
 import resource
@@ -27,25 +27,25 @@ from tests.servers import (
 
 
 def connect(api: Api) -> socket.socket:
-    """A connection that asks for nothing."""
+    """Open a connection without sending a request."""
     address = urlsplit(api.url)
     return socket.create_connection((address.hostname, address.port), DEADLINE_SECONDS)
 
 
 def read_to_end(connection: socket.socket) -> bytes:
-    """Everything until the server ends the connection."""
+    """Read until the server closes the connection."""
     with connection.makefile("rb") as stream:
         return stream.read()
 
 
 def is_served(connection: socket.socket) -> bool:
-    """Whether a request over the connection is answered with 200."""
+    """Return whether a request over the connection gets 200."""
     connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
     return connection.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
 def test_one_connection_too_many_is_told_so(start: Start) -> None:
-    """It gets 503 in JSON at once, and is closed; those within the cap are served; one that ends makes room."""
+    """A connection beyond the limit gets 503 in JSON at once; those within it are served; closing one frees a place."""
     with start(max_connections=3) as server, ExitStack() as stack:
         kept = [stack.enter_context(connect(server)) for _ in range(3)]
         assert all(map(is_served, kept))
@@ -60,7 +60,7 @@ def test_one_connection_too_many_is_told_so(start: Start) -> None:
 
 
 def wait_for_room(server: Api) -> bool:
-    """Whether a new connection is served before long."""
+    """Return whether a new connection is served soon."""
     give_up = time.monotonic() + DEADLINE_SECONDS
     while time.monotonic() < give_up:
         with connect(server) as connection:
@@ -73,7 +73,7 @@ def wait_for_room(server: Api) -> bool:
 
 
 def test_limits_name_what_a_connection_has_to_keep_to(start: Start) -> None:
-    """What is set is what ``GET /api/v1/limits`` says."""
+    """The settings appear in ``GET /api/v1/limits``."""
     with start(max_connections=7, header_seconds=8, body_seconds=9, idle_seconds=10, max_queue_bytes=11) as server:
         limits = server.request("GET", "/api/v1/limits").body
         names = ("max_connections", "max_header_seconds", "max_body_seconds", "max_idle_seconds", "max_queue_bytes")
@@ -82,7 +82,7 @@ def test_limits_name_what_a_connection_has_to_keep_to(start: Start) -> None:
 
 @pytest.fixture
 def few_descriptors() -> Iterator[int]:
-    """What this process starts may at first have no more open files than this."""
+    """Limit the open files of child processes to this number."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (SPARE_DESCRIPTORS, hard))
     yield SPARE_DESCRIPTORS
@@ -91,7 +91,7 @@ def few_descriptors() -> Iterator[int]:
 
 @pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="reads the limits in /proc")
 def test_descriptors_are_reserved_for_all_connections(serve: Serve, few_descriptors: int) -> None:
-    """The soft limit of open files is raised so far as the connections need it."""
+    """The soft limit of open files is raised as the connections need it."""
     with serve("--port", "0", "--max-connections", "10") as served:
         assert served.first_line
         limits = Path(f"/proc/{served.process.pid}/limits").read_text(encoding="ascii")
@@ -123,7 +123,7 @@ def test_more_connections_than_files_may_be_open_are_refused_at_the_start(tmp_pa
     ],
 )
 def test_settings_are_at_least_one_and_have_a_maximum(name: str, most: int) -> None:
-    """Nothing can be set to a value with which nothing would work."""
+    """No setting accepts a value with which nothing would work."""
     for value in (1, most):
         assert getattr(Settings(**{name: value}), name) == value
     for value in (-1, 0, most + 1, 10**400):
@@ -132,7 +132,7 @@ def test_settings_are_at_least_one_and_have_a_maximum(name: str, most: int) -> N
 
 
 def test_errors_before_the_application_quote_nothing(server: Api) -> None:
-    """What is wrong is named, and no byte of it comes back: it may be a token."""
+    """The error is named, and no byte of the request is quoted: it may be a token."""
     with connect(server) as connection:
         connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer se\0cret\r\n\r\n")
         answer = read_to_end(connection)
@@ -143,7 +143,7 @@ def test_errors_before_the_application_quote_nothing(server: Api) -> None:
 
 
 def test_unknown_expectation_is_json_everywhere(shared_server: Api) -> None:
-    """Also where there is nothing, an expectation that cannot be met is answered in JSON (RFC 9110, section 10.1.1)."""
+    """An unsupported expectation on an unknown path gets JSON, too (RFC 9110, section 10.1.1)."""
     for path in ("/health", "/nowhere"):
         answer = shared_server.request("GET", path, headers={"Expect": "the unexpected"})
         assert answer.status == 417
@@ -154,7 +154,7 @@ def test_unknown_expectation_is_json_everywhere(shared_server: Api) -> None:
 def test_continue_is_not_said_to_http_1_0(
     shared_server: Api, make_run: MakeRun, sent_as: bytes, *, interim: bool
 ) -> None:
-    """HTTP/1.0 has no interim responses, so it is answered as without an expectation (RFC 9110, section 10.1.1)."""
+    """HTTP/1.0 has no interim responses, so the expectation is ignored (RFC 9110, section 10.1.1)."""
     body = json.dumps(make_run()).encode()
     head = POST_RUN.replace(b"HTTP/1.1", sent_as) + b"Connection: close\r\nExpect: 100-continue\r\n"
     with connect(shared_server) as connection:
