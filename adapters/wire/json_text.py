@@ -47,7 +47,7 @@ def _decode_cut(body: bytes) -> object:
     try:
         return _loads(body)
     except json.JSONDecodeError:
-        raise NotJsonError("is not JSON, and nested too deeply to say where it is not") from None
+        raise NotJsonError("is not JSON; it is nested too deeply to say where") from None
 
 
 def _loads(body: bytes) -> object:

@@ -12,6 +12,7 @@ from entrypoints.application import Application, build_application
 from entrypoints.http.guard.access import Access
 from entrypoints.http.server import start_server
 from entrypoints.process.job_service import JobService
+from entrypoints.process.memory import return_large_blocks
 from entrypoints.settings import Settings
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
@@ -35,6 +36,7 @@ def serve_until_stopped(service: Service, announce: Callable[[], None], orphaned
     Raises:
         StoreUnusableError: the store cannot be opened.
     """
+    return_large_blocks()
     application = build_application(service.settings)
     jobs = JobService(application, service.settings)
     time_left = None

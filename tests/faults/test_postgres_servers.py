@@ -257,7 +257,7 @@ def test_readers_and_readiness_say_that_the_database_is_gone(engine: Engine, ser
             answers = list(clients.map(lambda ask: ask(), asking))
         for answer in answers:
             assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
-            assert re.search("the database (cannot be reached|is locked or out of reach)", answer.body["detail"])
+            assert re.search("the database (cannot be reached|is locked or unreachable)", answer.body["detail"])
         assert served.api.request("GET", "/health").status == 200
         engine.start()
         deadline = time.monotonic() + RECOVERY_SECONDS

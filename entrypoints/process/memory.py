@@ -1,0 +1,18 @@
+"""How the process gets memory from the operating system."""
+
+import ctypes
+from typing import Final
+
+_M_MMAP_THRESHOLD: Final = -3  # mallopt(3)
+_THRESHOLD_BYTES: Final = 4 * 1024 * 1024
+
+
+def return_large_blocks() -> None:
+    """Have blocks of 4 MiB and more returned to the system as soon as they are freed, where the C library is glibc.
+
+    By default, glibc raises that threshold to the size of blocks that were freed before. Large bodies then grow by
+    copying, and what they leave stays with the process.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _THRESHOLD_BYTES)
