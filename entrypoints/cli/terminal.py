@@ -1,0 +1,100 @@
+"""What commands write for people: messages, progress and tables. Messages and progress go to stderr.
+
+Nothing is coloured, so ``NO_COLOR`` has nothing to turn off; on a terminal that is dumb there is no progress either.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Final, Self
+
+import click
+
+from entrypoints.exits import printable
+
+_REDRAW_SECONDS: Final = 0.1
+_BAR_CELLS: Final = 24
+_ERASE_LINE: Final = "\r\x1b[K"
+
+
+def say(message: object) -> None:
+    """Print a message on a line of its own."""
+    click.echo(f"runsink: {printable(message)}", err=True)
+
+
+class Progress:
+    """A line on a terminal that says how far something is; elsewhere nothing.
+
+    ``done`` and ``whole`` are bytes, from which the time remaining is estimated; ``whole`` may be unknown.
+    """
+
+    def __init__(self, label: str, whole: int | None, unit: str) -> None:
+        self._label = printable(label)
+        self._whole = whole
+        self._unit = unit
+        self._shown = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self._begun = time.monotonic()
+        self._drawn_at = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Remove the line, so that something else can be printed."""
+        if self._shown and self._drawn_at:
+            sys.stderr.write(_ERASE_LINE)
+            sys.stderr.flush()
+            self._drawn_at = 0.0
+
+    def update(self, items: int, done: int, whole: int | None = None) -> None:
+        """Show that so many items and bytes are done."""
+        now = time.monotonic()
+        if self._shown and now - self._drawn_at >= _REDRAW_SECONDS:
+            self._drawn_at = now
+            line = format_progress(self._label, items, self._unit, done, whole or self._whole, now - self._begun)
+            sys.stderr.write(_ERASE_LINE + line[: _terminal_columns() - 1])
+            sys.stderr.flush()
+
+
+def format_progress(label: str, items: int, unit: str, done: int, whole: int | None, seconds: float) -> str:
+    """Return the line that says how far something is, how fast it goes, and how long it may take."""
+    rate = f"{items:,} {unit}  {items / max(seconds, 0.001):,.0f} {unit}/s"
+    if not whole:
+        return f"{label}  {rate}"
+    share = min(done / whole, 1.0)
+    filled = int(share * _BAR_CELLS)
+    line = f"{label}  [{'#' * filled}{'-' * (_BAR_CELLS - filled)}] {share:4.0%}  {rate}"
+    return f"{line}  {format_duration(seconds / share - seconds)} left" if share else line
+
+
+def format_duration(seconds: float) -> str:
+    """Return hours, minutes and seconds as ``1:02:03`` or ``2:03``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _terminal_columns() -> int:
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    except OSError:
+        return 80
+
+
+def format_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return a table: the first column to the left, numbers to the right."""
+    lines = [list(headings), *([f"{cell:,}" if type(cell) is int else printable(cell) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]
+        )
+        for line in lines
+    )
