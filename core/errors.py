@@ -146,3 +146,10 @@ class StoreForkedError(StoreError):
 
 class StoreUnusableError(StoreError):
     """The store cannot be opened; the message says why and what to do, in one line."""
+
+
+class ServerUnreachableError(RunsinkError):
+    """No connection to the server, or it broke before the response; nobody knows whether the request was carried out.
+
+    Sending the same request again is safe.
+    """

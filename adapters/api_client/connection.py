@@ -1,0 +1,343 @@
+"""HTTP/1.1 to one server, over the standard library: whole requests, and bodies sent and read piece by piece."""
+
+import http.client
+import selectors
+import socket
+import ssl
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Final, Self
+from urllib.parse import SplitResult, urlsplit
+
+import attrs
+
+from adapters.api_client.errors import InvalidResponseError, TruncatedResponseError
+from core.errors import ServerUnreachableError
+
+TIMEOUT_SECONDS: Final = 30.0
+MAX_RESPONSE_BYTES: Final = 64 * 1024 * 1024
+MAX_LINE_BYTES: Final = 16 * 1024 * 1024
+"""A run has at most 2 MiB as it is sent, and grows by at most a few times when it is shown."""
+_PIECE_BYTES: Final = 64 * 1024
+
+Body = bytes | Iterable[bytes] | None
+
+_Translated = Callable[[], AbstractContextManager[None]]
+"""What raises the errors of this product for those of the standard library."""
+
+
+@attrs.frozen
+class ApiResponse:
+    """A whole response; header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@attrs.frozen
+class Address:
+    """Where a server is: ``prefix`` is the path under which its API lies, without a slash at the end."""
+
+    secure: bool
+    host: str
+    port: int | None
+    prefix: str
+
+    @classmethod
+    def parse(cls, url: str) -> "Address":
+        """Return the address that a URL names; raise ``ValueError`` for what is no such URL."""
+        parts = urlsplit(url)
+        if fault := _fault(parts):
+            raise ValueError(f"{fault}: the URL of a server is like http://127.0.0.1:8765, and tokens are given apart")
+        return cls(parts.scheme == "https", parts.hostname or "", parts.port, parts.path.rstrip("/"))
+
+
+def _fault(parts: SplitResult) -> str | None:
+    if parts.scheme not in {"http", "https"}:
+        return f"the scheme {parts.scheme!r} is neither http nor https" if parts.scheme else "the URL has no scheme"
+    if not parts.hostname:
+        return "the URL has no host"
+    if parts.username is not None or parts.password is not None:
+        return "the URL holds a user name"
+    if parts.query or parts.fragment:
+        return "the URL has a query or a fragment"
+    return None
+
+
+class ApiConnection:
+    """A connection to one server that is kept open between requests and opened again when need be.
+
+    Used by one thread at a time, in the process that made it. Redirects are not followed, since a token would go along.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        timeout: float = TIMEOUT_SECONDS,
+        *,
+        max_response_bytes: int = MAX_RESPONSE_BYTES,
+    ) -> None:
+        self.url = url
+        self._address = Address.parse(url)
+        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        self._timeout = timeout
+        self._max_response_bytes = max_response_bytes
+        self._connection: http.client.HTTPConnection | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; the next request opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def request(
+        self, method: str, path: str, body: Body = None, headers: Mapping[str, str] | None = None
+    ) -> ApiResponse:
+        """Send a request and read its whole response; an iterable body goes out in chunks, without a length.
+
+        Raises:
+            ServerUnreachableError: no connection, or it broke, or nothing arrived in time.
+            InvalidResponseError: the response is not HTTP, or larger than ``max_response_bytes``.
+        """
+        if self._connection is not None and (body is None or isinstance(body, bytes)):
+            # The server may have closed the connection meanwhile, which only shows when it is used.
+            try:
+                return self._exchange(method, path, body, headers)
+            except ServerUnreachableError as error:
+                if not isinstance(error.__cause__, (ConnectionError, http.client.RemoteDisconnected)):
+                    raise
+        return self._exchange(method, path, body, headers)
+
+    @contextmanager
+    def stream(
+        self, method: str, path: str, body: Body = None, headers: Mapping[str, str] | None = None
+    ) -> Iterator["ApiStream"]:
+        """Send a request whose body is sent while its response is read, both piece by piece.
+
+        An exchange of its own connection: whatever is left unread when the block is left is dropped with it. Raises
+        as ``request`` does.
+        """
+        self.close()
+        with self._translated():
+            connection = self._opened()
+        try:
+            with self._translated():
+                exchange = _begin(connection, method, self._target(path), body, self._sent_headers(headers))
+            yield ApiStream(exchange, self._translated, self._max_response_bytes)
+        finally:
+            self.close()
+
+    def _exchange(self, method: str, path: str, body: Body, headers: Mapping[str, str] | None) -> ApiResponse:
+        if body is not None and not isinstance(body, bytes):
+            with self.stream(method, path, body, headers) as stream:
+                return ApiResponse(stream.status, stream.headers, stream.read())
+        try:
+            with self._translated():
+                connection = self._opened()
+                connection.request(method, self._target(path), body, self._sent_headers(headers))
+                response = connection.getresponse()
+            content = _read_all(_pieces(response), self._max_response_bytes, self._translated)
+            return ApiResponse(response.status, _lowered(response), content)
+        except BaseException:
+            # Half an exchange leaves nothing that another could begin on.
+            self.close()
+            raise
+
+    def _opened(self) -> http.client.HTTPConnection:
+        if self._connection is None:
+            at = self._address
+            self._connection = (
+                http.client.HTTPSConnection(at.host, at.port, timeout=self._timeout, context=_tls())
+                if at.secure
+                else http.client.HTTPConnection(at.host, at.port, timeout=self._timeout)
+            )
+        return self._connection
+
+    def _target(self, path: str) -> str:
+        return self._address.prefix + path
+
+    def _sent_headers(self, headers: Mapping[str, str] | None) -> dict[str, str]:
+        return {"Accept": "application/json", **(headers or {}), **self._headers}
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Raise the errors of this product for those of the standard library."""
+        try:
+            yield
+        except http.client.RemoteDisconnected as error:
+            raise ServerUnreachableError(f"{self.url} closed the connection without a response") from error
+        except http.client.IncompleteRead as error:
+            raise TruncatedResponseError(f"the response of {self.url} broke off") from error
+        except http.client.HTTPException as error:
+            reason = f"{type(error).__name__} {error}".rstrip()
+            raise InvalidResponseError(f"{self.url} did not respond in HTTP: {reason}") from error
+        except TimeoutError as error:
+            raise ServerUnreachableError(f"{self.url} did not respond within {self._timeout:g} s") from error
+        except OSError as error:
+            raise ServerUnreachableError(f"cannot reach {self.url}: {error.strerror or error}") from error
+
+
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+class ApiStream:
+    """One exchange. Whoever reads the response sends the body on meanwhile, so that neither side waits for the other.
+
+    The server may respond before it has the whole body, and may even refuse the rest of it.
+    """
+
+    def __init__(self, exchange: "_Exchange", translated: _Translated, max_response_bytes: int) -> None:
+        self._exchange = exchange
+        self._translated = translated
+        self._max_response_bytes = max_response_bytes
+
+    @property
+    def status(self) -> int:
+        """The status, once it has arrived."""
+        with self._translated():
+            return self._exchange.response().status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The header fields, by names in lower case."""
+        with self._translated():
+            return _lowered(self._exchange.response())
+
+    def read(self) -> bytes:
+        """Read the rest of the body."""
+        return _read_all(self._exchange.pieces(), self._max_response_bytes, self._translated)
+
+    def lines(self, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[bytes]:
+        """Read the body line by line, each without its end and as soon as it is there; empty lines are left out.
+
+        Raises:
+            TruncatedResponseError: the body broke off; half a line is never returned.
+            ServerUnreachableError, InvalidResponseError: as ``ApiConnection.request``.
+        """
+        begun = bytearray()
+        pieces = self._exchange.pieces()
+        while True:
+            with self._translated():
+                piece = next(pieces, None)
+            if piece is None:
+                break
+            *ended, rest = piece.split(b"\n")
+            for end in ended:
+                line = bytes(begun + end).rstrip(b"\r")
+                begun.clear()
+                if line:
+                    yield line
+            begun += rest
+            if len(begun) > max_line_bytes:
+                raise InvalidResponseError(f"a line of the response has more than {max_line_bytes} bytes")
+        if begun:
+            yield bytes(begun)
+
+
+class _Exchange:
+    """A request under way on its socket, which is the only way to send on it while the response is read."""
+
+    def __init__(self, connection: http.client.HTTPConnection, body: Iterator[bytes] | None) -> None:
+        self._connection = connection
+        # The connection lets go of its socket once the head of the response says that it is the last one.
+        self._socket: socket.socket = connection.sock
+        self._body = body
+        self._response: http.client.HTTPResponse | None = None
+
+    def response(self) -> http.client.HTTPResponse:
+        """Send the body until the head of the response is there."""
+        if self._response is None:
+            self._send_until_readable()
+            self._response = self._connection.getresponse()
+        return self._response
+
+    def pieces(self) -> Iterator[bytes]:
+        """Read the body of the response, and go on sending that of the request."""
+        response = self.response()
+        for piece in _pieces(response):
+            yield piece
+            self._send_until_readable()
+
+    def _send_until_readable(self) -> None:
+        try:
+            while self._body is not None and not _readable(self._socket):
+                self._send(next(self._body, None))
+        except ConnectionError:
+            # The server wants no more of it. What it said before it closed may still be there to read.
+            self._body = None
+
+    def _send(self, piece: bytes | None) -> None:
+        if piece is None:
+            self._body = None
+            self._socket.sendall(b"0\r\n\r\n")
+        elif piece:
+            self._socket.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
+
+
+def _begin(
+    connection: http.client.HTTPConnection, method: str, target: str, body: Body, headers: Mapping[str, str]
+) -> _Exchange:
+    connection.putrequest(method, target, skip_accept_encoding=True)
+    for name, value in headers.items():
+        connection.putheader(name, value)
+    if isinstance(body, bytes):
+        connection.putheader("Content-Length", str(len(body)))
+        connection.endheaders(body)
+        return _Exchange(connection, None)
+    if body is None:
+        connection.endheaders()
+        return _Exchange(connection, None)
+    connection.putheader("Transfer-Encoding", "chunked")
+    connection.endheaders()
+    return _Exchange(connection, _small(body))
+
+
+def _small(body: Iterable[bytes]) -> Iterator[bytes]:
+    """Cut pieces so small that sending one of them does not take long."""
+    for piece in body:
+        for at in range(0, len(piece), _PIECE_BYTES):
+            yield piece[at : at + _PIECE_BYTES]
+
+
+def _readable(connected: socket.socket) -> bool:
+    if isinstance(connected, ssl.SSLSocket) and connected.pending():
+        return True
+    with selectors.DefaultSelector() as selector:
+        selector.register(connected, selectors.EVENT_READ)
+        return bool(selector.select(0))
+
+
+def _pieces(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    """Read a body as it arrives; raise ``IncompleteRead`` if it breaks off."""
+    while piece := response.read1(_PIECE_BYTES):
+        yield piece
+    # A body without chunks that ends early is no error to read1; it only has something left.
+    if response.length:
+        raise http.client.IncompleteRead(b"", response.length)
+    # read1 does not see the end of a body without chunks, and the connection waits for it.
+    response.close()
+
+
+def _read_all(pieces: Iterator[bytes], limit: int, translated: _Translated) -> bytes:
+    content = bytearray()
+    while True:
+        with translated():
+            piece = next(pieces, None)
+        if piece is None:
+            return bytes(content)
+        content += piece
+        if len(content) > limit:
+            raise InvalidResponseError(f"the response has more than {limit} bytes")
+
+
+def _lowered(response: http.client.HTTPResponse) -> dict[str, str]:
+    return {name.lower(): value for name, value in response.getheaders()}
