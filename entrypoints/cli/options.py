@@ -40,7 +40,7 @@ def url_option(default: str | None = DEFAULT_URL) -> Callable[[_Command], _Comma
     )
 
 
-retry_option: Callable[[_Command], _Command] = click.option(  # type: ignore[assignment]
+retry_option: Callable[[_Command], _Command] = click.option(
     "--retry-seconds",
     default=DEFAULT_RETRY_SECONDS,
     show_default="300",
@@ -49,7 +49,7 @@ retry_option: Callable[[_Command], _Command] = click.option(  # type: ignore[ass
     help="How long to go on trying while the server makes no progress.",
 )
 
-json_option: Callable[[_Command], _Command] = click.option(  # type: ignore[assignment]
+json_option: Callable[[_Command], _Command] = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object instead of text."
 )
 

@@ -58,19 +58,25 @@ class Progress:
         now = time.monotonic()
         if self._shown and now - self._drawn_at >= _REDRAW_SECONDS:
             self._drawn_at = now
-            line = format_progress(self._label, items, self._unit, done, whole or self._whole, now - self._begun)
+            seconds, bytes_in_all = now - self._begun, whole or self._whole
+            share = done / bytes_in_all if bytes_in_all else None
+            line = format_progress(f"{self._label}  {format_rate(items, self._unit, seconds)}", share, seconds)
             sys.stderr.write(_ERASE_LINE + line[: _terminal_columns() - 1])
             sys.stderr.flush()
 
 
-def format_progress(label: str, items: int, unit: str, done: int, whole: int | None, seconds: float) -> str:
-    """Return the line that says how far something is, how fast it goes, and how long it may take."""
-    rate = f"{items:,} {unit}  {items / max(seconds, 0.001):,.0f} {unit}/s"
-    if not whole:
-        return f"{label}  {rate}"
-    share = min(done / whole, 1.0)
+def format_rate(items: int, unit: str, seconds: float) -> str:
+    """Return how many items are done and how many that is a second."""
+    return f"{items:,} {unit}  {items / max(seconds, 0.001):,.0f} {unit}/s"
+
+
+def format_progress(text: str, share: float | None, seconds: float) -> str:
+    """Return the text with a bar and the time remaining, as far as it is known which share is done."""
+    if share is None:
+        return text
+    share = min(share, 1.0)
     filled = int(share * _BAR_CELLS)
-    line = f"{label}  [{'#' * filled}{'-' * (_BAR_CELLS - filled)}] {share:4.0%}  {rate}"
+    line = f"{text}  [{'#' * filled}{'-' * (_BAR_CELLS - filled)}] {share:4.0%}"
     return f"{line}  {format_duration(seconds / share - seconds)} left" if share else line
 
 
