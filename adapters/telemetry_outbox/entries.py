@@ -58,7 +58,7 @@ def parse_line(line: bytes) -> tuple[Entry | Unreadable, ...]:
         return (_parse_entry(text),)
     except ValueError as error:
         whole = Unreadable(text, str(error))
-    for beginning in list(_BEGINNING.finditer(text))[1:]:
+    for beginning in _BEGINNING.finditer(text, 1):
         try:
             entry = _parse_entry(text[beginning.start() :])
         except ValueError:

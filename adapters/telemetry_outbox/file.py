@@ -31,7 +31,8 @@ WINDOW_BYTES: Final = 4 * 1024 * 1024
 _WRITER_SECONDS: Final = 2.0
 _SETTLED_SECONDS: Final = 0.1
 _POLL_SECONDS: Final = 0.01
-_PUT_BACK_ATTEMPTS: Final = 20
+_PUT_BACK_SECONDS: Final = 5.0
+"""How long to compete with clients for the name of the file."""
 _SHRINK_SHARE: Final = 4
 """A part is rewritten once a fourth of it is done, which bounds all rewriting to a few times its size."""
 
@@ -57,6 +58,7 @@ class OutboxFile:
         self._folder = self.path.parent
         self._part_name = re.compile(rf"{re.escape(self.path.name)}\.flushing-(\d+)-(\d+)")
         self._rejected: set[str] | None = None
+        self._taken = 0
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -92,9 +94,11 @@ class OutboxFile:
     def put_back(self) -> bool:
         """Make what is left of the parts the beginning of the file; return ``False`` if it stays in parts for now.
 
-        It stays while a program keeps a part open for writing, and on file systems without hard links.
+        It stays while a program keeps a part open for writing, while clients append without a pause, and on file
+        systems without hard links.
         """
-        for _ in range(_PUT_BACK_ATTEMPTS):
+        deadline = time.monotonic() + _PUT_BACK_SECONDS
+        while time.monotonic() < deadline:
             if not self._found():
                 return True
             with suppress(FileNotFoundError):
@@ -151,8 +155,9 @@ class OutboxFile:
         sync_folder(self._folder)
 
     def _take(self) -> None:
-        number = max((last for _, last, _ in self._found()), default=0) + 1
-        part = self._part(number, number)
+        # A number is not used twice, so that a part can be told by its name.
+        self._taken += 1
+        part = self._part(self._taken, self._taken)
         self.path.rename(part)
         sync_folder(self._folder)
         is_released(part)
@@ -171,6 +176,7 @@ class OutboxFile:
         found = self._found()
         for first, last, path in found:
             is_merged = any(a <= first and last <= b and (a, b) != (first, last) for a, b, _ in found)
+            self._taken = max(self._taken, last)
             if is_merged or _is_same_file(path, self.path):
                 path.unlink()
         sync_folder(self._folder)

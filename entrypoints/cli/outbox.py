@@ -74,7 +74,7 @@ def _flush(outbox_file: OutboxFile, url: str, retry_seconds: float, tally: Tally
         except KeyboardInterrupt:
             return _complain("interrupted; what was not acknowledged stays in the file", INTERRUPTED)
     if not is_put_back:
-        say("another program keeps the file open; its entries were sent, but stay until the next flush")
+        say(f"clients are writing: some entries wait in {outbox_file.path}.flushing-… for the next flush")
     if tally.rejected:
         return REJECTED
     return UNAVAILABLE if tally.waiting else 0
