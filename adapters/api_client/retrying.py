@@ -55,13 +55,13 @@ class PatientConnection:
     def request(
         self, method: str, path: str, document: object = None, headers: Mapping[str, str] | None = None
     ) -> tuple[ApiResponse, dict[str, Any]]:
-        """Send a JSON document, or nothing; return the response, with its body as an object.
+        """Send a JSON document, or bytes, or nothing; return the response, with its body as an object.
 
         Raises:
             GaveUpError: there was no final one within the time allowed.
             InvalidResponseError: what came back is not HTTP.
         """
-        body = None if document is None else json.dumps(document).encode()
+        body = document if document is None or isinstance(document, bytes) else json.dumps(document).encode()
         sent = {**({} if body is None else {"Content-Type": "application/json"}), **(headers or {})}
         attempts = self.patience.begin()
         while True:
