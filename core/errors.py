@@ -153,3 +153,18 @@ class ServerUnreachableError(RunsinkError):
 
     Sending the same request again is safe.
     """
+
+
+class OutboxError(RunsinkError):
+    """The durable queue of a client failed; what was to be queued is not kept."""
+
+
+class OutboxFullError(OutboxError):
+    """So much waits for delivery that nothing more is taken; what waits is kept."""
+
+
+class OutboxClosedError(OutboxError):
+    """The queue was closed before; nothing was queued."""
+
+    def __init__(self) -> None:
+        super().__init__("the client is closed; make another to use it")

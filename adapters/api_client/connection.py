@@ -1,24 +1,26 @@
 """HTTP/1.1 to one server, over the standard library: whole requests, and bodies sent and read piece by piece."""
 
 import http.client
+import io
 import selectors
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import Final, Self
+from typing import Any, Final, Self, cast
 from urllib.parse import SplitResult, urlsplit
 
 import attrs
 
 from adapters.api_client.errors import InvalidResponseError, TruncatedResponseError
+from adapters.api_client.lines import MAX_LINE_BYTES, LineSplitter
 from core.errors import ServerUnreachableError
 
 TIMEOUT_SECONDS: Final = 30.0
 MAX_RESPONSE_BYTES: Final = 64 * 1024 * 1024
-MAX_LINE_BYTES: Final = 16 * 1024 * 1024
-"""A run has at most 2 MiB as it is sent, and grows by at most a few times when it is shown."""
 _PIECE_BYTES: Final = 64 * 1024
+_RECORD_BYTES: Final = 16 * 1024
+"""The most that TLS sends at once (RFC 8446, section 5.1)."""
 
 Body = bytes | Iterable[bytes] | None
 
@@ -223,64 +225,91 @@ class ApiStream:
             TruncatedResponseError: the body broke off; half a line is never returned.
             ServerUnreachableError, InvalidResponseError: as ``ApiConnection.request``.
         """
-        begun = bytearray()
+        splitter = LineSplitter(max_line_bytes)
         pieces = self._exchange.pieces()
         while True:
             with self._translated():
                 piece = next(pieces, None)
             if piece is None:
-                break
-            *ended, rest = piece.split(b"\n")
-            for end in ended:
-                line = bytes(begun + end).rstrip(b"\r")
-                begun.clear()
-                if line:
-                    yield line
-            begun += rest
-            if len(begun) > max_line_bytes:
-                raise InvalidResponseError(f"a line of the response has more than {max_line_bytes} bytes")
-        if begun:
-            yield bytes(begun)
+                yield from splitter.end()
+                return
+            yield from splitter.feed(piece)
 
 
-class _Exchange:
-    """A request under way on its socket, which is the only way to send on it while the response is read."""
+class _Exchange(io.RawIOBase):
+    """The socket of a request under way, to read from. Whatever waits for the response sends the body meanwhile."""
 
-    def __init__(self, connection: http.client.HTTPConnection, body: Iterator[bytes] | None) -> None:
-        self._connection = connection
-        # The connection lets go of its socket once the head of the response says that it is the last one.
-        self._socket: socket.socket = connection.sock
+    def __init__(self, connected: socket.socket, method: str, body: Iterator[bytes] | None) -> None:
+        super().__init__()
+        self._socket = connected
+        self._method = method
         self._body = body
+        self._unsent = memoryview(b"")
         self._response: http.client.HTTPResponse | None = None
 
     def response(self) -> http.client.HTTPResponse:
-        """Send the body until the head of the response is there."""
+        """Return the response, once its head is there."""
         if self._response is None:
-            self._send_until_readable()
-            self._response = self._connection.getresponse()
+            # It asks a socket for nothing but the file.
+            response = http.client.HTTPResponse(cast(socket.socket, self), method=self._method)
+            response.begin()
+            self._response = response
         return self._response
 
     def pieces(self) -> Iterator[bytes]:
-        """Read the body of the response, and go on sending that of the request."""
-        response = self.response()
-        for piece in _pieces(response):
-            yield piece
-            self._send_until_readable()
+        """Read the body of the response."""
+        return _pieces(self.response())
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._send_until_readable()
+        return self._socket.recv_into(buffer)
 
     def _send_until_readable(self) -> None:
+        """Send as much as the other side takes, until there is something to read or the body has ended.
+
+        A call that sent a whole piece might wait for a server that itself waits for its response to be read.
+        """
         try:
-            while self._body is not None and not _readable(self._socket):
-                self._send(next(self._body, None))
+            while self._unsent or self._fill():
+                readable, writable = self._ready()
+                if readable:
+                    return
+                if writable:
+                    self._unsent = self._unsent[self._socket.send(self._unsent[:_RECORD_BYTES]) :]
         except ConnectionError:
             # The server wants no more of it. What it said before it closed may still be there to read.
-            self._body = None
+            self._body, self._unsent = None, memoryview(b"")
 
-    def _send(self, piece: bytes | None) -> None:
-        if piece is None:
-            self._body = None
-            self._socket.sendall(b"0\r\n\r\n")
-        elif piece:
-            self._socket.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
+    def _fill(self) -> bool:
+        """Take the next piece of the body, if there is one."""
+        while self._body is not None:
+            piece = next(self._body, None)
+            if piece is None:
+                self._body = None
+                self._unsent = memoryview(b"0\r\n\r\n")
+                return True
+            if piece:
+                self._unsent = memoryview(b"%x\r\n%b\r\n" % (len(piece), piece))
+                return True
+        return False
+
+    def _ready(self) -> tuple[bool, bool]:
+        """Wait until the socket can be read or written to, as it can be at once with what TLS holds ready."""
+        if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
+            return True, False
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._socket, selectors.EVENT_READ | selectors.EVENT_WRITE)
+            ready = selector.select(self._socket.gettimeout())
+        if not ready:
+            raise TimeoutError
+        events = ready[0][1]
+        return bool(events & selectors.EVENT_READ), bool(events & selectors.EVENT_WRITE)
 
 
 def _begin(
@@ -292,28 +321,13 @@ def _begin(
     if isinstance(body, bytes):
         connection.putheader("Content-Length", str(len(body)))
         connection.endheaders(body)
-        return _Exchange(connection, None)
+        return _Exchange(connection.sock, method, None)
     if body is None:
         connection.endheaders()
-        return _Exchange(connection, None)
+        return _Exchange(connection.sock, method, None)
     connection.putheader("Transfer-Encoding", "chunked")
     connection.endheaders()
-    return _Exchange(connection, _small(body))
-
-
-def _small(body: Iterable[bytes]) -> Iterator[bytes]:
-    """Cut pieces so small that sending one of them does not take long."""
-    for piece in body:
-        for at in range(0, len(piece), _PIECE_BYTES):
-            yield piece[at : at + _PIECE_BYTES]
-
-
-def _readable(connected: socket.socket) -> bool:
-    if isinstance(connected, ssl.SSLSocket) and connected.pending():
-        return True
-    with selectors.DefaultSelector() as selector:
-        selector.register(connected, selectors.EVENT_READ)
-        return bool(selector.select(0))
+    return _Exchange(connection.sock, method, iter(body))
 
 
 def _pieces(response: http.client.HTTPResponse) -> Iterator[bytes]:

@@ -49,6 +49,12 @@ def format_cursor(cursor: Cursor) -> str:
     return _sealed(cursor.start_time, cursor.arrival)
 
 
+def parse_cursor(text: str) -> Cursor:
+    """The cursor that ``format_cursor`` made this text of; raises ``ValueError`` for what is none."""
+    start_time, arrival = _unsealed(text)
+    return Cursor(Timestamp(start_time), int(arrival))
+
+
 def format_metadata_cursor(rest: MetadataRequest) -> str:
     """The place where the next part of the metadata begins, as a text that is only meant to be sent back."""
     return _sealed(rest.agent_names_offset, rest.job_types_offset)
@@ -75,8 +81,7 @@ def _parse_paging(paging: dict[str, str], limits: Limits) -> PageRequest:
 def _parse_cursor(text: str) -> Cursor | str:
     """The cursor, or the text that is none."""
     try:
-        start_time, arrival = _unsealed(text)
-        return Cursor(Timestamp(start_time), int(arrival))
+        return parse_cursor(text)
     except ValueError:
         return text
 

@@ -2,60 +2,18 @@
 
 import json
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
-from threading import Thread
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
 from adapters.api_client.connection import ApiConnection
 from adapters.api_client.errors import InvalidResponseError, TruncatedResponseError
 from core.errors import ServerUnreachableError
-from tests.servers import DEADLINE_SECONDS, Api, MakeRun
+from tests.adapters.api_client.scripted import received_head, saying, scripted
+from tests.servers import Api, MakeRun
 
-Script = Callable[[socket.socket], None]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
-
-
-@contextmanager
-def scripted(*scripts: Script) -> Iterator[str]:
-    """Serve one connection after the other as the scripts say; the URL."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.settimeout(DEADLINE_SECONDS)
-
-        def serve() -> None:
-            for script in scripts:
-                connected, _ = listening.accept()
-                with connected, suppress(ConnectionError):
-                    script(connected)
-
-        thread = Thread(target=serve)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            thread.join()
-
-
-def saying(response: bytes) -> Script:
-    """Read the head of a request, respond with this and close."""
-
-    def script(connected: socket.socket) -> None:
-        received_head(connected)
-        connected.sendall(response)
-
-    return script
-
-
-def received_head(connected: socket.socket) -> bytes:
-    """Read up to the end of the head of a request."""
-    received = b""
-    while b"\r\n\r\n" not in received:
-        piece = connected.recv(65536)
-        if not piece:
-            break
-        received += piece
-    return received
 
 
 def test_keep_alive(server: Api, make_run: MakeRun) -> None:
