@@ -70,6 +70,10 @@ class PatientConnection:
             except ServerUnreachableError as error:
                 self.patience.wait(attempts, error)
                 continue
+            if not response.body and response.status != 204:
+                # Every response has a body; the head of this one was cut off before it said how long.
+                self.patience.wait(attempts, "the response broke off")
+                continue
             parsed = parse_object(response.body)
             if not is_retried(response.status, with_counts=has_counts(parsed)):
                 return response, parsed

@@ -7,6 +7,7 @@ from entrypoints.cli.lazy_group import LazyCommand, LazyGroup
 COMMANDS = {
     "serve": LazyCommand("entrypoints.cli.serve", "serve_command", "Take runs over HTTP until SIGTERM or SIGINT."),
     "upload": LazyCommand("entrypoints.cli.upload", "upload", "Upload files of runs to a server."),
+    "export": LazyCommand("entrypoints.cli.export", "export", "Export runs from a server or a database."),
     "outbox": LazyCommand("entrypoints.cli.outbox", "outbox", "Send what Local Telemetry clients could not send."),
     "migrate-store": LazyCommand(
         "entrypoints.cli.migrate_store", "migrate_store", "Copy every run of one database into another."
