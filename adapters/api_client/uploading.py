@@ -13,7 +13,6 @@ from adapters.api_client.connection import ApiConnection, ApiResponse
 from adapters.api_client.errors import ApiError, InvalidResponseError
 from adapters.api_client.retry import Attempts, is_retried, parse_retry_after
 from adapters.api_client.retrying import (
-    GaveUpError,
     Patience,
     PatientConnection,
     describe_detail,
@@ -57,7 +56,10 @@ class UploadEndedError(RunsinkError):
 
 @attrs.define
 class Uploaded:
-    """What became of the lines up to ``last_line``: ``errors`` by line, and the conflicts that the server listed."""
+    """What became of the lines up to ``last_line``: ``errors`` by line, and the conflicts that the server listed.
+
+    ``rolled_back`` are good lines of a batch that was not stored, each with a bad line of that batch.
+    """
 
     total: int = 0
     created: int = 0
@@ -65,6 +67,7 @@ class Uploaded:
     failed: int = 0
     last_line: int = 0
     errors: dict[int, list[dict[str, Any]]] = attrs.field(factory=dict)
+    rolled_back: dict[int, int] = attrs.field(factory=dict)
     conflicts: list[dict[str, Any]] = attrs.field(factory=list)
     conflicts_omitted: int = 0
 
@@ -259,10 +262,11 @@ class Upload:
             numbers[index]: [{name: error.get(name) for name in ("field", "error", "retryable")} for error in errors]
             for index, errors in groupby(body["errors"], key=lambda error: error["index"])
         }
-        faults |= {number: [_error(reason)] for number, reason in broken.items()}
+        faults |= {number: [{"field": None, "error": reason, "retryable": False}] for number, reason in broken.items()}
         if body["failed"]:
-            others = _error(f"rolled back with its batch, because of line {min(faults, default=numbers[0])}")
-            self.uploaded.errors |= {number: faults.get(number, [others]) for number in numbers}
+            self.uploaded.errors |= faults
+            first = min(faults, default=numbers[0])
+            self.uploaded.rolled_back |= {number: first for number in numbers if number not in faults}
         for count in ("total", "created", "existing", "failed"):
             setattr(self.uploaded, count, getattr(self.uploaded, count) + body[count])
         self.uploaded.last_line = numbers[-1]
@@ -344,10 +348,3 @@ def _check_json(batch: Iterable[tuple[int, bytes]]) -> tuple[list[bytes], dict[i
             text, broken[number] = b"null", f"it is not JSON: {error}"
         texts.append(text)
     return texts, broken
-
-
-def _error(reason: str) -> dict[str, Any]:
-    return {"field": None, "error": reason, "retryable": False}
-
-
-__all__ = ["GaveUpError", "Lines", "Upload", "UploadEndedError", "Uploaded"]

@@ -91,8 +91,9 @@ def _upload_file(name: str, url: str, retry_seconds: float, send: _Send) -> _Rep
         status, reason = _attempt(lambda: send(upload, source))
         progress.clear()
     rejected_file = None
-    if upload.uploaded.errors:
+    if upload.uploaded.failed:
         status = status or REJECTED
+    if upload.uploaded.errors:
         rejected_file = _write_rejected(source, upload.uploaded)
     if reason is not None:
         say(f"{source.name}: {reason}")
@@ -137,7 +138,11 @@ def _write_rejected(source: RunFile, uploaded: Uploaded) -> str | None:
     """Write every rejected line with its number and its errors; return the name of the file."""
     path = Path(f"{source.name}.rejected.ndjson")
     new = path.with_name(f"{path.name}.new")
-    left = dict(uploaded.errors)
+    rolled_back = {
+        number: [{"field": None, "error": f"rolled back with its batch, because of line {bad}", "retryable": False}]
+        for number, bad in uploaded.rolled_back.items()
+    }
+    left = {**rolled_back, **uploaded.errors}
     try:
         with new.open("wb") as file:
             for number, line in source.lines(min(left) - 1):
@@ -166,6 +171,8 @@ def _show_findings(name: str, uploaded: Uploaded, rejected_file: str | None) -> 
         say(f"{name}, line {number}: {'; '.join(str(error['error']) for error in errors)}")
     if len(uploaded.errors) > _SHOWN:
         say(f"{name}: and {len(uploaded.errors) - _SHOWN:,} more lines")
+    if uploaded.rolled_back:
+        say(f"{name}: {len(uploaded.rolled_back):,} good runs are not stored, because others of their batch are not")
     if rejected_file:
         say(f"rejected runs are in {rejected_file}")
     for conflict in uploaded.conflicts[:_SHOWN]:
