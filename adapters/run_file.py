@@ -119,6 +119,10 @@ class _Replay:
         self._copy = TemporaryFile()  # noqa: SIM115 - it lives as long as this, and has no name
         self._has_ended = False
 
+    def close(self) -> None:
+        """Remove the copy."""
+        self._copy.close()
+
     def pieces(self) -> Iterator[bytes]:
         """Read the stream from its beginning."""
         at = 0

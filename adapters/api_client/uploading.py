@@ -66,6 +66,7 @@ class Uploaded:
     existing: int = 0
     failed: int = 0
     last_line: int = 0
+    batches: int = 0
     errors: dict[int, list[dict[str, Any]]] = attrs.field(factory=dict)
     rolled_back: dict[int, int] = attrs.field(factory=dict)
     conflicts: list[dict[str, Any]] = attrs.field(factory=list)
@@ -138,6 +139,7 @@ class Upload:
     def send_batches(self, lines: Lines) -> None:
         """Send atomic batches of up to 1000 lines, each on its own; raises as ``stream`` does."""
         patient = PatientConnection(self.connection, self.patience)
+        done = 0
         for batch in batched(lines.lines(), BATCH_RUNS, BATCH_BYTES):
             texts, broken = _check_json(batch)
             content = b'{"runs":[' + b",".join(texts) + b"]}"
@@ -145,7 +147,8 @@ class Upload:
             if not has_counts(body):
                 raise ApiError(response.status, describe_detail(body))
             self._note_batch([number for number, _ in batch], body, broken)
-            self.on_progress(self.uploaded, sum(len(text) + 1 for _, text in batch), None)
+            done += sum(len(text) + 1 for _, text in batch)
+            self.on_progress(self.uploaded, done, None)
 
     def _is_streamed(self, lines: Lines, attempts: Attempts) -> bool:
         """Make one attempt; return whether it got to the end. Wait, if it makes sense to go on."""
@@ -270,6 +273,7 @@ class Upload:
         for count in ("total", "created", "existing", "failed"):
             setattr(self.uploaded, count, getattr(self.uploaded, count) + body[count])
         self.uploaded.last_line = numbers[-1]
+        self.uploaded.batches += 1
         self.uploaded.conflicts += [
             {**{name: conflict[name] for name in ("event_id", "fields")}, "line": numbers[conflict["index"]]}
             for conflict in body["conflicts"]

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,8 +77,12 @@ def upload(  # noqa: PLR0913 - a parameter an option
 
 def _upload_file(name: str, url: str, retry_seconds: float, send: _Send) -> _Report:
     """Upload one file and say on stderr what is not as it should be."""
-    source = RunFile(None if name == "-" else Path(name))
-    label = "stdin" if name == "-" else Path(name).name
+    with closing(RunFile(None if name == "-" else Path(name))) as source:
+        return _upload_source(source, url, retry_seconds, send)
+
+
+def _upload_source(source: RunFile, url: str, retry_seconds: float, send: _Send) -> _Report:
+    label = Path(source.name).name
     with Progress(label, source.size, "runs") as progress, connect(url) as connection:
 
         def on_retry(reason: str, seconds: float) -> None:
@@ -171,6 +176,8 @@ def _show_findings(name: str, uploaded: Uploaded, rejected_file: str | None) -> 
         say(f"{name}, line {number}: {'; '.join(str(error['error']) for error in errors)}")
     if len(uploaded.errors) > _SHOWN:
         say(f"{name}: and {len(uploaded.errors) - _SHOWN:,} more lines")
+    if uploaded.batches > 1:
+        say(f"{name} was sent in {uploaded.batches:,} batches, each of which is stored whole or not at all")
     if uploaded.rolled_back:
         say(f"{name}: {len(uploaded.rolled_back):,} good runs are not stored, because others of their batch are not")
     if rejected_file:

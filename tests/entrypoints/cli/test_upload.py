@@ -244,6 +244,8 @@ def test_atomic_batches(server: Api, finish: Finish, tmp_path: Path, make_run: M
     told = json.loads(done.stdout)
     assert (done.returncode, told["total"], told["created"], told["failed"]) == (1, 2500, 1500, 1000)
     assert server.find(limit=1).body["total"] == 1500
+    assert "in 3 batches, each of which is stored whole or not at all" in done.stderr
+    assert "998 good runs are not stored" in done.stderr
     records = {}
     for line in (tmp_path / "runs.rejected.ndjson").read_bytes().splitlines():
         record = json.loads(line)
