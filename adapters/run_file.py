@@ -60,9 +60,13 @@ class RunFile:
         self.name = "stdin" if path is None else str(path)
         self.size = path.stat().st_size if path is not None and path.is_file() else None
         self.read_bytes = 0
-        self._open = (
-            _Replay(cast(BufferedReader, sys.stdin.buffer)).pieces if path is None else partial(_pieces_of, path)
-        )
+        self._replay = _Replay(cast(BufferedReader, sys.stdin.buffer)) if path is None else None
+        self._open = self._replay.pieces if self._replay else partial(_pieces_of, cast(Path, path))
+
+    def close(self) -> None:
+        """Remove the copy of standard input, if there is one."""
+        if self._replay:
+            self._replay.close()
 
     def blocks(self, after: int = 0) -> Iterator[Block]:
         """Read the lines behind that one, each with its end.

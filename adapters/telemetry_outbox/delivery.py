@@ -16,7 +16,7 @@ _BATCH: Final = "/api/v1/runs/batch"
 _MINIMAL: Final = {"Prefer": "return=minimal"}
 _OF_THE_REQUEST: Final = frozenset({400, 413, 422})
 """Statuses of a batch that one of its runs may have caused."""
-_OF_THE_ENTRY: Final = frozenset({400, 404, 409, 413, 422})
+_OF_THE_ENTRY: Final = frozenset({400, 409, 413, 422})
 """Statuses that an entry may have caused. Any other error would meet every entry, so that it ends the flush."""
 _MAX_ROUNDS: Final = 100
 
@@ -117,7 +117,7 @@ class Flush:
         if response.status in {200, 201}:
             self.tally.updated += 1
             self._settle(item)
-        elif response.status in _OF_THE_ENTRY or has_counts(body):
+        elif response.status in _OF_THE_ENTRY or has_counts(body) or _is_run_missing(response, body):
             self._reject(item, response, body)
         else:
             raise _error_of(response, body)
@@ -148,6 +148,11 @@ class Flush:
         item.is_settled = True
         self.tally.bytes_done += len(item.content.raw) + 1
         self.on_progress(self.tally)
+
+
+def _is_run_missing(response: ApiResponse, body: dict[str, Any]) -> bool:
+    """Whether the server does not know the run; any other 404 comes of a wrong URL, and says nothing of the entry."""
+    return response.status == 404 and describe_detail(body).startswith("Run not found")
 
 
 def _error_of(response: ApiResponse, body: dict[str, Any]) -> ApiError:

@@ -218,7 +218,7 @@ class Part:
         self.name = path.name
         self._outbox = outbox
         self._path = path
-        self._is_released = is_released(path)
+        is_released(path)
         self._done = 0
         self._shrunk = 0
         self._kept: list[bytes] = []
@@ -261,8 +261,7 @@ class Part:
         """Rewrite the file without what is settled, unless somebody may still append to it."""
         if self._done == self._shrunk:
             return
-        self._is_released = self._is_released or is_released(self._path, 0)
-        if not self._is_released:
+        if not is_released(self._path, 0):
             return
         self._outbox.replace(self._path, self._rest(), self._path.stat())
         self._done = self._shrunk = sum(map(len, self._kept))

@@ -125,6 +125,15 @@ def test_unknown_token_ends_the_flush(
         assert (done.returncode, outbox.exists()) == (1, False)
 
 
+def test_wrong_url_rejects_nothing(server: Api, finish: Finish, outbox: Path, append: Append) -> None:
+    """A 404 that does not speak of the run says nothing of the entry."""
+    append("/e-1", {"status": "success"}, "PATCH")
+    done = finish("outbox", "flush", outbox.name, "--url", f"{server.url}/elsewhere")
+    assert done.returncode == 2
+    assert "404" in done.stderr
+    assert outbox.exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
