@@ -15,7 +15,7 @@ import click
 from entrypoints.exits import printable
 
 _REDRAW_SECONDS: Final = 0.1
-_BAR_CELLS: Final = 24
+_BAR_CELLS: Final = 16
 _ERASE_LINE: Final = "\r\x1b[K"
 
 

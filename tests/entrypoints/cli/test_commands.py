@@ -100,7 +100,7 @@ def test_what_progress_looks_like() -> None:
     assert format_rate(12_000, "runs", 4) == "12,000 runs  3,000 runs/s"
     assert format_progress("x", None, 4) == "x"
     assert format_progress("x", 0, 4).endswith("]   0%")
-    assert format_progress("x", 0.25, 4) == "x  [######------------------]  25%  0:12 left"
+    assert format_progress("x", 0.25, 4) == "x  [####------------]  25%  0:12 left"
     assert format_duration(3723) == "1:02:03"
 
 

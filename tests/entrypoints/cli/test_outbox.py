@@ -1,13 +1,15 @@
 """``runsink outbox flush`` as a process, against a real server."""
 
 import json
+import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.servers import Api, Finish, MakeRun, Start
+from tests.servers import DEADLINE_SECONDS, RUNSINK, Api, Finish, MakeRun, Start, own_environment
 
 TOKEN = "RUNSINK_TOKEN"
 Append = Callable[..., None]
@@ -86,13 +88,15 @@ def test_rejected_entries_are_kept_apart(
 def test_run_that_spoils_its_batch_is_found(
     server: Api, finish: Finish, outbox: Path, append: Append, make_run: MakeRun
 ) -> None:
-    """What the server cannot even read as JSON is rejected alone: the batch is sent in halves."""
+    """What makes the server refuse the whole batch is rejected alone: the batch is sent in halves."""
     for number in range(5):
         append("", make_run(event_id=f"e-{number}"))
-    append("", make_run(event_id="deep", context_json={"n": 10**4299}, metrics_json={"x": "y" * 3_000_000}))
+    append("", make_run(event_id="many", context_json={"n": [0] * 600_000}))
     done = finish("outbox", "flush", outbox.name, "--url", server.url)
     assert done.returncode == 1, done.stderr
     assert server.find().body["total"] == 5
+    (record,) = outbox.with_name(f"{outbox.name}.rejected").read_text().splitlines()
+    assert json.loads(record)["status"] == 413
 
 
 def test_unreachable_server_leaves_the_file_as_it_was(
@@ -106,6 +110,24 @@ def test_unreachable_server_leaves_the_file_as_it_was(
     assert "cannot reach http://127.0.0.1:1" in done.stderr
     assert outbox.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == [outbox.name]
+
+
+def test_interrupted_flush_leaves_the_file_as_it_was(outbox: Path, append: Append, make_run: MakeRun) -> None:
+    """Ctrl-C while the server cannot be reached: status 130, and what was not acknowledged is put back."""
+    append("", make_run())
+    before = outbox.read_bytes()
+    with subprocess.Popen(
+        [RUNSINK, "outbox", "flush", str(outbox), "--url", "http://127.0.0.1:1"],
+        env=own_environment({}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stderr is not None
+        assert b"trying again" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        assert b"interrupted" in process.communicate(timeout=DEADLINE_SECONDS)[1]
+    assert process.returncode == 130
+    assert outbox.read_bytes() == before
 
 
 def test_unknown_token_ends_the_flush(
