@@ -149,11 +149,14 @@ def test_standard_input_can_be_read_again(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | TEXT,
-    lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner),
-    max_leaves=10,
-)
+
+
+def nest(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Lists and objects of these values."""
+    return st.lists(inner) | st.dictionaries(TEXT, inner)
+
+
+JSON = st.recursive(st.none() | st.booleans() | st.integers() | TEXT, nest, max_leaves=10)
 
 
 @given(elements=st.lists(JSON), indent=st.sampled_from([None, 1]), is_ascii=st.booleans(), data=st.data())

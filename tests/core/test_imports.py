@@ -15,6 +15,7 @@ ALLOWED = {
     "contextlib",
     "datetime",
     "enum",
+    "functools",
     "itertools",
     "math",
     "operator",
