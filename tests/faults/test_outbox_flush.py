@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -58,9 +59,10 @@ def test_no_kill_loses_or_doubles_an_entry(server: Api, tmp_path: Path, scale: S
             f"client-{cycle}-{number}": begin_client(outbox, f"client-{cycle}-{number}") for number in range(_CLIENTS)
         }
         try:
-            time.sleep(0.2)
+            wait_until(lambda: outbox.exists() and outbox.stat().st_size > 20_000)
             with flush(outbox, server) as process:
-                time.sleep(draw.uniform(0.3, 1.0))
+                wait_until(lambda: process.poll() is not None or any(outbox.parent.glob("*.flushing-*")))
+                time.sleep(draw.choice([0, 0.05, 0.2, 0.8]) * draw.random())
                 kills += process.poll() is None
                 process.kill()
         finally:
@@ -87,7 +89,16 @@ def test_no_kill_loses_or_doubles_an_entry(server: Api, tmp_path: Path, scale: S
         cycles=cycles, kills=kills, runs=sum(written.values()), **{kind: amiss[kind] for kind in ("lost", "doubled")}
     )
     assert not +amiss
+    assert kills > cycles / 2
     assert sum(written.values()) > cycles
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Return once it is so."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
 
 
 def everything_of(server: Api, agent_name: str) -> list[dict[str, object]]:
