@@ -21,8 +21,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Any, NoReturn
+from urllib.error import HTTPError
 from urllib.parse import quote, urlencode
-from urllib.request import ProxyHandler, build_opener
+from urllib.request import ProxyHandler, Request, build_opener
 
 EXAMPLES = Path(__file__).resolve().parent
 LAUNCH_FILE = EXAMPLES / "launch.json"
@@ -73,12 +74,29 @@ class Demo:
         path.write_text(json.dumps({"runs": runs}), encoding="utf-8")
         return path
 
+    def post(self, path: str, runs: list[dict[str, Any]]) -> tuple[int, Any]:
+        """What the server answers to a batch: the status and the document."""
+        content, headers = json.dumps({"runs": runs}).encode(), {"Content-Type": "application/json"}
+        request = Request(f"{self.url}{path}", content, {**headers, "Prefer": "return=minimal"}, method="POST")
+        try:
+            with build_opener(ProxyHandler({})).open(request, timeout=TIMEOUT_SECONDS) as response:
+                return response.status, json.load(response)
+        except HTTPError as response:
+            with response:
+                return response.code, json.load(response)
+
     def upload(self, file: Path, *options: str) -> subprocess.CompletedProcess[str]:
-        """Run ``upload.py`` and show its output."""
-        print("$ python", "examples/upload.py", self.url, file.name, *options)
-        command = [sys.executable, str(EXAMPLES / "upload.py"), self.url, str(file), *options]
+        """Run ``runsink upload`` and show what it prints."""
+        arguments = ["upload", file.name, *options, "--url", self.url]
+        print("$ runsink", *arguments, flush=True)
         done = subprocess.run(
-            command, env=ENVIRONMENT, capture_output=True, encoding="utf-8", timeout=TIMEOUT_SECONDS, check=False
+            [console_script(), *arguments],
+            cwd=file.parent,
+            env=ENVIRONMENT,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=TIMEOUT_SECONDS,
+            check=False,
         )
         print(done.stdout + done.stderr, end="")
         return done
@@ -103,18 +121,24 @@ def check(what: str, *, holds: bool) -> None:
     print(f"[ok] {what}")
 
 
-def refused_names(output: str) -> set[str]:
-    """Return the runs that ``upload.py`` reports as rejected."""
-    return set(re.findall(r"^ +rejected: run \d+ (\S+)$", output, re.MULTILINE))
+def rejected_names(file: Path) -> set[str]:
+    """The runs that ``runsink upload`` wrote to the file of rejected runs for errors of their own."""
+    records = map(json.loads, file.with_name(f"{file.name}.rejected.ndjson").read_text(encoding="utf-8").splitlines())
+    return {record["run"]["run_id"] for record in records if record["errors"][0]["field"] is not None}
 
 
 def upload_leniently(demo: Demo) -> None:
-    """Upload everything: the valid runs are stored."""
-    heading("Lenient upload: the valid runs are stored, the invalid ones named")
-    done = demo.upload(LAUNCH_FILE)
+    """Send everything: what is good stays."""
+    heading("Lenient upload, POST /api/v1/runs/batch: the good runs are stored, the broken ones named")
+    status, answer = demo.post("/api/v1/runs/batch", list(demo.runs))
+    counts = ", ".join(f"{answer[name]} {name}" for name in ("created", "existing", "failed"))
     total, good, broken = len(demo.runs), len(demo.good), len(demo.broken)
-    expect_line(done.stdout, f"HTTP 500: {total} runs, {good} created, 0 existing, {broken} failed")
-    check("every invalid run is named, and no other", holds=refused_names(done.stdout) == names(demo.broken))
+    answered = f"HTTP {status}: {answer['total']} runs, {counts}"
+    expect("the answer", answered, f"HTTP 500: {total} runs, {good} created, 0 existing, {broken} failed")
+    for error in answer["errors"]:
+        print(f"  refused: run {error['index']} {error['run_id']}: {error['error']}")
+    refused = {error["run_id"] for error in answer["errors"]}
+    check("every broken run is named, and no other", holds=refused == names(demo.broken))
     expect("runs in the store", demo.stored(), good)
 
 
@@ -122,10 +146,11 @@ def upload_atomically(demo: Demo) -> None:
     """Upload the same launch as if it were new: one run is invalid, and nothing is stored."""
     heading("Atomic upload of the launch under new event_ids: all or nothing")
     again = [run | {"event_id": f"again-{run['event_id']}"} for run in demo.runs]
-    done = demo.upload(demo.write("launch-again.json", again), "--atomic")
+    file = demo.write("launch-again.json", again)
+    done = demo.upload(file, "--atomic")
     total = len(demo.runs)
-    expect_line(done.stdout, f"HTTP 400: {total} runs, 0 created, 0 existing, {total} failed")
-    check("every invalid run is named, and no other", holds=refused_names(done.stdout) == names(demo.broken))
+    expect_counts(done, 1, total, 0, 0, total)
+    check("every broken run is named, and no other", holds=rejected_names(file) == names(demo.broken))
     expect("runs in the store, as before", demo.stored(), len(demo.good))
 
 
@@ -134,7 +159,7 @@ def upload_good_ones(demo: Demo) -> None:
     heading("Atomic upload of the valid runs only: they are known by their event_ids")
     done = demo.upload(demo.write("launch-good.json", list(demo.good)), "--atomic")
     good = len(demo.good)
-    expect_line(done.stdout, f"HTTP 201: {good} runs, 0 created, {good} existing, 0 failed")
+    expect_counts(done, 0, good, 0, good, 0)
     expect("runs in the store, as before", demo.stored(), good)
 
 
@@ -180,9 +205,10 @@ def comparable(run: Mapping[str, Any]) -> dict[str, Any]:
     return {**run, **times}
 
 
-def expect_line(output: str, line: str) -> None:
-    """Stop unless the first line of the output is this one."""
-    expect("the answer", output.partition("\n")[0], line)
+def expect_counts(done: "subprocess.CompletedProcess[str]", status: int, *counts: int) -> None:
+    """Stop unless ``runsink upload`` ended with this status, and its table has these counts."""
+    expect("exit status of the upload", done.returncode, status)
+    expect("total, created, existing, failed", done.stdout.splitlines()[-1].split()[1:], list(map(str, counts)))
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import http.client
 import io
+import re
 import selectors
 import socket
 import ssl
@@ -179,7 +180,9 @@ class ApiConnection:
             yield
         except http.client.RemoteDisconnected as error:
             raise ServerUnreachableError(f"{self.url} closed the connection without a response") from error
-        except http.client.IncompleteRead as error:
+        except (http.client.IncompleteRead, http.client.BadStatusLine) as error:
+            if isinstance(error, http.client.BadStatusLine) and not _begins_response(error.args[0]):
+                raise InvalidResponseError(f"{self.url} did not respond in HTTP: {error}") from error
             raise TruncatedResponseError(f"the response of {self.url} broke off") from error
         except http.client.HTTPException as error:
             reason = f"{type(error).__name__} {error}".rstrip()
@@ -188,6 +191,11 @@ class ApiConnection:
             raise ServerUnreachableError(f"{self.url} did not respond within {self._timeout:g} s") from error
         except OSError as error:
             raise ServerUnreachableError(f"cannot reach {self.url}: {error.strerror or error}") from error
+
+
+def _begins_response(line: str) -> bool:
+    """Whether this is the beginning of a status line (RFC 9112, section 4), of which the rest did not arrive."""
+    return re.fullmatch(r"H|HT|HTT|HTTP|HTTP/|HTTP/1\.?1?( [0-9]{0,2})?", line) is not None
 
 
 def _tls() -> ssl.SSLContext:
@@ -221,6 +229,16 @@ class ApiStream:
         """Read the rest of the body."""
         return _read_all(self._exchange.pieces(), self._max_response_bytes, self._translated)
 
+    def pieces(self) -> Iterator[bytes]:
+        """Read the body as it arrives; raises as ``lines`` does."""
+        pieces = self._exchange.pieces()
+        while True:
+            with self._translated():
+                piece = next(pieces, None)
+            if piece is None:
+                return
+            yield piece
+
     def lines(self, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[bytes]:
         """Read the body line by line, each without its end and as soon as it is there; empty lines are left out.
 
@@ -229,14 +247,9 @@ class ApiStream:
             ServerUnreachableError, InvalidResponseError: as ``ApiConnection.request``.
         """
         splitter = LineSplitter(max_line_bytes)
-        pieces = self._exchange.pieces()
-        while True:
-            with self._translated():
-                piece = next(pieces, None)
-            if piece is None:
-                yield from splitter.end()
-                return
+        for piece in self.pieces():
             yield from splitter.feed(piece)
+        yield from splitter.end()
 
 
 class _Exchange(io.RawIOBase):

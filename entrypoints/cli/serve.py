@@ -8,7 +8,6 @@ import attrs
 import click
 
 from core.errors import StoreUnusableError
-from entrypoints.cli.migrate_store import migrate_store
 from entrypoints.configuration import load_settings, tokens_variable
 from entrypoints.databases import shown_database
 from entrypoints.exits import end_with
@@ -18,21 +17,6 @@ from entrypoints.http.transport.listening import listen, url_of
 from entrypoints.process.supervisor import supervise
 from entrypoints.process.worker import Service, serve_until_stopped
 from entrypoints.settings import Range, Settings, shown_name
-
-
-def main() -> None:
-    """Run the command line. Of the configuration nothing is read before a command needs it."""
-    group = click.Group("runsink", help="Keeps the runs that agents, pipelines and LLM workers upload.")
-    group.add_command(
-        click.Command(
-            "serve",
-            params=[_option(field) for field in attrs.fields(Settings)],
-            callback=_serve,
-            help="Take runs over HTTP until SIGTERM or SIGINT.",
-        )
-    )
-    group.add_command(migrate_store)
-    click.version_option(package_name="runsink", prog_name="runsink")(group)()
 
 
 def _option(field: "attrs.Attribute[Any]") -> click.Option:
@@ -58,6 +42,14 @@ def _serve(**options: str | bool | None) -> None:
     except ValueError as error:
         end_with(error, status=2)
     serve(settings)
+
+
+serve_command = click.Command(
+    "serve",
+    params=[_option(field) for field in attrs.fields(Settings)],
+    callback=_serve,
+    help="Take runs over HTTP until SIGTERM or SIGINT.",
+)
 
 
 def serve(settings: Settings) -> None:
