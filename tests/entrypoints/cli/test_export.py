@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from entrypoints.embedded import open_store
-from tests.entrypoints.cli.conftest import Disturb
-from tests.fakes.stream_server import FakeServer
+from tests.entrypoints.cli.conftest import Disturb, StreamingServer
 from tests.fakes.unreliable_proxy import Cut, response
 from tests.servers import DEADLINE_SECONDS, RUNSINK, Finish, MakeRun, own_environment
 
@@ -35,7 +34,7 @@ def db(tmp_path: Path, make_run: MakeRun) -> Path:
 
 
 @pytest.fixture
-def filled_server(streaming_server: FakeServer, finish: Finish, db: Path) -> FakeServer:
+def filled_server(streaming_server: StreamingServer, finish: Finish, db: Path) -> StreamingServer:
     """A server with the runs of that database, which were exported and uploaded."""
     assert finish("export", "--db", db.name, "-o", "all.ndjson").returncode == 0
     assert finish("upload", "all.ndjson", "--url", streaming_server.url).returncode == 0
@@ -60,7 +59,9 @@ def test_database_is_exported_oldest_first(finish: Finish, tmp_path: Path, db: P
     assert (tmp_path / "out.ndjson").stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
-def test_export_and_upload_recreate_the_same_runs(finish: Finish, tmp_path: Path, filled_server: FakeServer) -> None:
+def test_export_and_upload_recreate_the_same_runs(
+    finish: Finish, tmp_path: Path, filled_server: StreamingServer
+) -> None:
     """Apart from the times that are the server's own."""
     assert finish("export", "--url", filled_server.url, "-o", "again.ndjson").returncode == 0
     first, second = [
@@ -74,7 +75,7 @@ def test_export_and_upload_recreate_the_same_runs(finish: Finish, tmp_path: Path
     assert first[7]["metrics_json"] == {"n": 2**70}
 
 
-def test_filters_choose(finish: Finish, db: Path, filled_server: FakeServer) -> None:
+def test_filters_choose(finish: Finish, db: Path, filled_server: StreamingServer) -> None:
     """They are those of the list, and mean the same in both places."""
     options = ["--start-time-from", "2026-01-31T00:00:05Z", "--start-time-to", "2026-01-31T00:00:09Z"]
     for source in (["--db", str(db)], ["--url", filled_server.url]):
@@ -92,19 +93,22 @@ def test_csv_of_a_database(finish: Finish, tmp_path: Path, db: Path) -> None:
     assert rows[7]["output_summary"] == "'=1+1"
 
 
-def test_csv_of_a_server_passes_as_it_is(finish: Finish, filled_server: FakeServer, tmp_path: Path) -> None:
+def test_csv_of_a_server_passes_as_it_is(finish: Finish, filled_server: StreamingServer, tmp_path: Path) -> None:
     """Line ends included."""
     done = finish("export", "--url", filled_server.url, "--format", "csv", "-o", "out.csv")
     assert done.returncode == 0
-    assert (tmp_path / "out.csv").read_bytes() == b"".join(f"{key}\r\n".encode() for key in ALL)
+    with (tmp_path / "out.csv").open(newline="") as file:
+        assert [row["event_id"] for row in csv.DictReader(file)] == ALL
+    assert (tmp_path / "out.csv").read_bytes().count(b"\r\n") == 1 + len(ALL)
 
 
-def test_export_that_breaks_off_leaves_no_file(finish: Finish, filled_server: FakeServer, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("filled_server")
+def test_export_that_breaks_off_leaves_no_file(finish: Finish, disturb: Disturb, tmp_path: Path) -> None:
     """Without the final chunk it is not complete; what there was before stays."""
-    filled_server.cut_exports = True
     (tmp_path / "out").write_text("before")
     before = set(tmp_path.iterdir())
-    done = finish("export", "--url", filled_server.url, "-o", "out")
+    with disturb(Cut(response_bytes=2000)) as proxy:
+        done = finish("export", "--url", proxy.url, "-o", "out")
     assert done.returncode == 1
     assert "the export is not complete" in done.stderr
     assert (tmp_path / "out").read_text() == "before"

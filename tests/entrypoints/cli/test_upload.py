@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 import zstandard
 
-from tests.entrypoints.cli.conftest import Disturb
-from tests.fakes.stream_server import FakeServer
+from tests.entrypoints.cli.conftest import Disturb, StreamingServer
 from tests.fakes.unreliable_proxy import Cut, response
-from tests.servers import DEADLINE_SECONDS, RUNSINK, Api, Finish, MakeRun, own_environment
+from tests.servers import DEADLINE_SECONDS, RUNSINK, Api, Finish, MakeRun, Start, own_environment
 
 Runs = list[dict[str, Any]]
 
@@ -49,7 +48,7 @@ FORMS: dict[str, Callable[[Runs], bytes]] = {
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("mode", [[], ["--job"]], ids=["stream", "job"])
 def test_file_of_any_form(  # noqa: PLR0913, PLR0917 - fixtures
-    streaming_server: FakeServer, finish: Finish, tmp_path: Path, runs: Runs, form: str, mode: list[str]
+    streaming_server: StreamingServer, finish: Finish, tmp_path: Path, runs: Runs, form: str, mode: list[str]
 ) -> None:
     """It is told by its content, and every run arrives, in order."""
     (tmp_path / "runs").write_bytes(FORMS[form](runs))
@@ -62,7 +61,7 @@ def test_file_of_any_form(  # noqa: PLR0913, PLR0917 - fixtures
     assert streaming_server.stored() == sorted_keys(runs)
 
 
-def test_standard_input(streaming_server: FakeServer, tmp_path: Path, runs: Runs) -> None:
+def test_standard_input(streaming_server: StreamingServer, tmp_path: Path, runs: Runs) -> None:
     """It is read as a file is, and its rejected runs go to a file of that name."""
     done = subprocess.run(
         [RUNSINK, "upload", "-", "--json"],
@@ -81,7 +80,7 @@ def test_standard_input(streaming_server: FakeServer, tmp_path: Path, runs: Runs
 
 @pytest.mark.parametrize("mode", [[], ["--job"]], ids=["stream", "job"])
 def test_rejected_runs_are_kept_apart(
-    streaming_server: FakeServer, finish: Finish, tmp_path: Path, runs: Runs, mode: list[str]
+    streaming_server: StreamingServer, finish: Finish, tmp_path: Path, runs: Runs, mode: list[str]
 ) -> None:
     """With the numbers of their lines and their errors; the others are stored."""
     lines = ndjson(runs).splitlines(keepends=True)
@@ -98,7 +97,9 @@ def test_rejected_runs_are_kept_apart(
     assert (second["line"], second["text"]) == (21, "not JSON é")
 
 
-def test_every_rejected_run_is_named(streaming_server: FakeServer, finish: Finish, tmp_path: Path, runs: Runs) -> None:
+def test_every_rejected_run_is_named(
+    streaming_server: StreamingServer, finish: Finish, tmp_path: Path, runs: Runs
+) -> None:
     """The server lists a thousand errors; the lines whose errors it leaves out are sent again to hear them."""
     lines = [b"{}\n"] * 900 + [ndjson(runs[:1])] + [b"{}\n"] * 900
     (tmp_path / "runs").write_bytes(b"".join(lines))
@@ -111,7 +112,7 @@ def test_every_rejected_run_is_named(streaming_server: FakeServer, finish: Finis
     assert {len(record["errors"]) for record in records} == {5}
 
 
-def test_conflicts_are_told(streaming_server: FakeServer, finish: Finish, tmp_path: Path, runs: Runs) -> None:
+def test_conflicts_are_told(streaming_server: StreamingServer, finish: Finish, tmp_path: Path, runs: Runs) -> None:
     """They are no errors."""
     (tmp_path / "runs").write_bytes(ndjson([*runs[:3], runs[0] | {"agent_name": "other"}]))
     done = finish("upload", "runs", "--url", streaming_server.url)
@@ -119,10 +120,10 @@ def test_conflicts_are_told(streaming_server: FakeServer, finish: Finish, tmp_pa
     assert "line 4: another run is stored as e-00; it differs in agent_name" in done.stderr
 
 
-@pytest.mark.parametrize("response_bytes", [1, 8, 11, 12, 20, 100, 200, 300, 400, 600, 900])
+@pytest.mark.parametrize("response_bytes", [1, 8, 11, 12, 20, 100, 200, 300, 400, 600, 700])
 @pytest.mark.parametrize("form", ["ndjson", "document"])
 def test_broken_connection_is_resumed(  # noqa: PLR0913, PLR0917 - fixtures
-    streaming_server: FakeServer,
+    streaming_server: StreamingServer,
     disturb: Disturb,
     finish: Finish,
     tmp_path: Path,
@@ -141,6 +142,21 @@ def test_broken_connection_is_resumed(  # noqa: PLR0913, PLR0917 - fixtures
     assert "trying again" in done.stderr
     assert json.loads((tmp_path / "runs.rejected.ndjson").read_bytes())["line"] == 4
     assert streaming_server.stored() == sorted_keys(runs[:3] + runs[4:])
+
+
+def test_only_what_is_not_acknowledged_is_sent_again(
+    streaming_server: StreamingServer, disturb: Disturb, finish: Finish, tmp_path: Path, runs: Runs
+) -> None:
+    """After a break, the stream goes on behind the last chunk that was acknowledged."""
+    many = [runs[0] | {"event_id": f"many-{number:04}"} for number in range(4500)]
+    (tmp_path / "runs").write_bytes(ndjson(many))
+    with disturb(Cut(response_bytes=450)) as proxy:
+        done = finish("upload", "runs", "--url", proxy.url, "--json")
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["total"], told["failed"]) == (0, 4500, 0), done.stderr
+    assert "trying again" in done.stderr
+    assert told["existing"] < 4500 - 1000
+    assert streaming_server.stored() == sorted_keys(many)
 
 
 @pytest.mark.parametrize("mode", [[], ["--job"]], ids=["stream", "job"])
@@ -198,7 +214,7 @@ def test_stream_that_the_server_ends_is_told(disturb: Disturb, finish: Finish, t
 
 @pytest.mark.parametrize("mode", [[], ["--job"]], ids=["stream", "job"])
 def test_damaged_file_is_uploaded_as_far_as_it_goes(
-    streaming_server: FakeServer, finish: Finish, tmp_path: Path, runs: Runs, mode: list[str]
+    streaming_server: StreamingServer, finish: Finish, tmp_path: Path, runs: Runs, mode: list[str]
 ) -> None:
     """Status 1, and why."""
     (tmp_path / "runs").write_bytes(gzip.compress(ndjson(runs))[:-20])
@@ -210,7 +226,7 @@ def test_damaged_file_is_uploaded_as_far_as_it_goes(
     assert stored
 
 
-def test_interrupted_upload_says_what_is_stored(streaming_server: FakeServer, tmp_path: Path, runs: Runs) -> None:
+def test_interrupted_upload_says_what_is_stored(streaming_server: StreamingServer, tmp_path: Path, runs: Runs) -> None:
     """Ctrl-C ends it with 130, after the lines that were acknowledged."""
     with subprocess.Popen(
         [RUNSINK, "upload", "-", "--url", streaming_server.url],
@@ -257,7 +273,9 @@ def test_atomic_batches(server: Api, finish: Finish, tmp_path: Path, make_run: M
     assert records[1001]["errors"][0]["error"] == "rolled back with its batch, because of line 1501"
 
 
-def test_several_files_are_summed_up(streaming_server: FakeServer, finish: Finish, tmp_path: Path, runs: Runs) -> None:
+def test_several_files_are_summed_up(
+    streaming_server: StreamingServer, finish: Finish, tmp_path: Path, runs: Runs
+) -> None:
     """A rejected run in one does not keep the others back."""
     (tmp_path / "a").write_bytes(ndjson([*runs[:3], {}]))
     (tmp_path / "b").write_bytes(ndjson(runs[2:5]))
@@ -288,11 +306,13 @@ def test_wrong_usage(finish: Finish, tmp_path: Path, arguments: list[str], words
     assert words in done.stderr
 
 
-def test_token_of_the_environment_is_sent(
-    streaming_server: FakeServer, finish: Finish, tmp_path: Path, runs: Runs
-) -> None:
+def test_token_of_the_environment_is_sent(start: Start, finish: Finish, tmp_path: Path, runs: Runs) -> None:
     """And no option exists for it."""
+    secret = "0123456789abcdef"
+    (tmp_path / "tokens").write_text(f"tester write {secret}\n")
+    (tmp_path / "tokens").chmod(0o600)
     (tmp_path / "runs").write_bytes(ndjson(runs))
-    finish("upload", "runs", RUNSINK_URL=streaming_server.url, RUNSINK_TOKEN="secret")  # noqa: S106 - none
-    assert streaming_server.headers[0]["Authorization"] == "Bearer secret"
+    with start(token_file=tmp_path / "tokens") as api:
+        assert finish("upload", "runs", RUNSINK_URL=api.url).returncode == 2
+        assert finish("upload", "runs", RUNSINK_URL=api.url, RUNSINK_TOKEN=secret).returncode == 0
     assert "token" not in finish("upload", "--help").stdout.replace("RUNSINK_TOKEN", "").replace("Its token", "")
