@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
@@ -35,14 +36,31 @@ _log = logging.getLogger("runsink")
 
 
 _T = TypeVar("_T")
+_Item = TypeVar("_Item")
+
+
+@attrs.frozen
+class _Mergeable:
+    """A use case that handles many items at once, and one of them."""
+
+    use_case: Callable[[Sequence[Any], UnitOfWork], Sequence[Any]]
+    item: object
+
+    def execute(self, work: UnitOfWork) -> Any:
+        """Execute the use case with this item alone."""
+        (value,) = self.use_case([self.item], work)
+        if isinstance(value, Exception):
+            raise value
+        return value
 
 
 @attrs.frozen
 class _Submitted:
-    """A command and the future for its outcome."""
+    """A command and the future for its outcome; ``mergeable`` if it can be executed together with others."""
 
     command: Callable[[UnitOfWork], Any]
     future: "Future[Any]"
+    mergeable: _Mergeable | None = None
 
 
 @attrs.frozen
@@ -89,13 +107,26 @@ class GroupCommitWriter:
             StoreClosedError: after ``close``.
             StoreForkedError: in a process forked since, which does not have the thread.
         """
-        future: Future[_T] = Future()
+        return self._enqueue(_Submitted(command, Future()))
+
+    def submit_item(
+        self, use_case: Callable[[Sequence[_Item], UnitOfWork], Sequence[_T | Exception]], item: _Item
+    ) -> "Future[_T]":
+        """Submit an item for a use case that is executed once for all items that share a commit.
+
+        ``use_case`` returns a value for each item, or an exception that its future receives. If the use case itself
+        raises, it is executed again for each item alone. Raise as ``submit`` does.
+        """
+        mergeable = _Mergeable(use_case, item)
+        return self._enqueue(_Submitted(mergeable.execute, Future(), mergeable))
+
+    def _enqueue(self, submitted: _Submitted) -> "Future[Any]":
         # A caller that stops waiting does not withdraw its command.
-        future.set_running_or_notify_cancel()
+        submitted.future.set_running_or_notify_cancel()
         # Commands queued before the end are executed; none can be queued after it.
         with self._lifetime:
-            self._waiting.put(_Submitted(command, future))
-        return future
+            self._waiting.put(submitted)
+        return submitted.future
 
     def close(self, within: float | None = None) -> bool:
         """Execute the submitted commands, then end the thread. Closing again waits for the same end.
@@ -169,13 +200,31 @@ class GroupCommitWriter:
 
     def _execute_once(self, group: Sequence[_Submitted]) -> Sequence[_Outcome]:
         with self._store.unit_of_work() as work:
-            if len(group) == 1:
-                # A lone command needs no savepoint: rolling back the unit of work does the same.
-                outcomes = [_Outcome(group[0].command(work))]
-            else:
-                outcomes = [_attempt(submitted.command, work) for submitted in group]
+            # A lone command needs no savepoint: rolling back the unit of work does the same.
+            outcomes = [_Outcome(group[0].command(work))] if len(group) == 1 else _execute_all(group, work)
             work.commit()
         return outcomes
+
+
+def _execute_all(group: Sequence[_Submitted], work: UnitOfWork) -> list[_Outcome]:
+    """Execute what can be merged, then the other commands in their order."""
+    outcomes: dict[int, _Outcome] = {}
+    merged: dict[Callable[..., Any], dict[int, object]] = {}
+    for place, submitted in enumerate(group):
+        if submitted.mergeable is not None:
+            merged.setdefault(submitted.mergeable.use_case, {})[place] = submitted.mergeable.item
+    for use_case, items in merged.items():
+        whole = _attempt(partial(use_case, list(items.values())), work)
+        if whole.error is None:
+            outcomes.update(zip(items, map(_outcome_of, whole.value), strict=True))
+    for place, submitted in enumerate(group):
+        if place not in outcomes:
+            outcomes[place] = _attempt(submitted.command, work)
+    return [outcomes[place] for place in range(len(group))]
+
+
+def _outcome_of(value: object) -> _Outcome:
+    return _Outcome(error=value) if isinstance(value, Exception) else _Outcome(value)
 
 
 def _attempt(command: Callable[[UnitOfWork], Any], work: UnitOfWork) -> _Outcome:

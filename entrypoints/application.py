@@ -10,12 +10,15 @@ from adapters.group_commit import GroupCommitWriter
 from adapters.system_clock import SystemClock
 from adapters.wire.decode import Decoder
 from adapters.wire.structure import Structurer
+from core.model.batch import Candidate
 from core.model.limits import Limits
+from core.model.run import Run
 from core.ports.cancellation import Cancellation
 from core.ports.clock import Clock
 from core.ports.run_repository import RunReader
 from core.ports.store import Store
 from core.ports.unit_of_work import UnitOfWork
+from core.use_cases.ingest import Admit, SingleRun, create_runs, require_valid
 from entrypoints.databases import open_database
 from entrypoints.settings import Settings
 
@@ -42,6 +45,10 @@ class Application:
     def write(self, command: Callable[[UnitOfWork], _T]) -> "Future[_T]":
         """Run a writing use case; the future completes once the outcome is durable."""
         return self.writer.submit(command)
+
+    def create(self, candidate: Candidate, admit: Admit) -> "Future[Run]":
+        """Store a single run, together with others that arrive at the same time; raise ``RunRefusedError`` at once."""
+        return self.writer.submit_item(create_runs, SingleRun(require_valid(candidate), admit))
 
     def read(self, query: Callable[[RunReader], _T], cancellation: Cancellation | None = None) -> _T:
         """Run a reading use case in the calling thread."""

@@ -20,7 +20,7 @@ from core.model.listing import Metadata, MetadataRequest, PageRequest, RunFilter
 from core.model.run import Run
 from core.ports.run_repository import RunReader
 from core.ports.unit_of_work import UnitOfWork
-from core.use_cases.ingest import check_batch_size, check_response_size, create_run, ingest_atomic, ingest_lenient
+from core.use_cases.ingest import check_batch_size, check_response_size, ingest_atomic, ingest_lenient
 from core.use_cases.query import get_run, list_runs, read_metadata
 from core.use_cases.update import associate_commit, update_run
 from core.validation.queries import metadata_request, page_request
@@ -90,7 +90,7 @@ class RunStore:
         Raises:
             RunRefusedError: the run is invalid.
         """
-        return self._write(partial(create_run, self._candidate(0, run)))
+        return self._application.create(self._candidate(0, run), lambda _: None).result()
 
     def update(self, event_id: str, changes: Mapping[str, Any]) -> Run:
         """Change the mutable fields of a run and return it as stored.

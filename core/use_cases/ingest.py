@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Final
 
+import attrs
+
 from core.errors import (
     BatchRolledBackError,
     BatchTooLargeError,
@@ -70,20 +72,50 @@ def ingest_atomic(batch: Sequence[Candidate], work: UnitOfWork, admit: Admit | N
     return _store(batch, refused, work, admit)
 
 
-def create_run(candidate: Candidate, work: UnitOfWork, admit: Admit | None = None) -> Run:
-    """Store one run and return it as stored, be it new or there before.
+@attrs.frozen
+class SingleRun:
+    """A valid run that is stored on its own; ``admit`` is called with the size of the stored one if it exists."""
 
-    What was stored before may be much larger than what was sent, so ``admit`` is asked before anything is kept.
+    run: Run
+    admit: Admit
 
-    Raises:
-        RunRefusedError: the run is invalid.
-    """
+
+def require_valid(candidate: Candidate) -> Run:
+    """Return a candidate that is a run; raise ``RunRefusedError`` for any other."""
     if isinstance(candidate, RefusedRun):
         raise RunRefusedError(candidate)
-    run = _store([candidate], (), work, lambda _: None).runs[0]
-    if admit is not None and run is not candidate:
-        admit(count_text_bytes(run))
-    return run
+    return candidate
+
+
+def create_runs(singles: Sequence[SingleRun], work: UnitOfWork) -> Sequence[Run | Exception]:
+    """Store single runs of different clients together; return each as stored, or what its ``admit`` raised.
+
+    A run is only too large for a response if it exists already, so nothing was stored for it.
+    """
+    groups: dict[EventId, list[int]] = {}
+    for place, single in enumerate(singles):
+        groups.setdefault(single.run.event_id, []).append(place)
+    outcomes: dict[int, Run | Exception] = {}
+
+    def note_existing(stored: Run) -> None:
+        for place in groups[stored.event_id]:
+            outcomes[place] = _admit(singles[place], stored)
+
+    work.runs.add([singles[places[0]].run for places in groups.values()], note_existing)
+    for first, *repeated in groups.values():
+        if first not in outcomes:
+            outcomes[first] = singles[first].run
+            for place in repeated:
+                outcomes[place] = _admit(singles[place], singles[first].run)
+    return [outcomes[place] for place in range(len(singles))]
+
+
+def _admit(single: SingleRun, stored: Run) -> Run | Exception:
+    try:
+        single.admit(count_text_bytes(stored))
+    except Exception as error:  # noqa: BLE001 - it concerns only the client of this run
+        return error
+    return stored
 
 
 def _refused(batch: Sequence[Candidate]) -> tuple[RefusedRun, ...]:

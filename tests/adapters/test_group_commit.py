@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count
@@ -382,3 +382,53 @@ def test_a_task_that_is_cancelled_does_no_harm(store: ObservedStore, writer: Gro
     store.commit_allowed.set()
     assert result(writer.submit(add("b"))) == "b"
     assert all_keys(store) == {"first", "a", "b"}
+
+
+def add_items(items: Sequence[str], work: UnitOfWork) -> list[str | Exception]:
+    """Add a run for each key, all in one call; a key in upper case is an error of its own."""
+    work.runs.add([sample_run(key) for key in items if key.islower()])
+    return [f"{key} of {len(items)}" if key.islower() else BoomError(key) for key in items]
+
+
+def test_items_that_share_a_commit_are_executed_together(store: ObservedStore, writer: GroupCommitWriter) -> None:
+    """Each future receives its own value or error; a command among them is not affected."""
+    first = writer.submit(add("first"))
+    assert store.commit_reached.wait(HANG_GUARD_SECONDS)
+    items = [writer.submit_item(add_items, key) for key in ("a", "B", "c")]
+    command = writer.submit(add("d"))
+    store.commit_allowed.set()
+    assert first.result(HANG_GUARD_SECONDS) == "first"
+    assert items[0].result(HANG_GUARD_SECONDS) == "a of 3"
+    assert isinstance(items[1].exception(HANG_GUARD_SECONDS), BoomError)
+    assert items[2].result(HANG_GUARD_SECONDS) == "c of 3"
+    assert command.result(HANG_GUARD_SECONDS) == "d"
+    assert all_keys(store) == {"a", "c", "d", "first"}
+    assert store.commits == 2
+
+
+def add_items_unless_bad(items: Sequence[str], work: UnitOfWork) -> list[str | Exception]:
+    """Fail as a whole if one key is bad."""
+    work.runs.add([sample_run(key) for key in items])
+    if "bad" in items:
+        raise BoomError("bad")
+    return list(items)
+
+
+def test_items_that_fail_together_are_executed_one_by_one(store: ObservedStore, writer: GroupCommitWriter) -> None:
+    """Only the item that fails alone fails, and nothing of it is stored."""
+    first = writer.submit(add("first"))
+    assert store.commit_reached.wait(HANG_GUARD_SECONDS)
+    items = [writer.submit_item(add_items_unless_bad, key) for key in ("a", "bad", "c")]
+    store.commit_allowed.set()
+    assert first.result(HANG_GUARD_SECONDS) == "first"
+    assert items[0].result(HANG_GUARD_SECONDS) == "a"
+    assert isinstance(items[1].exception(HANG_GUARD_SECONDS), BoomError)
+    assert items[2].result(HANG_GUARD_SECONDS) == "c"
+    assert all_keys(store) == {"a", "c", "first"}
+
+
+def test_a_lone_item_fails_alone(store: ObservedStore, writer: GroupCommitWriter) -> None:
+    """Its error is that of its future, and nothing is stored."""
+    store.commit_allowed.set()
+    assert isinstance(writer.submit_item(add_items, "A").exception(HANG_GUARD_SECONDS), BoomError)
+    assert writer.submit_item(add_items, "b").result(HANG_GUARD_SECONDS) == "b of 1"

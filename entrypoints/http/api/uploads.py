@@ -8,7 +8,7 @@ from aiohttp import web
 
 from adapters.wire.encode import batch_answer, count_error_bytes
 from core.model.batch import BatchResult, Candidate
-from core.use_cases.ingest import Admit, check_response_size, create_run, ingest_atomic, ingest_lenient
+from core.use_cases.ingest import Admit, check_response_size, ingest_atomic, ingest_lenient
 from entrypoints.http.api.context import Context
 from entrypoints.http.messages.headers import prefers_minimal
 from entrypoints.http.messages.request_body import Allowance
@@ -52,8 +52,8 @@ class Uploads:
             lambda body: application.decoder.run(body, application.clock.now()),
         )
         self.context.access.charge_runs(request, 1)
-        admit = lease_of(request).cover
-        run = await self.context.write(lambda work: create_run(candidate, work, admit))
+        created = application.create(candidate, lease_of(request).cover)
+        run = await self.context.completions.wait(created)
         return json_response(run, status=HTTPStatus.CREATED)
 
     async def _read_batch(self, request: web.Request) -> list[Candidate]:

@@ -17,10 +17,18 @@ from core.errors import (
 )
 from core.model.batch import BatchResult, Candidate, Conflict, RefusedRun
 from core.model.limits import Limits
-from core.model.run import Count, Status
+from core.model.run import Count, Run, Status, count_text_bytes
 from core.model.validation_error import ValidationError
 from core.ports.unit_of_work import UnitOfWork
-from core.use_cases.ingest import check_batch_size, check_response_size, create_run, ingest_atomic, ingest_lenient
+from core.use_cases.ingest import (
+    SingleRun,
+    check_batch_size,
+    check_response_size,
+    create_runs,
+    ingest_atomic,
+    ingest_lenient,
+    require_valid,
+)
 from tests.contract.samples import at, everything, sample_run
 from tests.fakes.run_repository import CountedWork
 
@@ -30,6 +38,11 @@ def refused(index: int, *reasons: str) -> RefusedRun:
     return RefusedRun(
         index, f"bad-{index}", None, tuple(ValidationError("start_time", reason) for reason in reasons or ("is no",))
     )
+
+
+def keep_all(work: UnitOfWork, runs: list[Run]) -> None:
+    """Store runs, within the unit of work."""
+    work.runs.add(runs)
 
 
 ADMIT = partial(check_response_size, limit=Limits().max_response_bytes)
@@ -138,14 +151,38 @@ def test_both_batch_errors_say_what_happened() -> None:
 
 def test_create_stores_one_run(work: UnitOfWork) -> None:
     """A new run is stored and returned; sent again, the stored one is returned."""
-    assert create_run(sample_run("a"), work) == sample_run("a")
-    assert create_run(sample_run("a", agent_name="x"), work) == sample_run("a")
+    sizes: list[int] = []
+    first, again = sample_run("a"), sample_run("a", agent_name="x")
+    assert create_runs([SingleRun(first, sizes.append)], work) == [first]
+    assert sizes == []
+    assert create_runs([SingleRun(again, sizes.append)], work) == [first]
+    assert sizes == [count_text_bytes(first)]
+
+
+def test_single_runs_are_stored_together(work: UnitOfWork) -> None:
+    """Each in its place: new ones, an existing one, and one that is sent twice; the first of equal keys wins."""
+    keep_all(work, [sample_run("old")])
+    sent = [sample_run("a"), sample_run("old", agent_name="x"), sample_run("b"), sample_run("a", agent_name="y")]
+    singles = [SingleRun(run, lambda _: None) for run in sent]
+    assert create_runs(singles, work) == [sent[0], sample_run("old"), sent[2], sent[0]]
+    assert work.runs.get(sent[0].event_id) == sent[0]
+
+
+def test_a_single_run_that_is_not_admitted_fails_alone(work: UnitOfWork) -> None:
+    """The error of ``admit`` is its outcome, and the others are stored."""
+    keep_all(work, [sample_run("old")])
+
+    def reject(_size: int) -> None:
+        raise ResponseTooLargeError(1)
+
+    outcomes = create_runs([SingleRun(sample_run(key), reject) for key in ("old", "new")], work)
+    assert [type(outcome) for outcome in outcomes] == [ResponseTooLargeError, Run]
 
 
 def test_create_refuses_a_bad_run(work: UnitOfWork) -> None:
     """The error carries the refused run, and its message lists every validation error."""
     with pytest.raises(RunRefusedError, match="start_time one; start_time two") as caught:
-        create_run(refused(0, "one", "two"), work)
+        require_valid(refused(0, "one", "two"))
     assert caught.value.refused == refused(0, "one", "two")
     assert everything(work.runs) == ()
 
