@@ -24,7 +24,7 @@ def stream(api: Api, body: bytes, kind: str = NDJSON, **headers: str) -> Answer:
 
 
 def numbers(answer: Answer) -> tuple[int, int, int, int, int]:
-    """Of the result of a stream: the counts, and the last line."""
+    """Return the counts of a stream, and the last line."""
     return (*answer.counts, answer.body["last_line"])
 
 
@@ -39,7 +39,7 @@ class Fetched:
 
     @property
     def lines(self) -> list[Any]:
-        """The documents of newline-delimited JSON."""
+        """Return the documents of newline-delimited JSON."""
         return [json.loads(line) for line in self.body.splitlines()]
 
 
@@ -80,17 +80,17 @@ class Sending:
         self.link.sendall(b"0\r\n\r\n")
 
     def stop(self) -> None:
-        """Send nothing any more, and read on."""
+        """Send no more, and read on."""
         self.link.shutdown(socket.SHUT_WR)
 
     def answer(self) -> Answer:
-        """The response, once it is there."""
+        """Return the response, once it is there."""
         self.response.begin()
         body = self.response.read()
         return Answer(self.response.status, self.response.headers, json.loads(body))
 
     def begin_response(self) -> http.client.HTTPResponse:
-        """The head of the response; lines of its body can be read as they come."""
+        """Return the head of the response; lines of its body can be read as they come."""
         self.response.begin()
         return self.response
 

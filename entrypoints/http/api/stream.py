@@ -304,7 +304,7 @@ class Taker:
 
         Raises:
             RejectedRequestError: the server stops.
-            ConnectionError: the client is gone.
+            RequestPayloadError, ConnectionError: the client sends no more, or is gone.
         """
         while True:
             taken, seconds = self._context.access.take_runs(self._request, runs)
@@ -314,8 +314,8 @@ class Taker:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._draining.wait(), min(seconds, LOOK_SECONDS))
                 raise _stopping()
-            if self._request.transport is None:
-                raise ConnectionResetError
+            if (error := self._request.content.exception()) is not None:
+                raise error
 
 
 def _stopping() -> RejectedRequestError:

@@ -34,24 +34,24 @@ DECODERS = {
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.skipif(not WITH_POSTGRES, reason=""))])
 def any_server(request: pytest.FixtureRequest, start: Start) -> Iterator[Api]:
-    """A server over a new database of either kind."""
+    """Yield a server over a new database of either kind."""
     settings = {"db": request.getfixturevalue("postgres_url")} if request.param == "postgres" else {}
     with start(**settings) as api:
         yield api
 
 
 def export(api: Api, method: str = "GET", accept: str = "identity", **query: Any) -> Fetched:
-    """An export with these parameters."""
+    """Return an export with these parameters."""
     return fetch(api, method, f"{EXPORT}?{urlencode(query)}", Accept_Encoding=accept)
 
 
 def at(second: int) -> str:
-    """An instant."""
+    """Return an instant."""
     return f"2026-01-31T12:00:{second:02}Z"
 
 
 def runs() -> list[dict[str, Any]]:
-    """Runs of every kind, in another order than that of their start."""
+    """Return runs of every kind, in another order than that of their start."""
     return [
         sent_run("late", start_time=at(9), status="failed", end_time=at(10), duration_ms=1000),
         sent_run("first", start_time="2026-01-31T13:00:00.5+01:00", metrics_json={"b": 2**70, "a": [1.5, None, "\0"]}),
@@ -181,7 +181,7 @@ def test_an_export_that_fails_at_once_has_a_status(start: Start, tmp_path: Path)
 
 
 def without_own(exported: Fetched) -> list[dict[str, Any]]:
-    """The runs of an export but for what the server sets itself."""
+    """Return the runs of an export but for what the server sets itself."""
     return [{name: value for name, value in run.items() if name not in OWN} for run in exported.lines]
 
 

@@ -36,7 +36,7 @@ RUNS = [sent_run(f"e{number}") for number in range(5)]
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.skipif(not WITH_POSTGRES, reason=""))])
 def any_server(request: pytest.FixtureRequest, start: Start, tmp_path: Path) -> Iterator[Api]:
-    """A server over a new database of either kind."""
+    """Yield a server over a new database of either kind."""
     settings = {"db": request.getfixturevalue("postgres_url")} if request.param == "postgres" else {}
     with start(spool=tmp_path / "spool", **settings) as api:
         yield api
@@ -44,7 +44,7 @@ def any_server(request: pytest.FixtureRequest, start: Start, tmp_path: Path) -> 
 
 @pytest.fixture
 def release(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
-    """Jobs are not run before this is called."""
+    """Keep jobs from being run before this is called."""
     with monkeypatch.context() as patched:
         patched.setattr(job_runner, "list_waiting", lambda *_: JobPage((), None))
         yield patched.undo
@@ -56,14 +56,14 @@ def send(api: Api, body: bytes, kind: str = NDJSON, **headers: str) -> Answer:
 
 
 def job_at(api: Api, path: str) -> dict[str, Any]:
-    """The job with this path."""
+    """Return the job with this path."""
     answer = api.request("GET", path)
     assert (answer.status, answer.body.keys()) == (200, JOB_MEMBERS)
     return dict(answer.body)
 
 
 def finished(api: Api, accepted: Answer) -> dict[str, Any]:
-    """The job that was accepted, once it is finished."""
+    """Return the job that was accepted, once it is finished."""
     assert accepted.status == 202, accepted
     path = accepted.headers["Location"]
     wait_until(lambda: job_at(api, path)["state"] in FINISHED)
@@ -71,7 +71,7 @@ def finished(api: Api, accepted: Answer) -> dict[str, Any]:
 
 
 def counts(job: dict[str, Any]) -> tuple[int, ...]:
-    """Of a job: the counts and the last line."""
+    """Return the counts of a job, and the last line."""
     return tuple(job[name] for name in ("total", "created", "existing", "failed", "last_line"))
 
 

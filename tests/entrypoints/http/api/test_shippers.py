@@ -1,8 +1,8 @@
 """Log shippers send runs as they are: the very bytes of their requests are taken with 200, the only success they know.
 
 What Vector sends is from its http sink (``config.rs``, ``encoder.rs`` and ``service.rs`` in ``src/sinks/http``, and the
-default headers in ``src/http.rs``, of github.com/vectordotdev/vector): hyper writes names in lower case, there is no line
-end behind the last line, keys are sorted, and the codec ``json`` is framed as an array or as ``newline_delimited``.
+default headers in ``src/http.rs``, of github.com/vectordotdev/vector): hyper writes names in lower case, there is no
+default headers in ``src/http.rs``, of github.com/vectordotdev/vector): hyper writes names in lower case, there is no
 
 What Fluent Bit sends is from its output plugin http (``plugins/out_http/http.c`` of github.com/fluent/fluent-bit): the
 formats ``json_lines`` and ``json``, ``compress gzip``, and in each record its own time under ``json_date_key``.
@@ -30,12 +30,12 @@ FLUENT_RECORDS = [{"date": 1769860800.123456 + number, **sent_run(f"f{number}")}
 
 
 def compact(document: object) -> str:
-    """JSON without spaces."""
+    """Return JSON without spaces."""
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
 
 
 def vector_request(kind: str, *, compressed: bool) -> bytes:
-    """What the http sink of Vector sends."""
+    """Return what the http sink of Vector sends."""
     events = [compact(dict(sorted(event.items()))) for event in VECTOR_EVENTS]
     body = ("\n".join(events) if kind == NDJSON else f"[{','.join(events)}]").encode()
     encoding = ["content-encoding: gzip"] if compressed else []
@@ -54,7 +54,7 @@ def vector_request(kind: str, *, compressed: bool) -> bytes:
 
 
 def fluent_bit_request(kind: str, *, compressed: bool) -> bytes:
-    """What the output plugin http of Fluent Bit sends."""
+    """Return what the output plugin http of Fluent Bit sends."""
     records = [compact(record) for record in FLUENT_RECORDS]
     body = ("".join(f"{record}\n" for record in records) if kind == NDJSON else f"[{','.join(records)}]").encode()
     encoding = ["Content-Encoding: gzip"] if compressed else []
@@ -72,14 +72,14 @@ def fluent_bit_request(kind: str, *, compressed: bool) -> bytes:
 
 
 def request(body: bytes, head: list[str], *, compressed: bool) -> bytes:
-    """The bytes of a request."""
+    """Return the bytes of a request."""
     content = gzip.compress(body) if compressed else body
     lines = [f"POST {STREAM} HTTP/1.1", *(line.format(size=len(content)) for line in head), "", ""]
     return "\r\n".join(lines).encode() + content
 
 
 def answer_to(api: Api, content: bytes, times: int = 1) -> list[Answer]:
-    """The answers to the same bytes, sent again and again over one connection, which is kept as shippers do."""
+    """Send the same bytes again and again over one connection, as shippers do, and return the responses."""
     address = urlsplit(api.url)
     answers = []
     with socket.create_connection((address.hostname, address.port), DEADLINE_SECONDS) as link:

@@ -27,19 +27,19 @@ RUNS = [sent_run(f"e{number}") for number in range(5)]
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.skipif(not WITH_POSTGRES, reason=""))])
 def any_server(request: pytest.FixtureRequest, start: Start) -> Iterator[Api]:
-    """A server over a new database of either kind."""
+    """Yield a server over a new database of either kind."""
     settings = {"db": request.getfixturevalue("postgres_url")} if request.param == "postgres" else {}
     with start(**settings) as api:
         yield api
 
 
 def stored(api: Api) -> set[str]:
-    """The keys of all runs, of a thousand at most."""
+    """Return the keys of all runs, of a thousand at most."""
     return set(api.find(limit=1000).event_ids)
 
 
 def is_early_end(answer: Answer, status: int) -> bool:
-    """Whether a stream ended with this status, a reason and all of the counts."""
+    """Return whether a stream ended with this status, a reason and all of the counts."""
     return answer.status == status and answer.body.keys() == {*MEMBERS, "detail"} and bool(answer.body["detail"])
 
 
@@ -292,6 +292,18 @@ def test_progress_is_told_after_each_chunk(any_server: Api) -> None:
     assert len(rest[-1]["errors"]) == 1
 
 
+def test_a_client_of_progress_that_leaves_frees_its_place(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody is left to tell, and that is nothing for the log."""
+    with start(max_streams=1) as server:
+        with sending(server, Accept=NDJSON) as body:
+            body.send(lines(RUNS[:3]))
+            assert json.loads(body.begin_response().readline())["created"] == 3
+            body.send(lines(RUNS[3:]))
+        wait_until(lambda: stream(server, lines(RUNS)).status == 200)
+        assert len(stored(server)) == 5
+    assert caplog.messages == []
+
+
 def test_progress_of_a_long_stream_adds_up(server: Api) -> None:
     """No line of it goes back, and the last one is the whole."""
     body = lines([sent_run(f"{number}") for number in range(3500)])
@@ -349,12 +361,15 @@ def test_a_rate_limit_slows_down_and_rejects_nothing(start: Start, quota: int) -
         assert "runs" in answer.headers["RateLimit"]
 
 
-def test_a_client_that_leaves_while_it_waits_for_its_quota_frees_its_place(start: Start) -> None:
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_client_that_leaves_while_it_waits_for_its_quota_frees_its_place(start: Start, *, whole: bool) -> None:
     """Not only when the quota is there again."""
     with start(rate_runs="2/hour", max_streams=1) as server:
         with sending(server) as body:
             body.send(lines(RUNS))
-            body.end()
+            if whole:
+                body.end()
+            time.sleep(1.5)
             wait_until(lambda: stream(server, b"").status == 503)
         wait_until(lambda: stream(server, b"").status == 200)
 
@@ -376,6 +391,31 @@ def test_stopping_ends_a_stream_in_time(serve: Serve, settings: list[str]) -> No
     assert int(answer.headers["Retry-After"]) >= 1
     with serve("--port", "0") as served:
         assert len(stored(served.api)) == answer.body["created"] >= 2
+
+
+def test_stopping_is_told_in_the_last_line_of_progress(serve: Serve) -> None:
+    """And the server ends with 0."""
+    with serve("--port", "0") as served, sending(served.api, Accept=NDJSON) as body:
+        body.send(lines(RUNS[:3]))
+        response = body.begin_response()
+        assert json.loads(response.readline())["created"] == 3
+        served.process.send_signal(signal.SIGTERM)
+        last = json.loads(response.read().splitlines()[-1])
+        assert (last["status"], last["created"]) == (503, 3)
+        assert served.process.wait(30) == 0
+
+
+def test_stopping_makes_no_job_of_half_a_body(serve: Serve) -> None:
+    """It is told so, and the next server finds nothing of it."""
+    with serve("--port", "0") as served, sending(served.api, Prefer="respond-async") as body:
+        body.send(lines(RUNS))
+        time.sleep(0.5)
+        served.process.send_signal(signal.SIGTERM)
+        answer = body.answer()
+        assert (answer.status, list(answer.body)) == (503, ["detail"])
+        assert served.process.wait(30) == 0
+    with serve("--port", "0") as served:
+        assert served.api.request("GET", "/api/v1/jobs").body["jobs"] == []
 
 
 def test_stopping_reaches_a_client_that_goes_on_sending(serve: Serve) -> None:
@@ -421,7 +461,7 @@ def test_a_locked_database_ends_the_stream(monkeypatch: pytest.MonkeyPatch, star
 
 
 def cut_streams(body: bytes) -> Iterator[bytes]:
-    """The body, cut behind every byte."""
+    """Yield the body, cut behind every byte."""
     yield from (body[:end] for end in range(len(body)))
 
 
