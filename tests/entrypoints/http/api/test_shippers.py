@@ -2,7 +2,6 @@
 
 What Vector sends is from its http sink (``config.rs``, ``encoder.rs`` and ``service.rs`` in ``src/sinks/http``, and the
 default headers in ``src/http.rs``, of github.com/vectordotdev/vector): hyper writes names in lower case, there is no
-default headers in ``src/http.rs``, of github.com/vectordotdev/vector): hyper writes names in lower case, there is no
 
 What Fluent Bit sends is from its output plugin http (``plugins/out_http/http.c`` of github.com/fluent/fluent-bit): the
 formats ``json_lines`` and ``json``, ``compress gzip``, and in each record its own time under ``json_date_key``.
