@@ -275,6 +275,7 @@ class Taker:
     async def _take_all(self, chunks: Iterator[Chunk]) -> None:
         while (chunk := await self._decode(lambda: next(chunks, None))) is not None:
             await self._written()
+            self._check_wanted()
             await self._wait_for_quota(len(chunk.lines))
             so_far = self.result
             self._writing = asyncio.create_task(self._write(so_far, chunk))
@@ -300,12 +301,7 @@ class Taker:
             await self._progress.tell(self.result)
 
     async def _wait_for_quota(self, runs: int) -> None:
-        """Count the runs of a chunk, over as many windows as it takes.
-
-        Raises:
-            RejectedRequestError: the server stops.
-            RequestPayloadError, ConnectionError: the client sends no more, or is gone.
-        """
+        """Count the runs of a chunk, over as many windows as it takes; raise as ``_check_wanted``."""
         while True:
             taken, seconds = self._context.access.take_runs(self._request, runs)
             runs -= taken
@@ -313,9 +309,19 @@ class Taker:
                 return
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._draining.wait(), min(seconds, LOOK_SECONDS))
-                raise _stopping()
-            if (error := self._request.content.exception()) is not None:
-                raise error
+            self._check_wanted()
+
+    def _check_wanted(self) -> None:
+        """Check before each chunk whether to go on: a small piece of a body may hold many chunks.
+
+        Raises:
+            RejectedRequestError: the server stops.
+            RequestPayloadError, ConnectionError: the client sends no more, or is gone.
+        """
+        if self._draining.is_set():
+            raise _stopping()
+        if (error := self._request.content.exception()) is not None:
+            raise error
 
 
 def _stopping() -> RejectedRequestError:

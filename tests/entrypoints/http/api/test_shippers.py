@@ -2,6 +2,7 @@
 
 What Vector sends is from its http sink (``config.rs``, ``encoder.rs`` and ``service.rs`` in ``src/sinks/http``, and the
 default headers in ``src/http.rs``, of github.com/vectordotdev/vector): hyper writes names in lower case, there is no
+line end behind the last line, keys are sorted, the codec ``json`` is framed as an array or as ``newline_delimited``.
 
 What Fluent Bit sends is from its output plugin http (``plugins/out_http/http.c`` of github.com/fluent/fluent-bit): the
 formats ``json_lines`` and ``json``, ``compress gzip``, and in each record its own time under ``json_date_key``.

@@ -405,6 +405,31 @@ def test_stopping_is_told_in_the_last_line_of_progress(serve: Serve) -> None:
         assert served.process.wait(30) == 0
 
 
+@pytest.mark.parametrize("end", ["stop", "leave"])
+def test_a_stream_of_which_much_is_left_ends_with_its_client_or_server(serve: Serve, end: str) -> None:
+    """A small piece of a compressed body may take minutes."""
+    blank = encode("zstd", b"\n" * 2**28)
+    assert len(blank) < 2**16
+    with serve("--port", "0", "--max-streams", "1") as served:
+        with sending(served.api, Content_Encoding="zstd") as body:
+            body.send(blank)
+            body.end()
+            wait_until(lambda: stream(served.api, b"").status == 503)
+            time.sleep(1)
+            if end == "stop":
+                begun = time.monotonic()
+                served.process.send_signal(signal.SIGTERM)
+                answer = body.answer()
+                assert is_early_end(answer, 503)
+                assert 0 < answer.body["last_line"] < 2**28
+                assert served.process.wait(30) == 0
+                assert time.monotonic() - begun < 8
+                return
+        begun = time.monotonic()
+        wait_until(lambda: stream(served.api, b"").status == 200)
+        assert time.monotonic() - begun < 8
+
+
 def test_stopping_makes_no_job_of_half_a_body(serve: Serve) -> None:
     """It is told so, and the next server finds nothing of it."""
     with serve("--port", "0") as served, sending(served.api, Prefer="respond-async") as body:
