@@ -421,13 +421,13 @@ def test_a_stream_of_which_much_is_left_ends_with_its_client_or_server(serve: Se
                 served.process.send_signal(signal.SIGTERM)
                 answer = body.answer()
                 assert is_early_end(answer, 503)
-                assert 0 < answer.body["last_line"] < 2**28
+                assert answer.body["last_line"] < 2**28
                 assert served.process.wait(30) == 0
-                assert time.monotonic() - begun < 8
+                assert time.monotonic() - begun < 15
                 return
         begun = time.monotonic()
         wait_until(lambda: stream(served.api, b"").status == 200)
-        assert time.monotonic() - begun < 8
+        assert time.monotonic() - begun < 15
 
 
 def test_stopping_makes_no_job_of_half_a_body(serve: Serve) -> None:
