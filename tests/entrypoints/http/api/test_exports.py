@@ -4,7 +4,6 @@ import csv
 import gzip
 import io
 import json
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from adapters.content_coding import encode
 from core.model.run import FIELDS
 from tests.http_streams import NDJSON, STREAM, Fetched, fetch, stream
 from tests.jobs import lines, sent_run
-from tests.postgres import WITH_POSTGRES
 from tests.servers import Api, Start
 
 EXPORT = "/api/v1/export"
@@ -30,14 +28,6 @@ DECODERS = {
     "gzip": gzip.decompress,
     "zstd": lambda content: zstandard.ZstdDecompressor().decompressobj().decompress(content),
 }
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.skipif(not WITH_POSTGRES, reason=""))])
-def any_server(request: pytest.FixtureRequest, start: Start) -> Iterator[Api]:
-    """Yield a server over a new database of either kind."""
-    settings = {"db": request.getfixturevalue("postgres_url")} if request.param == "postgres" else {}
-    with start(**settings) as api:
-        yield api
 
 
 def export(api: Api, method: str = "GET", accept: str = "identity", **query: Any) -> Fetched:

@@ -14,7 +14,6 @@ from core.model.job import JobPage
 from entrypoints.process import job_runner
 from tests.http_streams import MEMBERS, NDJSON, fetch, sending, stream
 from tests.jobs import lines, sent_run, wait_until
-from tests.postgres import WITH_POSTGRES
 from tests.servers import Answer, Api, Serve, Start
 
 JSON = "application/json"
@@ -32,14 +31,6 @@ JOB_MEMBERS = {
 }
 FINISHED = {"succeeded", "failed", "cancelled"}
 RUNS = [sent_run(f"e{number}") for number in range(5)]
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.skipif(not WITH_POSTGRES, reason=""))])
-def any_server(request: pytest.FixtureRequest, start: Start, tmp_path: Path) -> Iterator[Api]:
-    """Yield a server over a new database of either kind."""
-    settings = {"db": request.getfixturevalue("postgres_url")} if request.param == "postgres" else {}
-    with start(spool=tmp_path / "spool", **settings) as api:
-        yield api
 
 
 @pytest.fixture

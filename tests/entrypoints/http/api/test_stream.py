@@ -18,19 +18,10 @@ from entrypoints.http.api.stream import Pace
 from entrypoints.http.messages.responses import SlowBodyError
 from tests.http_streams import COUNTS, MEMBERS, NDJSON, STREAM, fetch, numbers, sending, stream
 from tests.jobs import lines, sent_run, wait_until
-from tests.postgres import WITH_POSTGRES
 from tests.servers import Answer, Api, Serve, Start
 
 JSON = "application/json"
 RUNS = [sent_run(f"e{number}") for number in range(5)]
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.skipif(not WITH_POSTGRES, reason=""))])
-def any_server(request: pytest.FixtureRequest, start: Start) -> Iterator[Api]:
-    """Yield a server over a new database of either kind."""
-    settings = {"db": request.getfixturevalue("postgres_url")} if request.param == "postgres" else {}
-    with start(**settings) as api:
-        yield api
 
 
 def stored(api: Api) -> set[str]:
