@@ -19,6 +19,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from openapi_spec_validator.readers import read_from_filename
 
 from adapters.sqlite import connection as sqlite_connection
+from core.model.job import JobState
 from core.model.limits import Limits
 from core.model.listing import RunFilter
 from core.model.run import FIELDS, FIXED_FIELDS, Commit, RunChanges, Status
@@ -26,6 +27,7 @@ from core.validation.fields import STATUSES
 from entrypoints.http.api.operations import Operations
 from entrypoints.http.api.stream import Stream
 from entrypoints.http.server import api_routes
+from tests.jobs import wait_until
 from tests.properties.machine import COMMITS, changes
 from tests.properties.strategies import sent_runs, texts
 from tests.servers import Answer, Api, MakeRun, Start
@@ -35,11 +37,15 @@ SCHEMAS: Mapping[str, Any] = API["components"]["schemas"]
 
 BATCH = "/api/v1/runs/batch"
 ATOMIC = "/api/v1/runs/batch-transactional"
+STREAM = "/api/v1/runs/stream"
 RUNS = "/api/v1/runs"
 RUN = "/api/v1/runs/{id}"
 COMMIT = "/api/v1/runs/{id}/associate-commit"
+JOBS = "/api/v1/jobs"
+JOB = "/api/v1/jobs/{id}"
+EXPORT = "/api/v1/export"
 
-WITH_A_BODY = [("POST", BATCH), ("POST", ATOMIC), ("POST", RUNS), ("PATCH", RUN), ("POST", COMMIT)]
+WITH_A_BODY = [("POST", BATCH), ("POST", ATOMIC), ("POST", STREAM), ("POST", RUNS), ("PATCH", RUN), ("POST", COMMIT)]
 MINIMAL = {"Prefer": "return=minimal"}
 SOME = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -79,7 +85,7 @@ def check_answer(method: str, path: str, answer: Answer) -> None:
 def operations() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     """Return every documented path and method."""
     for path, item in API["paths"].items():
-        yield from ((path, method, item[method]) for method in ("get", "post", "patch") if method in item)
+        yield from ((path, method, item[method]) for method in ("get", "post", "patch", "delete") if method in item)
 
 
 def test_document_is_valid() -> None:
@@ -104,12 +110,12 @@ def test_documented_routes_are_the_servers() -> None:
 def test_documented_methods_are_those_that_the_server_allows(shared_server: Api) -> None:
     """Any other method gets 405 with the documented ones, and HEAD beside GET."""
     for path, item in API["paths"].items():
-        answer = shared_server.request("DELETE", path.format(id="x"))
+        answer = shared_server.request("PUT", path.format(id="x"))
         methods = {name.upper() for name in item if name != "parameters"}
         assert answer.status == 405
         # An upload's path is also that of a run with this name.
         allowed = set(answer.headers["Allow"].split(",")) - (
-            {"GET", "HEAD", "PATCH"} if path in {BATCH, ATOMIC} else set()
+            {"GET", "HEAD", "PATCH"} if path in {BATCH, ATOMIC, STREAM} else set()
         )
         assert allowed == methods | ({"HEAD"} if "GET" in methods else set())
         check(SCHEMAS["Error"], answer.body)
@@ -129,6 +135,9 @@ def test_documented_fields_are_those_of_the_core() -> None:
     assert SCHEMAS["Changes"]["properties"].keys() == get_type_hints(RunChanges).keys()
     assert SCHEMAS["Commit"]["properties"].keys() == attrs.fields_dict(Commit).keys()
     assert filters == attrs.fields_dict(RunFilter).keys() | {"limit", "offset", "cursor"}
+    exported = {one["name"] for one in API["paths"][EXPORT]["get"]["parameters"]}
+    assert exported == attrs.fields_dict(RunFilter).keys() | {"format"}
+    assert SCHEMAS["JobState"]["enum"] == list(JobState)
     assert SCHEMAS["Status"]["enum"] == list(Status)
     assert SCHEMAS["SentStatus"]["enum"] == list(STATUSES)
     assert SCHEMAS["Conflict"]["properties"]["fields"]["items"]["enum"] == [
@@ -283,6 +292,47 @@ def test_answers_of_the_list_are_as_documented(shared_server: Api, query: dict[s
     answer = shared_server.request("GET", lists(**query))
     assert answer.status == status
     check_answer("GET", RUNS, answer)
+
+
+def test_answers_to_streams_are_as_documented(shared_server: Api, make_run: MakeRun) -> None:
+    """Read to the end with errors and conflicts, ended early, and no array of runs."""
+    good = make_run()
+    for status, answer in (
+        (200, shared_server.send("POST", STREAM, [good, make_run(status="lost"), good | {"agent_name": "other"}])),
+        (200, shared_server.send("POST", STREAM, b"", Content_Type="application/x-ndjson")),
+        (400, shared_server.send("POST", STREAM, b"\xff", Content_Type="application/jsonl")),
+        (400, shared_server.send("POST", STREAM, b"x", Content_Encoding="gzip")),
+        (422, shared_server.send("POST", STREAM, {"run": []})),
+    ):
+        assert answer.status == status
+        check_answer("POST", STREAM, answer)
+
+
+def test_answers_about_jobs_are_as_documented(shared_server: Api, make_run: MakeRun) -> None:
+    """Made, looked at, listed, removed, and not found."""
+    made = shared_server.send("POST", STREAM, [make_run(), {}], Prefer="respond-async")
+    assert made.status == 202
+    check_answer("POST", STREAM, made)
+    path = made.headers["Location"]
+    wait_until(lambda: shared_server.request("GET", path).body["state"] == "succeeded")
+    for method, template, status, answer in (
+        ("GET", JOB, 200, shared_server.request("GET", path)),
+        ("GET", JOBS, 200, shared_server.request("GET", f"{JOBS}?state=succeeded")),
+        ("GET", JOBS, 422, shared_server.request("GET", f"{JOBS}?state=lost")),
+        ("GET", JOB, 404, shared_server.request("GET", f"{JOBS}/none")),
+        ("DELETE", JOB, 404, shared_server.request("DELETE", f"{JOBS}/none")),
+    ):
+        assert answer.status == status
+        check_answer(method, template, answer)
+    assert shared_server.request("DELETE", path).status == 204
+
+
+def test_refused_exports_are_as_documented(shared_server: Api) -> None:
+    """An unknown format, and an unknown filter."""
+    for query in ("format=xml", "limit=1"):
+        answer = shared_server.request("GET", f"{EXPORT}?{query}")
+        assert answer.status == 422
+        check_answer("GET", EXPORT, answer)
 
 
 @pytest.mark.parametrize("path", ["/api/v1/metadata", "/api/v1/limits", "/health", "/ready"])

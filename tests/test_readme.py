@@ -45,7 +45,7 @@ def url(tmp_path: Path) -> Iterator[str]:
 def test_console_examples_print_what_the_readme_shows(url: str) -> None:
     """Every curl command of the README, in order against one server, prints the response shown below it."""
     steps = list(console_steps())
-    assert len(steps) == 4
+    assert len(steps) == 8
     for command, shown in steps:
         printed = subprocess.run(
             ["bash", "-c", command.replace(README_URL, url)], capture_output=True, text=True, check=True, timeout=30

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, Protocol, TypeVar
@@ -18,7 +18,6 @@ from core.model.stream import CHUNK_BYTES, Chunk, StreamFormat, StreamResult
 from core.use_cases.jobs import queue_job
 from core.use_cases.stream import take_chunk
 from entrypoints.http.api.context import Context
-from entrypoints.http.guard.rate_limits import RateLimitedError
 from entrypoints.http.messages.headers import accepts_ndjson, prefers_async
 from entrypoints.http.messages.request_body import content_coding, stream_format
 from entrypoints.http.messages.responses import (
@@ -39,6 +38,9 @@ FLUSH_SECONDS: Final = 1.0
 
 MIN_BYTES_PER_SECOND: Final = 100
 """What a client must send on average while the server waits for it."""
+
+LOOK_SECONDS: Final = 1.0
+"""How often a stream that waits for its quota looks whether its client is still there."""
 
 ROOM_SECONDS: Final = 0.05
 """How often a stream looks whether there is room for its next chunk."""
@@ -109,7 +111,7 @@ class Stream:
         application = self.context.application
         decoder = StreamDecoder(application.decoder, application.limits, application.clock.now)
         progress = Progress(request) if accepts_ndjson(request) else None
-        taker = Taker(self.context, request, decoder.begin(kind, coding), progress)
+        taker = Taker(self.context, request, decoder.begin(kind, coding), progress, self.draining)
         failure: ErrorDocument | None = None
         try:
             async for piece in self._pieces(request):
@@ -163,10 +165,7 @@ class Stream:
         pace = Pace(self.idle_seconds)
         while True:
             if self.draining.is_set():
-                headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-                raise RejectedRequestError(
-                    HTTPStatus.SERVICE_UNAVAILABLE, "the server is stopping", headers, closes=True
-                )
+                raise _stopping()
             begun = asyncio.get_running_loop().time()
             try:
                 piece = await asyncio.wait_for(request.content.readany(), FLUSH_SECONDS)
@@ -234,12 +233,20 @@ class Progress:
 class Taker:
     """Takes the chunks of one stream: one is decoded while the one before it is written."""
 
-    def __init__(self, context: Context, request: web.Request, reader: StreamReader, progress: Progress | None) -> None:
+    def __init__(
+        self,
+        context: Context,
+        request: web.Request,
+        reader: StreamReader,
+        progress: Progress | None,
+        draining: asyncio.Event,
+    ) -> None:
         self.result = StreamResult()
         self._context = context
         self._request = request
         self._reader = reader
         self._progress = progress
+        self._draining = draining
         self._lease: Lease = lease_of(request)
         self._writing: asyncio.Task[StreamResult] | None = None
 
@@ -268,6 +275,7 @@ class Taker:
     async def _take_all(self, chunks: Iterator[Chunk]) -> None:
         while (chunk := await self._decode(lambda: next(chunks, None))) is not None:
             await self._written()
+            self._check_wanted()
             await self._wait_for_quota(len(chunk.lines))
             so_far = self.result
             self._writing = asyncio.create_task(self._write(so_far, chunk))
@@ -293,15 +301,32 @@ class Taker:
             await self._progress.tell(self.result)
 
     async def _wait_for_quota(self, runs: int) -> None:
+        """Count the runs of a chunk, over as many windows as it takes; raise as ``_check_wanted``."""
         while True:
-            try:
-                self._context.access.charge_runs(self._request, runs)
-            except RateLimitedError as error:
-                if error.can_never_pass:
-                    raise
-                await asyncio.sleep(error.retry_after)
-            else:
+            taken, seconds = self._context.access.take_runs(self._request, runs)
+            runs -= taken
+            if not runs:
                 return
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._draining.wait(), min(seconds, LOOK_SECONDS))
+            self._check_wanted()
+
+    def _check_wanted(self) -> None:
+        """Check before each chunk whether to go on: a small piece of a body may hold many chunks.
+
+        Raises:
+            RejectedRequestError: the server stops.
+            RequestPayloadError, ConnectionError: the client sends no more, or is gone.
+        """
+        if self._draining.is_set():
+            raise _stopping()
+        if (error := self._request.content.exception()) is not None:
+            raise error
+
+
+def _stopping() -> RejectedRequestError:
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    return RejectedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, "the server is stopping", headers, closes=True)
 
 
 async def _respond(

@@ -59,6 +59,15 @@ class Access:
         if self.rate_limits:
             self.rate_limits.charge(self._client(request), Unit.RUNS, count)
 
+    def take_runs(self, request: web.Request, wanted: int) -> tuple[int, float]:
+        """Count as many runs of an admitted stream as the quota allows now.
+
+        Return how many that was, and the seconds until there is a full quota again.
+        """
+        if not self.rate_limits:
+            return wanted, 0.0
+        return self.rate_limits.take(self._client(request), Unit.RUNS, wanted)
+
     def _client(self, request: web.Request) -> str:
         """Return the client whose quota the request counts against."""
         token = self._token(request)

@@ -26,14 +26,12 @@ class Unit(StrEnum):
 class RateLimitedError(RejectedRequestError):
     """A request exceeds the client's remaining quota; nothing was counted or done.
 
-    ``retry_after`` is the time in whole seconds after which its full quota is there again. ``can_never_pass`` says
-    that it asked for more than its full quota.
+    ``retry_after`` is the time in whole seconds after which its full quota is there again.
     """
 
-    def __init__(self, detail: str, retry_after: int, *, can_never_pass: bool) -> None:
+    def __init__(self, detail: str, retry_after: int) -> None:
         super().__init__(HTTPStatus.TOO_MANY_REQUESTS, detail, {"Retry-After": str(retry_after)})
         self.retry_after = retry_after
-        self.can_never_pass = can_never_pass
 
 
 class RateLimits:
@@ -71,10 +69,20 @@ class RateLimits:
         used, end = self._window(client, unit, rate)
         if used + cost > rate.amount:
             raise self._rejection(rate, client, unit, cost)
-        self._windows[client, unit] = (used + cost, end)
-        self._windows.move_to_end((client, unit))
-        if len(self._windows) > self._max_windows:
-            self._windows.popitem(last=False)
+        self._keep(client, unit, used + cost, end)
+
+    def take(self, client: str, unit: Unit, wanted: int) -> tuple[int, float]:
+        """Count as much of ``wanted`` as the remaining quota allows.
+
+        Return how much that was, and the seconds until all of the quota is available again.
+        """
+        rate = self._rates.get(unit)
+        if rate is None:
+            return wanted, 0.0
+        used, end = self._window(client, unit, rate)
+        taken = min(wanted, rate.amount - used)
+        self._keep(client, unit, used + taken, end)
+        return taken, end - self._now()
 
     def fields(self, client: str) -> dict[str, str]:
         """Return the ``RateLimit`` fields for the client (draft-ietf-httpapi-ratelimit-headers-10)."""
@@ -88,6 +96,12 @@ class RateLimits:
             remaining, seconds = self._left(rate, client, unit)
             left.append(f'"{unit}";r={remaining}' + (f";t={seconds}" if seconds else ""))
         return {"RateLimit-Policy": ", ".join(policies), "RateLimit": ", ".join(left)}
+
+    def _keep(self, client: str, unit: Unit, used: int, end: float) -> None:
+        self._windows[client, unit] = (used, end)
+        self._windows.move_to_end((client, unit))
+        if len(self._windows) > self._max_windows:
+            self._windows.popitem(last=False)
 
     def _window(self, client: str, unit: Unit, rate: RateLimitItem) -> tuple[int, float]:
         """Return the used quota of the current window, and its end."""
@@ -107,4 +121,4 @@ class RateLimits:
             detail = f"{cost} {unit} at once can never fit the limit of {quota}; send at most {rate.amount} at once"
         else:
             detail = f"the limit is {quota}: {remaining} left, {cost} needed; retry in {seconds} s"
-        return RateLimitedError(detail, max(1, seconds), can_never_pass=cost > rate.amount)
+        return RateLimitedError(detail, max(1, seconds))

@@ -3,7 +3,7 @@
 aiohttp (3.14, ``aiohttp.web_protocol.RequestHandler``) times out only idle connections. A client that sends a head or a
 body, or reads a response, too slowly holds its connection forever. The number of connections is unlimited, and
 malformed HTTP gets a plain-text response before the application sees it. So this module subclasses aiohttp's protocol
-and server, using and overriding only public names.
+and server, using and overriding only public names, but for a look at the messages that the parser has queued.
 
 One periodic sweep checks all deadlines, so that requests need no timers.
 """
@@ -162,11 +162,30 @@ class Connection(web.RequestHandler):
             self._enter(Phase.HEAD)
             self._head_bytes = len(data)
         super().data_received(data)
+        if self._phase in (Phase.REQUEST, Phase.STREAM):
+            self._end_malformed_body()
+
+    def eof_received(self) -> bool:  # type: ignore[override] # aiohttp always returns None
+        """Have a client that sends no more in the middle of a body told so, and of a stream what was stored.
+
+        Return whether the connection stays open for the response.
+        """
+        if self._phase not in (Phase.REQUEST, Phase.STREAM) or self._payload.is_eof():
+            return False
+        self._payload.set_exception(web.RequestPayloadError("the client sent no more"))
+        return True
 
     def begin(self, payload: StreamReader) -> None:
         """Note that the head of a request has arrived."""
         self._payload = payload
         self._enter(Phase.REQUEST)
+        self._end_malformed_body()
+
+    def _end_malformed_body(self) -> None:
+        """End the wait for the rest of a body whose chunks are malformed: aiohttp's parser in C leaves it waiting."""
+        # Before a body has ended, nothing but an error can follow it.
+        if self._messages and not self._payload.is_eof():
+            self._payload.set_exception(web.RequestPayloadError("the body is malformed"))
 
     def begin_stream(self) -> None:
         """Let the body of the request that has begun take any time."""

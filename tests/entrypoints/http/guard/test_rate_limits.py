@@ -133,6 +133,18 @@ def test_batch_that_can_never_pass(clock: Clock) -> None:
     limits.charge("one", RUNS, 10)
 
 
+def test_what_is_left_is_taken_bit_by_bit(clock: Clock) -> None:
+    """What waits for its quota gets what there is, and is told when there is more."""
+    limits = make(clock, runs="10/minute")
+    assert limits.take("one", RUNS, 6) == (6, 60.0)
+    clock.seconds += 20
+    assert limits.take("one", RUNS, 6) == (4, 40.0)
+    assert limits.take("one", RUNS, 6) == (0, 40.0)
+    clock.seconds += 40
+    assert limits.take("one", RUNS, 6) == (6, 60.0)
+    assert limits.take("one", REQUESTS, 6) == (6, 0.0)
+
+
 def test_units_are_counted_apart(clock: Clock) -> None:
     """Requests do not use up the quota of runs, and units without a limit are not counted."""
     limits = make(clock, requests="1/minute", runs="1/minute")

@@ -28,11 +28,22 @@ SERVED_LINES = f"grafana read {READER}\nnightly write {WRITER}\n"
 WRITES: list[tuple[str, str, object]] = [
     ("POST", "/api/v1/runs/batch", {"runs": []}),
     ("POST", "/api/v1/runs/batch-transactional", {"runs": []}),
+    ("POST", "/api/v1/runs/stream", {}),
+    ("DELETE", "/api/v1/jobs/none", {}),
     ("POST", "/api/v1/runs", {}),
     ("PATCH", "/api/v1/runs/e", {}),
     ("POST", "/api/v1/runs/e/associate-commit", {}),
 ]
-READS = ["/api/v1/runs", "/api/v1/runs/r", "/api/v1/metadata", "/api/v1/limits", "/no/such/path"]
+READS = [
+    "/api/v1/runs",
+    "/api/v1/runs/r",
+    "/api/v1/jobs",
+    "/api/v1/jobs/none",
+    "/api/v1/export",
+    "/api/v1/metadata",
+    "/api/v1/limits",
+    "/no/such/path",
+]
 
 
 @pytest.fixture
