@@ -1,5 +1,4 @@
-"""``streams``: the same runs as a stream, as a background job and as batches, side by side, and a batch client beside
-two streams.
+"""``streams``: the same runs as a stream, a job and batches, side by side; and a batch client beside two streams.
 
 All runs are in one file of lines before the clock starts, so no client has to make or keep them. Every measurement has
 a new server with an empty database.
@@ -237,5 +236,3 @@ def _check(status: int, expected: int, body: bytes, runs: int) -> None:
 
 def _own_peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-

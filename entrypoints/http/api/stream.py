@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, Protocol, TypeVar
@@ -10,6 +10,8 @@ from uuid import uuid4
 
 import attrs
 from aiohttp import hdrs, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import StreamWriter
 
 from adapters.spool import Spool, SpoolWriter
 from adapters.wire.encode import encode, job_answer, stream_answer, stream_progress
@@ -42,6 +44,9 @@ MIN_BYTES_PER_SECOND: Final = 100
 
 ROOM_SECONDS: Final = 0.05
 """How often a stream looks whether there is room for its next chunk."""
+
+PIECE_BYTES: Final = 256 * 1024
+"""So many bytes are decoded at once: switching threads for each piece that arrives would cost more than decoding it."""
 
 _NDJSON: Final = "application/x-ndjson"
 
@@ -109,16 +114,29 @@ class Stream:
         application = self.context.application
         decoder = StreamDecoder(application.decoder, application.limits, application.clock.now)
         progress = Progress(request) if accepts_ndjson(request) else None
-        taker = Taker(self.context, request, decoder.begin(kind, coding), progress)
+        taker = Taker(self.context, request, decoder.begin(kind, coding), progress, self.draining)
         failure: ErrorDocument | None = None
         try:
-            async for piece in self._pieces(request):
-                await (taker.flush() if piece is None else taker.feed(piece))
-            await taker.finish()
+            await self._feed(request, taker)
         except Exception as error:  # noqa: BLE001 - every error ends the stream, with what was stored before
             failure = describe_error(error, request)
             await taker.settle()
+        connection_of(request).end_stream()
         return await _respond(taker.result, failure, progress)
+
+    async def _feed(self, request: web.Request, taker: "Taker") -> None:
+        pieces = self._pieces(request)
+        while True:
+            try:
+                piece = await anext(pieces)
+            except StopAsyncIteration:
+                break
+            except Exception:
+                # The lines that are complete need not be sent again.
+                await taker.flush()
+                raise
+            await (taker.flush() if piece is None else taker.feed(piece))
+        await taker.finish()
 
     async def _spool(self, request: web.Request, kind: StreamFormat, coding: str | None) -> web.Response:
         run = self.context.pools.spooling.run
@@ -132,10 +150,10 @@ class Stream:
             await run(writer.finish, begun=True)
             job = await self._queue(spool, writer, job_id, kind, coding)
         except BaseException:
-            writer.discard()
+            await run(writer.discard, begun=True)
             raise
         finally:
-            writer.close()
+            await run(writer.close, begun=True)
         self.jobs.wake()
         headers = {"Location": f"/api/v1/jobs/{job_id}", "Preference-Applied": "respond-async"}
         return json_response(job_answer(job), status=HTTPStatus.ACCEPTED, headers=headers)
@@ -163,10 +181,7 @@ class Stream:
         pace = Pace(self.idle_seconds)
         while True:
             if self.draining.is_set():
-                headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-                raise RejectedRequestError(
-                    HTTPStatus.SERVICE_UNAVAILABLE, "the server is stopping", headers, closes=True
-                )
+                raise _stopping()
             begun = asyncio.get_running_loop().time()
             try:
                 piece = await asyncio.wait_for(request.content.readany(), FLUSH_SECONDS)
@@ -213,12 +228,18 @@ class Progress:
     def __init__(self, request: web.Request) -> None:
         self._request = request
         self._response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: _NDJSON})
+        self._writer: AbstractStreamWriter | None = None
 
     async def tell(self, result: StreamResult) -> None:
-        """Send what was done up to now, unless the client does not read: it may be busy sending."""
+        """Send what was done up to now, unless the client does not read: it may be busy sending.
+
+        It is not waited for either, since it would then wait for the server to read, and the server for it.
+        """
         await self._prepare()
         if not connection_of(self._request).stalled:
-            await self._response.write(encode(stream_progress(result)) + b"\n")
+            line = encode(stream_progress(result)) + b"\n"
+            assert isinstance(self._writer, StreamWriter)  # noqa: S101 - what aiohttp's protocol makes
+            await self._writer.write(line, drain=False)
 
     async def end(self, document: dict[str, Any]) -> web.StreamResponse:
         """Send the last line."""
@@ -227,33 +248,48 @@ class Progress:
         return self._response
 
     async def _prepare(self) -> None:
-        if not self._response.prepared:
-            await self._response.prepare(self._request)
+        if self._writer is None:
+            self._writer = await self._response.prepare(self._request)
 
 
 class Taker:
     """Takes the chunks of one stream: one is decoded while the one before it is written."""
 
-    def __init__(self, context: Context, request: web.Request, reader: StreamReader, progress: Progress | None) -> None:
+    def __init__(
+        self,
+        context: Context,
+        request: web.Request,
+        reader: StreamReader,
+        progress: Progress | None,
+        draining: asyncio.Event,
+    ) -> None:
         self.result = StreamResult()
         self._context = context
         self._request = request
         self._reader = reader
         self._progress = progress
+        self._draining = draining
+        self._pieces: list[bytes] = []
+        self._size = 0
         self._lease: Lease = lease_of(request)
         self._writing: asyncio.Task[StreamResult] | None = None
 
     async def feed(self, piece: bytes) -> None:
         """Take a piece of the body."""
-        await self._take_all(self._reader.feed(piece))
+        self._pieces.append(piece)
+        self._size += len(piece)
+        if self._size >= PIECE_BYTES:
+            await self._take_pieces()
 
     async def flush(self) -> None:
         """Store the lines that are complete."""
+        await self._take_pieces()
         await self._take_all(self._reader.flush())
         await self._written()
 
     async def finish(self) -> None:
         """Take what is left at the end of the body."""
+        await self._take_pieces()
         await self._take_all(self._reader.finish())
         await self._written()
 
@@ -264,6 +300,11 @@ class Taker:
             if self._writing.exception() is None:
                 self.result = self._writing.result()
             self._writing = None
+
+    async def _take_pieces(self) -> None:
+        pieces, self._pieces, self._size = self._pieces, [], 0
+        if pieces:
+            await self._take_all(self._reader.feed(b"".join(pieces)))
 
     async def _take_all(self, chunks: Iterator[Chunk]) -> None:
         while (chunk := await self._decode(lambda: next(chunks, None))) is not None:
@@ -276,8 +317,8 @@ class Taker:
         return await self._context.pools.decoding.run(call, begun=True)
 
     async def _write(self, so_far: StreamResult, chunk: Chunk) -> StreamResult:
-        while not self._lease.try_grow(CHUNK_BYTES):  # noqa: ASYNC110 - room is given back in many places
-            await asyncio.sleep(ROOM_SECONDS)
+        while not self._lease.try_grow(CHUNK_BYTES):
+            await self._pause(ROOM_SECONDS)
         try:
             return await self._context.write(lambda work: take_chunk(so_far, chunk, work))
         finally:
@@ -299,9 +340,21 @@ class Taker:
             except RateLimitedError as error:
                 if error.can_never_pass:
                     raise
-                await asyncio.sleep(error.retry_after)
+                await self._pause(error.retry_after)
             else:
                 return
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait for something that only time brings; raise ``RejectedRequestError`` once the server stops."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._draining.wait(), seconds)
+        if self._draining.is_set():
+            raise _stopping()
+
+
+def _stopping() -> RejectedRequestError:
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    return RejectedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, "the server is stopping", headers, closes=True)
 
 
 async def _respond(
