@@ -5,7 +5,7 @@ a new server with an empty database.
 """
 
 import json
-import resource
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import closing
@@ -104,7 +104,6 @@ def write_lines(path: Path, runs: int) -> int:
 
 def run_stream(task: StreamTask) -> dict[str, Any]:
     """Send the lines in the way asked for, check what the server says of them, and measure."""
-    before = _own_peak_mib()
     cpu, began = cpu_seconds(task.pid), perf_counter()
     accepted = 0.0
     with Path(task.file).open("rb", buffering=0) as file:
@@ -117,7 +116,7 @@ def run_stream(task: StreamTask) -> dict[str, Any]:
     figures = {
         "runs_per_second": task.runs / elapsed,
         "cpu_s_per_1000": (cpu_seconds(task.pid) - cpu) * 1000 / task.runs,
-        "client_mib": _own_peak_mib() - before,
+        "client_mib": peak_mib(os.getpid()),
     }
     if accepted:
         figures["accepted_share"] = accepted / elapsed
@@ -232,7 +231,3 @@ def _check(status: int, expected: int, body: bytes, runs: int) -> None:
     counts = json.loads(body) if status == expected else {}
     if (counts.get("total"), counts.get("created"), counts.get("failed")) != (runs, runs, 0):
         raise LoadError(f"status {status} for {runs} new runs: {body[:500]!r}")
-
-
-def _own_peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

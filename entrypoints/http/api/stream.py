@@ -67,10 +67,15 @@ class Jobs(Protocol):
 
 @attrs.define
 class StreamSlots:
-    """How many streams there are at once in this process."""
+    """How many streams there are at once in this process, and which of them writes.
+
+    One at a time does, so that in every commit there is one chunk of a stream at most, and whoever uploads batches
+    meanwhile waits for that and not for all of them.
+    """
 
     limit: int
     used: int = 0
+    writing: asyncio.Lock = attrs.Factory(asyncio.Lock)
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
@@ -106,15 +111,18 @@ class Stream:
         async with self.slots.slot():
             connection_of(request).begin_stream()
             say_continue(request)
-            if prefers_async(request):
-                return await self._spool(request, kind, coding)
-            return await self._take(request, kind, coding)
+            try:
+                if prefers_async(request):
+                    return await self._spool(request, kind, coding)
+                return await self._take(request, kind, coding)
+            finally:
+                connection_of(request).end_stream()
 
     async def _take(self, request: web.Request, kind: StreamFormat, coding: str | None) -> web.StreamResponse:
         application = self.context.application
         decoder = StreamDecoder(application.decoder, application.limits, application.clock.now)
         progress = Progress(request) if accepts_ndjson(request) else None
-        taker = Taker(self.context, request, decoder.begin(kind, coding), progress, self.draining)
+        taker = Taker(self.context, request, decoder.begin(kind, coding), progress, self.slots.writing, self.draining)
         failure: ErrorDocument | None = None
         try:
             await self._feed(request, taker)
@@ -261,6 +269,7 @@ class Taker:
         request: web.Request,
         reader: StreamReader,
         progress: Progress | None,
+        turn: asyncio.Lock,
         draining: asyncio.Event,
     ) -> None:
         self.result = StreamResult()
@@ -268,6 +277,7 @@ class Taker:
         self._request = request
         self._reader = reader
         self._progress = progress
+        self._turn = turn
         self._draining = draining
         self._pieces: list[bytes] = []
         self._size = 0
@@ -314,13 +324,14 @@ class Taker:
             self._writing = asyncio.create_task(self._write(so_far, chunk))
 
     async def _decode(self, call: Callable[[], _T]) -> _T:
-        return await self._context.pools.decoding.run(call, begun=True)
+        return await self._context.pools.streaming.run(call, begun=True)
 
     async def _write(self, so_far: StreamResult, chunk: Chunk) -> StreamResult:
         while not self._lease.try_grow(CHUNK_BYTES):
             await self._pause(ROOM_SECONDS)
         try:
-            return await self._context.write(lambda work: take_chunk(so_far, chunk, work))
+            async with self._turn:
+                return await self._context.write(lambda work: take_chunk(so_far, chunk, work))
         finally:
             self._lease.resize(0)
 
