@@ -69,6 +69,7 @@ class StreamReader:
         try:
             self._room += len(piece) * self._expansion
             for part in self._decoder.feed(piece):
+                yield from self._reader.feed(part)
                 self._room -= len(part)
                 if self._room < 0:
                     yield from self._reader.flush()
@@ -76,7 +77,6 @@ class StreamReader:
                         f"the body becomes more than {self._expansion} times as large when it is decompressed "
                         "(max_stream_expansion)"
                     )
-                yield from self._reader.feed(part)
         except CorruptContentError as error:
             yield from self._reader.flush()
             raise UndecodableStreamError(f"the body cannot be decompressed: {error}") from None

@@ -122,7 +122,7 @@ class Stream:
         application = self.context.application
         decoder = StreamDecoder(application.decoder, application.limits, application.clock.now)
         progress = Progress(request) if accepts_ndjson(request) else None
-        taker = Taker(self.context, request, decoder.begin(kind, coding), progress, self.slots.writing, self.draining)
+        taker = Taker(self, request, decoder.begin(kind, coding), progress)
         failure: ErrorDocument | None = None
         try:
             await self._feed(request, taker)
@@ -263,22 +263,14 @@ class Progress:
 class Taker:
     """Takes the chunks of one stream: one is decoded while the one before it is written."""
 
-    def __init__(
-        self,
-        context: Context,
-        request: web.Request,
-        reader: StreamReader,
-        progress: Progress | None,
-        turn: asyncio.Lock,
-        draining: asyncio.Event,
-    ) -> None:
+    def __init__(self, stream: Stream, request: web.Request, reader: StreamReader, progress: Progress | None) -> None:
         self.result = StreamResult()
-        self._context = context
+        self._context = stream.context
         self._request = request
         self._reader = reader
         self._progress = progress
-        self._turn = turn
-        self._draining = draining
+        self._turn = stream.slots.writing
+        self._draining = stream.draining
         self._pieces: list[bytes] = []
         self._size = 0
         self._lease: Lease = lease_of(request)
