@@ -4,7 +4,7 @@ import http.client
 import json
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -40,12 +40,12 @@ def job(api: Api, job_id: str) -> dict[str, Any]:
     return found
 
 
-def wait_for_job(api: Api, job_id: str, until: Callable[[dict[str, Any]], bool] | None = None) -> dict[str, Any]:
-    """Wait until a job is finished, or for what is asked for."""
+def wait_for_job(api: Api, job_id: str, line: int | None = None) -> dict[str, Any]:
+    """Wait until a job is finished, or is past a line."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     while True:
         shown = job(api, job_id)
-        if shown["state"] in FINISHED or (until is not None and until(shown)):
+        if shown["state"] in FINISHED or (line is not None and shown["last_line"] > line):
             return shown
         assert time.monotonic() < deadline, shown
         time.sleep(0.01)

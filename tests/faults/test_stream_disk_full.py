@@ -127,7 +127,7 @@ def test_a_disk_that_fills_up_while_a_job_runs(
     options = ("--port", "0", "--db", str(disk / "runs.db"), "--spool", str(tmp_path / "spool"))
     with serve(*options) as served, complaining(served) as api:
         job_id = streams.post_job(api, body_of("job"))
-        streams.wait_for_job(api, job_id, lambda shown: shown["last_line"] > 0)
+        streams.wait_for_job(api, job_id, line=0)
         ballast = fill(disk)
         time.sleep(1)
         waiting = streams.job(api, job_id)

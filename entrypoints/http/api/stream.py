@@ -319,13 +319,13 @@ class Taker:
         return await self._context.pools.streaming.run(call, begun=True)
 
     async def _write(self, so_far: StreamResult, chunk: Chunk) -> StreamResult:
-        while not self._lease.try_grow(CHUNK_BYTES):
-            await self._pause(ROOM_SECONDS)
-        try:
-            async with self._turn:
+        async with self._turn:
+            while not self._lease.try_grow(CHUNK_BYTES):
+                await self._pause(ROOM_SECONDS)
+            try:
                 return await self._context.write(lambda work: take_chunk(so_far, chunk, work))
-        finally:
-            self._lease.resize(0)
+            finally:
+                self._lease.resize(0)
 
     async def _written(self) -> None:
         """Wait until the chunk before is durable, and tell."""
