@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Final, Self
 from uuid import uuid4
@@ -181,6 +182,8 @@ class SpoolWriter:
         self._descriptor: int | None = descriptor
         self._reserved = 0
         self._finished = False
+        # Whoever is told to give up may close it while a piece is still being written: never into another file.
+        self._lock = Lock()
         self.size = 0
 
     def __enter__(self) -> Self:
@@ -197,7 +200,10 @@ class SpoolWriter:
         Raises:
             SpoolFullError: there is no room for it.
         """
-        descriptor = self._open_descriptor()
+        with self._lock:
+            self._write(self._open_descriptor(), piece)
+
+    def _write(self, descriptor: int, piece: bytes) -> None:
         end = self.size + len(piece)
         if end > self._reserved:
             self._reserve(descriptor, end)
@@ -210,27 +216,31 @@ class SpoolWriter:
 
     def finish(self) -> None:
         """Make the body durable under its name; nothing may be written after it."""
-        descriptor = self._open_descriptor()
-        with _translated_errors():
+        with self._lock, _translated_errors():
+            descriptor = self._open_descriptor()
             os.ftruncate(descriptor, self.size)
             os.fsync(descriptor)
             part = self._spool._path(self._job_id, _PART)  # noqa: SLF001 - the writer is a part of the spool
             part.rename(part.with_suffix(_BODY))
             _sync_directory(part.parent)
-        self._finished = True
+            self._finished = True
 
     def discard(self) -> None:
         """Remove the file, finished or not, and close the writer."""
-        self._finished = False
-        self.close()
+        with self._lock:
+            self._close(keep=False)
 
     def close(self) -> None:
         """Let go of the file. Closing again does nothing."""
+        with self._lock:
+            self._close(keep=self._finished)
+
+    def _close(self, *, keep: bool) -> None:
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is None:
             return
         try:
-            if not self._finished:
+            if not keep:
                 self._spool.discard(self._job_id)
         finally:
             os.close(descriptor)

@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 
 import apsw
 
-from bench import breakdown, growth, setups, throughput
+from bench import breakdown, growth, setups, streams, throughput
 from bench.plotting import plot_growth
 from bench.processes import Server
 from bench.scenarios import ANSWERS, BATCH_PATHS, SCENARIOS, make_cases
@@ -87,6 +87,12 @@ def _engines(options: argparse.Namespace) -> Any:
     return measured.as_json()
 
 
+def _streams(options: argparse.Namespace) -> Any:
+    measured = streams.measure_streams(_plan(options, ["S2"], ("minimal",)), options.runs)
+    _show(measured.table(f"{options.runs} runs, empty database: median (lowest-highest)", streams.FIGURES))
+    return measured.as_json()
+
+
 _PARTS: Final = {
     "floor": _floor,
     "http": _http,
@@ -94,6 +100,7 @@ _PARTS: Final = {
     "profile": _profile,
     "setups": _setups,
     "engines": _engines,
+    "streams": _streams,
 }
 
 
@@ -141,6 +148,7 @@ def _parse() -> argparse.Namespace:
     add("--answers", type=_listed(ANSWERS), default=list(ANSWERS), help="http: full,minimal")
     add("--sizes", type=_sizes, default=[0, 100_000, 2_000_000, 10_000_000], help="growth: runs stored before")
     add("--queries", type=int, default=300, help="growth: queries of each kind a repetition")
+    add("--runs", type=_size, default=200_000, help="streams: runs sent in each way, such as 1m")
     add("--tolerance", type=float, default=0.05, help="growth: share by which a database may grow while measuring")
     add("--url", help="http: a server that runs already, instead of a new runsink for each measurement")
     add("--pid", type=int, default=0, help="http: the process behind --url, for its use of the processor")
@@ -171,9 +179,13 @@ def _listed(known: Any) -> Any:
 
 
 def _sizes(text: str) -> list[int]:
-    """Parse numbers such as 0,100k,2m."""
+    """Numbers such as 0,100k,2m."""
+    return [_size(part) for part in text.split(",")]
+
+
+def _size(text: str) -> int:
     units = {"k": 1000, "m": 1_000_000}
-    return [int(part.rstrip("kmKM")) * units.get(part[-1].lower(), 1) for part in text.split(",")]
+    return int(text.rstrip("kmKM")) * units.get(text[-1].lower(), 1)
 
 
 def _show(text: str) -> None:

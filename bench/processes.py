@@ -91,6 +91,25 @@ def run_worker(kind: str, task: Any, timeout: float) -> dict[str, Any]:
     return result
 
 
+@contextmanager
+def background_worker(kind: str, tasks: Sequence[Any]) -> Iterator[None]:
+    """Have tasks that do not end done by a process each, for the length of the block. None may end before."""
+    running = []
+    try:
+        for task in tasks:
+            process = subprocess.Popen([*_WORKER, kind], cwd=_ROOT, stdin=subprocess.PIPE, text=True)
+            running.append(process)
+            with cast("IO[str]", process.stdin) as pipe:
+                json.dump(attrs.asdict(task), pipe)
+        yield
+        if ended := [process.returncode for process in running if process.poll() is not None]:
+            raise ProcessError(f"a worker {kind} ended too soon, with {ended[0]}; see above")
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
 def cpu_seconds(pid: int) -> float:
     """Return the CPU seconds of a process and its children; 0 for pid 0."""
     return sum(sum(process.cpu_times()[:2]) for process in _family(pid))

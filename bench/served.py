@@ -69,8 +69,10 @@ def measure_nothing(case: Case, timing: Timing, parent: Path) -> dict[str, float
     return figures
 
 
-def measure_at(server: Server, case: Case, timing: Timing, *, verified: bool = True) -> dict[str, Any]:
-    """Measure a case against a running server."""
+def measure_at(
+    server: Server, case: Case, timing: Timing, *, verified: bool = True, alone: bool = True
+) -> dict[str, Any]:
+    """A case against a server that is there; ``alone`` if nobody else writes to it."""
     task = LoadTask(
         url=server.url,
         path=case.path,
@@ -83,6 +85,7 @@ def measure_at(server: Server, case: Case, timing: Timing, *, verified: bool = T
         runs_prepared=case.scenario.runs_for(timing.seconds + timing.warmup),
         pid=server.pid,
         verified=verified,
+        alone=alone,
     )
     return run_worker("load", task, timing.limit)
 

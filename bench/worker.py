@@ -10,12 +10,14 @@ from bench.load import LoadTask, run_load
 from bench.nothing import serve_nothing
 from bench.queries import QueryTask, run_queries
 from bench.stages import StagesTask, run_stages
+from bench.streams import StreamTask, run_stream
 
 _KINDS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "floor": lambda task: run_floor(FloorTask(**task)),
     "load": lambda task: run_load(LoadTask(**task)),
     "queries": lambda task: run_queries(QueryTask(**task)),
     "stages": lambda task: run_stages(StagesTask(**task)),
+    "stream": lambda task: run_stream(StreamTask(**task)),
 }
 
 

@@ -55,6 +55,7 @@ class StreamReader:
         self._reader = reader
         self._coding = coding
         self._max_members = limits.max_body_members
+        self._expansion, self._room = limits.max_stream_expansion, limits.max_body_bytes
         self._decoder = decoder(coding, self._max_members)
 
     def feed(self, piece: bytes) -> Iterator[Chunk]:
@@ -62,11 +63,20 @@ class StreamReader:
 
         Raises:
             UndecodableStreamError, NotUtf8Error: the stream ends here. All chunks of complete lines before were drawn.
-            StreamTooLargeError: the same, for an array of too many bytes or compression in too many members.
+            StreamTooLargeError: the same, for an array of too many bytes, compression in too many members or of content
+                that nobody would send but to keep the server busy.
         """
         try:
+            self._room += len(piece) * self._expansion
             for part in self._decoder.feed(piece):
                 yield from self._reader.feed(part)
+                self._room -= len(part)
+                if self._room < 0:
+                    yield from self._reader.flush()
+                    raise StreamTooLargeError(
+                        f"the body becomes more than {self._expansion} times as large when it is decompressed "
+                        "(max_stream_expansion)"
+                    )
         except CorruptContentError as error:
             yield from self._reader.flush()
             raise UndecodableStreamError(f"the body cannot be decompressed: {error}") from None

@@ -18,6 +18,7 @@ PIECE_BYTES: Final = 256 * 1024
 """A larger piece is split by parts of this size, for a piece may be nothing but line ends."""
 
 _BLANK: Final = b" \t\r"
+_BLANK_LINES: Final = b" \t\r\n"
 
 
 class LineSplitter:
@@ -43,6 +44,11 @@ class LineSplitter:
             lines += [line.removesuffix(b"\r") for line in others]
             self._begin(last)
         return lines
+
+    @property
+    def at_start(self) -> bool:
+        """Whether nothing has come of the next line."""
+        return not self._length
 
     def finish(self) -> Sequence[bytes | int]:
         """Return the line that has no end, if there is one."""
@@ -91,7 +97,11 @@ class NdjsonReader:
         """
         self._received_at = self._now()
         for at in range(0, len(piece), PIECE_BYTES):
-            yield from self._take(self._splitter.feed(piece[at : at + PIECE_BYTES]))
+            part = piece[at : at + PIECE_BYTES]
+            if self._splitter.at_start and not part.strip(_BLANK_LINES):
+                blank, end, part = part.rpartition(b"\n")
+                yield from self._pass_over(blank + end)
+            yield from self._take(self._splitter.feed(part))
 
     def flush(self) -> Iterator[Chunk]:
         """Draw the chunk of all lines that are complete; where more are slow to come, or none will."""
@@ -120,6 +130,14 @@ class NdjsonReader:
             self._line += 1
         if len(self._candidates) == CHUNK_RUNS:
             yield from self.flush()
+
+    def _pass_over(self, blank: bytes) -> Iterator[Chunk]:
+        """Count blank lines without looking at each: a small compressed body may hold any number of them."""
+        if self._bytes + len(blank) > CHUNK_BYTES:
+            yield from self.flush()
+        self._bytes += len(blank)
+        self._line += blank.count(b"\n")
+        self._chunked = max(self._chunked, min(self._line, self._after))
 
     def _add(self, line: bytes | int, number: int) -> None:
         candidate = self._candidate(line, number)

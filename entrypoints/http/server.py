@@ -16,7 +16,8 @@ from entrypoints.http.api.jobs import JobsResource
 from entrypoints.http.api.metadata import MetadataResource
 from entrypoints.http.api.operations import Operations
 from entrypoints.http.api.runs import Runs
-from entrypoints.http.api.stream import MIN_BYTES_PER_SECOND, Jobs, Stream, StreamSlots
+from entrypoints.http.api.stream import Jobs, Stream
+from entrypoints.http.api.stream_taker import MIN_BYTES_PER_SECOND, StreamSlots
 from entrypoints.http.api.uploads import Uploads
 from entrypoints.http.guard.access import Access
 from entrypoints.http.guard.origins import Origins
@@ -97,7 +98,7 @@ async def start_server(
         "max_streams": settings.max_streams,
         "min_stream_bytes_per_second": MIN_BYTES_PER_SECOND,
     }
-    stream = Stream(context, jobs, StreamSlots(settings.max_streams), settings.body_seconds, draining)
+    stream = Stream(context, jobs, StreamSlots(settings.max_streams, draining), settings.body_seconds)
     operations = Operations(readiness, shown_limits, version("runsink"))
     app.add_routes(api_routes(context, settings.partial_status, stream, operations))
     app_runner = web.AppRunner(app)

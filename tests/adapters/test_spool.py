@@ -90,6 +90,16 @@ def test_a_body_that_was_not_finished_is_no_file(spool: Spool) -> None:
     assert (spool.job_ids(), spool.used_bytes()) == ([], 0)
 
 
+def test_a_closed_writer_writes_nowhere(spool: Spool) -> None:
+    """Its descriptor may be another file's by then."""
+    writer = spool.create(JobId("a"))
+    writer.discard()
+    with pytest.raises(ValueError, match="closed"):
+        writer.write(b"body")
+    with pytest.raises(ValueError, match="closed"):
+        writer.finish()
+
+
 def test_a_finished_body_can_be_discarded(spool: Spool) -> None:
     """As when its job could not be made known."""
     with spool.create(JobId("a")) as writer:

@@ -78,3 +78,26 @@ def test_many_small_members_are_refused(coding: str) -> None:
     assert isinstance(error, StreamTooLargeError)
     assert "more than 3 small" in str(error)
     assert "max_body_members" in str(error)
+
+
+@every_coding
+@pytest.mark.parametrize("step", [100, 10_000])
+def test_content_that_becomes_much_more_than_it_was_is_refused(coding: str, step: int) -> None:
+    """All complete lines up to there are taken first, and what is larger without compression is not refused."""
+    limits = Limits(max_body_bytes=100_000, max_stream_expansion=10)
+    streams = StreamDecoder(Decoder(Structurer(), limits), limits, lambda: Timestamp(at(0)))
+    body = BODIES[StreamFormat.NDJSON] + b"\n" * 1_000_000
+
+    def read_limited(sent: bytes, coding: str | None) -> Iterator[Chunk]:
+        stream = streams.begin(StreamFormat.NDJSON, coding)
+        for start in range(0, len(sent), step):
+            yield from stream.feed(sent[start : start + step])
+        yield from stream.finish()
+
+    chunks, error = drawn(read_limited(encode(coding, body), coding))
+    assert numbers(chunks) == [1, 2, 3, 4, 5]
+    assert isinstance(error, StreamTooLargeError)
+    assert "more than 10 times as large" in str(error)
+    assert "max_stream_expansion" in str(error)
+    chunks, error = drawn(read_limited(body, None))
+    assert (numbers(chunks), error, chunks[-1].last_line) == ([1, 2, 3, 4, 5], None, 1_000_005)

@@ -108,6 +108,7 @@ class Pools:
     decoding: WorkerPool
     compressing: WorkerPool
     spooling: WorkerPool
+    streaming: WorkerPool
 
     @classmethod
     def start(cls) -> "Pools":
@@ -117,12 +118,14 @@ class Pools:
             decoding=WorkerPool("decoding", threads=2, max_waiting=MAX_WAITING),
             compressing=WorkerPool("compressing", threads=2, max_waiting=MAX_WAITING),
             spooling=WorkerPool("spooling", threads=2, max_waiting=MAX_WAITING),
+            # One thread, however many streams there are: they take turns, and batches do not wait for all of them.
+            streaming=WorkerPool("streaming", threads=1, max_waiting=MAX_WAITING),
         )
 
     def close(self, within: float) -> None:
         """Wait at most ``within`` seconds for running calls. No call may be made afterwards."""
         deadline = time.monotonic() + within
-        for pool in (self.reading, self.decoding, self.compressing, self.spooling):
+        for pool in (self.reading, self.decoding, self.compressing, self.spooling, self.streaming):
             pool.close(max(0.0, deadline - time.monotonic()))
 
 

@@ -191,6 +191,12 @@ class Connection(web.RequestHandler):
         """Let the body of the request that has begun take any time."""
         self._enter(Phase.STREAM)
 
+    def end_stream(self) -> None:
+        """Note that no more of the body is wanted: from now on the client has to read its response."""
+        self._enter(Phase.REQUEST)
+        if self._stalled_since is not None:
+            self._stalled_since = self._moved_at
+
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
@@ -234,7 +240,8 @@ class Connection(web.RequestHandler):
         """Enforce the deadlines and, if ``pressed``, that the client keeps transferring bytes."""
         if self._link.is_closing() and self._phase is not Phase.CLOSING:
             self._enter(Phase.CLOSING)
-        if self._stalled_since is not None:
+        # A client that streams may read nothing until it has sent everything.
+        if self._stalled_since is not None and self._phase is not Phase.STREAM:
             self._note_progress(now)
             if now - self._stalled_since > self._seconds[Phase.CLOSING] or (pressed and self._is_stalled(now)):
                 self._link.abort()

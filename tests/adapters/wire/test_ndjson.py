@@ -187,6 +187,15 @@ def test_a_large_piece_of_line_ends_is_taken_by_parts() -> None:
     assert PIECE_BYTES < CHUNK_BYTES
 
 
+@pytest.mark.parametrize("after", [0, 1, 2, 3, 5, 6])
+def test_blank_pieces_count_as_their_lines_do(after: int) -> None:
+    """Wherever reading goes on, and whatever blanks the pieces are cut into."""
+    chunks = list(read([line("a") + b"\n", b"\r\n \n", b"\t", b"\n\n  ", line("b"), b"\n \n\n"], after=after))
+    expected = [found for found in [(1, "a"), (6, "b")] if found[0] > after]
+    assert shown(chunks) == expected
+    assert chunks[-1].last_line == 8
+
+
 def test_what_is_complete_can_be_drawn_at_any_time() -> None:
     """A line that is not complete stays, and nothing is drawn twice."""
     stream = reader()

@@ -37,6 +37,7 @@ def test_limits_are_shown(shared_server: Api) -> None:
         "max_batch_runs": 1000,
         "max_body_bytes": 16 * 1024 * 1024,
         "max_body_members": 10_000,
+        "max_stream_expansion": 200,
         "max_body_values": MAX_VALUES,
         "max_run_bytes": MAX_RUN,
         "max_page_runs": 1000,
