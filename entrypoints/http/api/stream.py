@@ -216,8 +216,12 @@ class Progress:
     async def tell(self, result: StreamResult) -> None:
         """Send what was done up to now, unless the client does not read: it may be busy sending."""
         await self._prepare()
-        if not connection_of(self._request).stalled:
-            await self._response.write(encode(stream_progress(result)) + b"\n")
+        if connection_of(self._request).stalled:
+            return
+        with suppress(TimeoutError):
+            # The bytes are on their way even if the client does not read them soon.
+            async with asyncio.timeout(FLUSH_SECONDS):
+                await self._response.write(encode(stream_progress(result)) + b"\n")
 
     async def end(self, document: dict[str, Any]) -> web.StreamResponse:
         """Send the last line."""
