@@ -162,3 +162,20 @@ def test_continue_is_not_said_to_http_1_0(
         answer = read_to_end(connection)
     assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\n") is interim
     assert b" 201 Created\r\n" in answer
+
+
+@pytest.mark.parametrize("ending", [b"junk\r\n", b"5\r\nab", b""])
+def test_a_body_that_cannot_come_to_its_end_is_400_at_once(server: Api, ending: bytes) -> None:
+    """A chunk that is malformed, or a client that sends no more: nobody waits for the deadline."""
+    begun = time.monotonic()
+    with connect(server) as client:
+        client.sendall(POST_RUN + b"Transfer-Encoding: chunked\r\n\r\n")
+        time.sleep(0.2)
+        client.sendall(b"2\r\n{}\r\n" + ending)
+        if ending != b"junk\r\n":
+            client.shutdown(socket.SHUT_WR)
+        head, _, body = read_to_end(client).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"\r\nConnection: close" in head
+    assert json.loads(body) == {"detail": "the body is malformed HTTP (RFC 9112, section 7.1)"}
+    assert time.monotonic() - begun < 10
