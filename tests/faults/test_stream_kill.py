@@ -7,9 +7,10 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
+import apsw
 import attrs
 
 from tests.faults import streams
@@ -17,7 +18,7 @@ from tests.faults.stoppable_server import StoppableServer
 from tests.faults.streams import Sender, counts
 from tests.figures import Figures, Scale
 from tests.jobs import lines, sent_run, wait_until
-from tests.servers import DEADLINE_SECONDS, Api, Serve
+from tests.servers import DEADLINE_SECONDS, Api, Serve, Served
 
 RUNS = 12_000
 BAD_EVERY = 500
@@ -251,3 +252,28 @@ def spool_slowly(api: Api, body: bytes) -> int | None:
             return sender.answer()[0]
         except (OSError, http.client.HTTPException):
             return None
+
+
+def test_sigterm_ends_streams_in_time_when_the_store_is_locked(serve: Serve, tmp_path: Path) -> None:
+    """Chunks that wait for another process are cut; they were not acknowledged, and none is there."""
+    database = tmp_path / "runs.db"
+    with (
+        serve("--port", "0", "--db", str(database), "--drain-seconds", "1") as served,
+        ExitStack() as stack,
+        closing(apsw.Connection(locked_path(served, database))) as other,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        senders = [stack.enter_context(closing(Sender.begin(served.api))) for _ in range(3)]
+        for place, sender in enumerate(senders):
+            sender.send(lines([sent_run(f"{place}-{number}") for number in range(1_500)]))
+        time.sleep(0.5)
+        begun = time.monotonic()
+        assert served.end() == (0, "")
+        assert time.monotonic() - begun < 1 + LATE
+    assert list(streams.stored_ids(database)) == []
+
+
+def locked_path(served: Served, database: Path) -> str:
+    """The database, once the server has made it."""
+    assert served.first_line
+    return str(database)
