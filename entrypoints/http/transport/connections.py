@@ -243,9 +243,6 @@ class Connection(web.RequestHandler):
         # A client that streams may read nothing until it has sent everything.
         if self._stalled_since is not None and self._phase is not Phase.STREAM:
             self._note_progress(now)
-            if self._phase is Phase.STREAM and not self._payload.is_eof():
-                # A client may read how its stream progresses only when it has sent everything.
-                self._stalled_since = now
             if now - self._stalled_since > self._seconds[Phase.CLOSING] or (pressed and self._is_stalled(now)):
                 self._link.abort()
                 return

@@ -14,7 +14,7 @@ import pytest
 from adapters.content_coding import CODINGS, encode
 from adapters.sqlite import connection as sqlite_connection
 from core.model.limits import Limits
-from entrypoints.http.api import stream as stream_module
+from entrypoints.http.api import stream_taker
 from entrypoints.http.api.stream import Pace
 from entrypoints.http.messages.responses import SlowBodyError
 from tests.http_streams import COUNTS, MEMBERS, NDJSON, STREAM, fetch, numbers, sending, stream
@@ -298,7 +298,7 @@ def test_a_client_of_progress_that_leaves_frees_its_place(start: Start, caplog: 
 
 def test_progress_may_be_read_when_everything_is_sent(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even if so much of it waits that none fits any more, for longer than a response may wait otherwise."""
-    monkeypatch.setattr(stream_module, "stream_progress", lambda result: {"total": result.total, "pad": "x" * 2**21})
+    monkeypatch.setattr(stream_taker, "stream_progress", lambda result: {"total": result.total, "pad": "x" * 2**21})
     with start(body_seconds=1) as server, sending(server, Accept=NDJSON) as body:
         for number in range(20):
             body.send(lines([sent_run(f"{number}-{line}") for line in range(1000)]))
