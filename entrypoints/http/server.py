@@ -12,11 +12,11 @@ from aiohttp import web
 from entrypoints.application import Application
 from entrypoints.http.api.context import Context
 from entrypoints.http.api.exports import Exports
-from entrypoints.http.api.jobs import JobsResource
+from entrypoints.http.api.jobs import Jobs, JobsResource
 from entrypoints.http.api.metadata import MetadataResource
 from entrypoints.http.api.operations import Operations
 from entrypoints.http.api.runs import Runs
-from entrypoints.http.api.stream import Jobs, Stream
+from entrypoints.http.api.stream import Stream
 from entrypoints.http.api.stream_taker import MIN_BYTES_PER_SECOND, StreamSlots
 from entrypoints.http.api.uploads import Uploads
 from entrypoints.http.guard.access import Access
@@ -123,7 +123,7 @@ def api_routes(context: Context, partial_status: int, stream: Stream, operations
     routes = [
         *Uploads(context, partial_status).routes(),
         *stream.routes(),
-        *JobsResource(context).routes(),
+        *JobsResource(context, stream.jobs).routes(),
         *Exports(context).routes(),
         *Runs(context).routes(),
         *MetadataResource(context).routes(),

@@ -7,6 +7,7 @@ from typing import Final
 
 from adapters.spool import Spool
 from core.errors import StoreClosedError, StoreUnusableError
+from core.model.job import JobId
 from entrypoints.application import Application
 from entrypoints.databases import is_url
 from entrypoints.process.job_runner import JobRunner
@@ -55,6 +56,11 @@ class JobService:
         """Have the runner look for a job that was just queued."""
         if self._runner is not None:
             self._runner.wake()
+
+    def discard(self, job_id: JobId) -> None:
+        """Remove the body of a job that is finished or gone, unless it is being read just now."""
+        if self._spool is not None:
+            self._spool.remove(job_id)
 
     def close(self, within: float | None) -> None:
         """Stop after the chunk that is being written; what is left undone is done at the next start."""

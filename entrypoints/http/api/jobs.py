@@ -1,13 +1,18 @@
 """Background jobs: looking at them, cancelling and removing them."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
+from typing import Protocol
 
 import attrs
 from aiohttp import web
 
+from adapters.spool import Spool
 from adapters.wire.encode import encode, job_answer, job_page_answer
 from adapters.wire.query import parse_jobs_query
+from core.errors import StoreError
+from core.model.job import JobId
 from core.ports.cancellation import Cancellation
 from core.ports.job_repository import JobReader
 from core.use_cases.jobs import delete_job, get_job, list_jobs
@@ -16,11 +21,28 @@ from entrypoints.http.messages.responses import encoded_response, json_response
 from entrypoints.http.transport.connections import lease_of, run_while_awaited
 
 
+class Jobs(Protocol):
+    """What takes the bodies of jobs and runs them."""
+
+    def spool(self) -> Spool:
+        """Return the spool, which is made if it is missing; raises ``StoreError``."""
+        ...
+
+    def wake(self) -> None:
+        """Say that a job was queued."""
+        ...
+
+    def discard(self, job_id: JobId) -> None:
+        """Remove the body of a job that is finished or gone, unless it is being read just now."""
+        ...
+
+
 @attrs.frozen
 class JobsResource:
     """The handlers of jobs."""
 
     context: Context
+    jobs: Jobs
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of this resource."""
@@ -44,6 +66,9 @@ class JobsResource:
         """Cancel an unfinished job, or remove a finished one."""
         job_id, now = request.match_info["job_id"], self.context.application.clock.now()
         job = await self.context.write(lambda work: delete_job(job_id, now, work))
+        with suppress(StoreError):
+            # What cannot be removed now is removed by the runner's next sweep.
+            await self.context.pools.spooling.run(lambda: self.jobs.discard(JobId(job_id)), begun=True)
         if job is None:
             return web.Response(status=HTTPStatus.NO_CONTENT)
         return json_response(job_answer(job))

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 from http import HTTPStatus
-from typing import Protocol
 from uuid import uuid4
 
 import attrs
@@ -16,6 +15,7 @@ from core.model.job import Job, JobId
 from core.model.stream import StreamFormat, StreamResult
 from core.use_cases.jobs import queue_job
 from entrypoints.http.api.context import Context
+from entrypoints.http.api.jobs import Jobs
 from entrypoints.http.api.stream_taker import FLUSH_SECONDS, Pace, Progress, StreamSlots, Taker, stopping
 from entrypoints.http.messages.headers import accepts_ndjson, prefers_async
 from entrypoints.http.messages.request_body import content_coding, stream_format
@@ -28,18 +28,6 @@ from entrypoints.http.messages.responses import (
 )
 from entrypoints.http.transport.connections import connection_of
 from entrypoints.streams import StreamDecoder
-
-
-class Jobs(Protocol):
-    """What takes the bodies of jobs and runs them."""
-
-    def spool(self) -> Spool:
-        """Return the spool, which is made if it is missing; raises ``StoreError``."""
-        ...
-
-    def wake(self) -> None:
-        """Say that a job was queued."""
-        ...
 
 
 @attrs.frozen

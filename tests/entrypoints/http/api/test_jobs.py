@@ -140,6 +140,18 @@ def test_a_waiting_job_is_cancelled_and_then_removed(any_server: Api, release: C
     assert any_server.find().body["total"] == 2
 
 
+def test_the_body_of_a_cancelled_job_is_removed_at_once(
+    server: Api, tmp_path: Path, release: Callable[[], None]
+) -> None:
+    """Its room in the spool is free again."""
+    job_id = send(server, lines(RUNS)).body["job_id"]
+    body = tmp_path / "runs.db-spool" / f"{job_id}.body"
+    assert body.exists()
+    assert server.request("DELETE", f"/api/v1/jobs/{job_id}").status == 200
+    assert not body.exists()
+    release()
+
+
 def test_a_running_job_is_cancelled(server: Api) -> None:
     """What it has stored stays, and is what it counts."""
     body = encode("gzip", lines([sent_run(f"{number}", input_summary="x" * 1000) for number in range(30_000)]))
