@@ -1,15 +1,15 @@
 """Group commit: one thread writes for all, and commands that arrive during one commit share the next."""
 
 import logging
-import random
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from queue import Empty, SimpleQueue
+from random import SystemRandom
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 
@@ -31,6 +31,8 @@ MAX_ATTEMPTS = 10
 
 FIRST_BACKOFF_SECONDS = 0.005
 """The maximum backoff after the first attempt; it doubles with each, to 1.3 seconds before the last."""
+
+_RANDOM: Final = SystemRandom()  # without a state that a program could set, or a fork could copy
 
 _log = logging.getLogger("runsink")
 
@@ -195,7 +197,7 @@ class GroupCommitWriter:
                 return self._execute_once(group)
             except TransactionConflictError:
                 # Jitter, so that they do not collide again.
-                time.sleep(random.uniform(0, FIRST_BACKOFF_SECONDS * 2**attempt))  # noqa: S311 - no secret
+                time.sleep(_RANDOM.uniform(0, FIRST_BACKOFF_SECONDS * 2**attempt))
         return self._execute_once(group)
 
     def _execute_once(self, group: Sequence[_Submitted]) -> Sequence[_Outcome]:

@@ -30,6 +30,7 @@ class LineSplitter:
 
     def end(self) -> Iterator[bytes]:
         """Return the last line, if the text does not end with the end of one."""
-        if self._begun:
-            yield bytes(self._begun)
-            self._begun.clear()
+        line = bytes(self._begun).rstrip(b"\r")
+        self._begun.clear()
+        if line:
+            yield line

@@ -3,11 +3,11 @@
 Every request of the API may be sent again: a run is known by its ``event_id``, and a change sets values.
 """
 
-import random
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from random import SystemRandom
 from typing import Final
 
 import attrs
@@ -17,6 +17,8 @@ _MAX_EXPONENT: Final = 32
 """Beyond it the bound of the delay has long been reached."""
 
 Clock = Callable[[], float]
+_RANDOM: Final = SystemRandom()  # without a state that a program could set, or a fork could copy
+
 Uniform = Callable[[float, float], float]
 
 
@@ -58,7 +60,7 @@ class RetryPolicy:
     max_delay: float = 30.0
     max_retry_after: float = 120.0
 
-    def delay(self, failures: int, retry_after: float | None = None, uniform: Uniform = random.uniform) -> float:
+    def delay(self, failures: int, retry_after: float | None = None, uniform: Uniform = _RANDOM.uniform) -> float:
         """Return how long to wait after so many failures in a row, the first being 1."""
         bound = min(self.max_delay, self.first_delay * 2.0 ** min(failures - 1, _MAX_EXPONENT))
         drawn = uniform(0.0, bound)
@@ -67,7 +69,7 @@ class RetryPolicy:
         # Everybody was told the same number: the jitter goes on top, so that not everybody comes at once.
         return min(retry_after, self.max_retry_after) + drawn
 
-    def begin(self, clock: Clock = time.monotonic, uniform: Uniform = random.uniform) -> "Attempts":
+    def begin(self, clock: Clock = time.monotonic, uniform: Uniform = _RANDOM.uniform) -> "Attempts":
         """Begin a series of attempts."""
         return Attempts(self, clock, uniform)
 

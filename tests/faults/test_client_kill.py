@@ -14,7 +14,7 @@ from tests.figures import Figures, Scale
 from tests.servers import DEADLINE_SECONDS, Api, Serve, own_environment
 
 AGENT = """
-import itertools, sys
+import itertools, sys, time
 from runsink import Client, RetryPolicy
 url, outbox, name = sys.argv[1:]
 client = Client(url, outbox=outbox, raise_errors=True)
@@ -25,6 +25,7 @@ for number in itertools.count():
     for change in (1, 2):
         client.update(event_id, {"items_failed": change})
         print(event_id, change, flush=True)
+    time.sleep(0.01)
 """
 PROCESSES = 2
 
