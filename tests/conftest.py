@@ -47,7 +47,8 @@ def pytest_report_header() -> str | None:
 
 
 # Without the packages nothing in these files can run.
-collect_ignore_glob = [] if postgres.WITH_POSTGRES else ["**/test_postgres_*.py"]
+_NEEDING_POSTGRES = ["**/test_postgres_*.py", "**/test_*_postgres*.py", "adapters/postgres/*.py"]
+collect_ignore_glob = [] if postgres.WITH_POSTGRES else _NEEDING_POSTGRES
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
