@@ -36,14 +36,19 @@ class Server:
     pid: int
 
 
-@contextmanager
-def runsink_server(db: Path, options: Sequence[str] = ()) -> Iterator[Server]:
-    """Run ``runsink serve`` on a free port of 127.0.0.1. At the end SIGTERM drains it, and it must exit with 0."""
+def find_runsink() -> str:
+    """Return the path of the installed command."""
     beside = Path(sys.executable).with_name("runsink")
     program = str(beside) if beside.exists() else shutil.which("runsink")
     if program is None:
         raise ProcessError("there is no runsink command; install the project first: pip install -e .")
-    command = [program, "serve", "--host", "127.0.0.1", "--port", "0", "--db", str(db), *options]
+    return program
+
+
+@contextmanager
+def runsink_server(db: Path, options: Sequence[str] = ()) -> Iterator[Server]:
+    """Run ``runsink serve`` on a free port of 127.0.0.1. At the end SIGTERM drains it, and it must exit with 0."""
+    command = [find_runsink(), "serve", "--host", "127.0.0.1", "--port", "0", "--db", str(db), *options]
     with _listening(command, db.parent, db.parent / "server.log") as server:
         yield server
 

@@ -1,12 +1,15 @@
-"""``streams``: the same runs as a stream, a job and batches, side by side; and a batch client beside two streams.
+"""``streams``: the same runs as batches, a stream, a job and a file, side by side; and a batch client beside streams.
 
 All runs are in one file of lines before the clock starts, so no client has to make or keep them. Every measurement has
 a new server with an empty database.
 """
 
+import gzip
 import json
 import os
+import shutil
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -20,7 +23,16 @@ import attrs
 from bench.bodies import make_bodies, make_ids, make_pool
 from bench.client import Connection, LoadError, Target, fetch, get
 from bench.figures import Measured
-from bench.processes import Server, background_worker, cpu_seconds, peak_mib, resident_mib, run_worker, runsink_server
+from bench.processes import (
+    Server,
+    background_worker,
+    cpu_seconds,
+    find_runsink,
+    peak_mib,
+    resident_mib,
+    run_worker,
+    runsink_server,
+)
 from bench.scenarios import SCENARIOS, Case
 from bench.served import measure_at, scratch
 from bench.throughput import Plan, say
@@ -38,7 +50,7 @@ FIGURES = (
     ("over_alone", "p99 of alone"),
 )
 
-WAYS: Final = ("batches", "stream", "job")
+WAYS: Final = ("batches", "stream", "job", "upload")
 """How the runs are sent; the first is what the others are held against."""
 
 BATCH_RUNS: Final = 1000
@@ -73,6 +85,7 @@ def measure_streams(plan: Plan, runs: int) -> Measured:
     with scratch(plan.directory) as directory:
         lines = directory / "runs.ndjson"
         half = write_lines(lines, runs)
+        compress(lines)
         for repetition in range(plan.repetitions):
             batches = None
             for way in WAYS:
@@ -102,8 +115,20 @@ def write_lines(path: Path, runs: int) -> int:
     return half
 
 
+def compress(path: Path) -> None:
+    """Write the same lines with gzip beside them."""
+    with path.open("rb") as lines, gzip.open(_compressed(path), "wb", compresslevel=1) as compressed:
+        shutil.copyfileobj(lines, compressed, _PIECE_BYTES)
+
+
+def _compressed(path: Path) -> Path:
+    return path.with_name(f"{path.name}.gz")
+
+
 def run_stream(task: StreamTask) -> dict[str, Any]:
     """Send the lines in the way asked for, check what the server says of them, and measure."""
+    if task.way == "upload":
+        return run_upload(task)
     cpu, began = cpu_seconds(task.pid), perf_counter()
     accepted = 0.0
     with Path(task.file).open("rb", buffering=0) as file:
@@ -121,6 +146,26 @@ def run_stream(task: StreamTask) -> dict[str, Any]:
     if accepted:
         figures["accepted_share"] = accepted / elapsed
     return {"figures": figures}
+
+
+def run_upload(task: StreamTask) -> dict[str, Any]:
+    """Have ``runsink upload`` send the compressed lines, from its start to its end, and measure that process."""
+    cpu, began = cpu_seconds(task.pid), perf_counter()
+    command = [find_runsink(), "upload", str(_compressed(Path(task.file))), "--url", task.url, "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None  # noqa: S101 - it is a pipe
+        told = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    elapsed = perf_counter() - began
+    _check(process.returncode, 0, told, task.runs)
+    return {
+        "figures": {
+            "runs_per_second": task.runs / elapsed,
+            "cpu_s_per_1000": (cpu_seconds(task.pid) - cpu) * 1000 / task.runs,
+            "client_mib": usage.ru_maxrss / 1024,
+        }
+    }
 
 
 def _sample(plan: Plan, way: str, lines: Path, runs: int) -> dict[str, float]:
