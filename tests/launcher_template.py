@@ -68,6 +68,8 @@ def _become(request: dict[str, Any], streams: list[int]) -> NoReturn:
     status = 1
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        # Tests that run in the background of a shell inherit that it is ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         for target, descriptor in enumerate(streams):
             os.dup2(descriptor, target)
             os.close(descriptor)
