@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import zstandard
 
+from adapters.wire.encode import stream_progress
+from entrypoints.http.api import stream_taker
 from entrypoints.http.transport.listening import listen
 from tests.faults import streams
 from tests.faults.costs import cost_of
@@ -97,6 +99,8 @@ def test_a_client_that_reads_no_progress_is_served_to_the_end(
 ) -> None:
     """A client that reads nothing until it has sent everything gets its result, however long that takes."""
     monkeypatch.setattr("tests.servers.listen", listen_with_small_buffers)
+    # So long that what the client does not read fills every buffer.
+    monkeypatch.setattr(stream_taker, "stream_progress", lambda result: stream_progress(result) | {"pad": "p" * 10_000})
     seconds = scale(5, 60)
     # A line of more than half a chunk is a chunk of its own, and has a line of progress.
     line = b'{"event_id":"%d","x":"' + b"y" * 600_000 + b'"}\n'
