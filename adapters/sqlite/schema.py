@@ -153,8 +153,6 @@ def migrate(connection: apsw.Connection) -> None:
     """
     if _version(connection) == VERSION:
         return
-    # Only before the first table: later it requires a VACUUM of the whole file (https://www.sqlite.org/pragma.html).
-    connection.pragma("auto_vacuum", "INCREMENTAL")
     connection.execute("BEGIN IMMEDIATE")
     try:
         for step in _STEPS[_version(connection) :]:
