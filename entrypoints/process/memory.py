@@ -3,8 +3,11 @@
 import ctypes
 from typing import Final
 
-_M_MMAP_THRESHOLD: Final = -3  # mallopt(3)
+_M_TRIM_THRESHOLD: Final = -1  # mallopt(3)
+_M_MMAP_THRESHOLD: Final = -3
 _THRESHOLD_BYTES: Final = 4 * 1024 * 1024
+_KEPT_BYTES: Final = 16 * 1024 * 1024
+"""What the process may keep for the next bodies; without it, each batch would have its pages mapped anew."""
 
 
 def return_large_blocks() -> None:
@@ -16,3 +19,4 @@ def return_large_blocks() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, _THRESHOLD_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
