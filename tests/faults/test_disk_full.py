@@ -90,8 +90,8 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
         subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
-def fill(disk: Path) -> Path:
-    """Fill the disk; removing the returned file frees some room."""
+def fill(disk: Path, *, leaving: int = 0) -> Path:
+    """Fill the disk but for ``leaving`` bytes; removing the returned file frees some room."""
     ballast = disk / "ballast"
     with ballast.open("wb", buffering=0) as file:
         for size in (MIB, 4_096):
@@ -100,7 +100,8 @@ def fill(disk: Path) -> Path:
                     pass
             except OSError:
                 continue
-    assert shutil.disk_usage(disk).free < 4_096
+        file.truncate(file.tell() - leaving)
+    assert shutil.disk_usage(disk).free < leaving + 4_096
     return ballast
 
 
