@@ -196,7 +196,7 @@ def test_sigterm_ends_streams_and_jobs_in_time(serve: Serve, tmp_path: Path, sca
     answered = 0
     for cycle in range(cycles):
         name, job_name, database = f"{cycle:03}s", f"{cycle:03}j", tmp_path / f"{cycle}.db"
-        with serve("--port", "0", "--db", str(database), "--drain-seconds", "5") as served:
+        with serve("--port", "0", "--db", str(database), "--drain-seconds", "2") as served:
             job_id = streams.post_job(served.api, body_of(job_name))
             with ThreadPoolExecutor(2) as pool:
                 stream = pool.submit(send_slowly, served.api, body_of(name))
@@ -207,7 +207,7 @@ def test_sigterm_ends_streams_and_jobs_in_time(serve: Serve, tmp_path: Path, sca
                 seconds.append(time.monotonic() - begun)
                 told = _outcome(stream)
                 assert spooling.result(DEADLINE_SECONDS) in {503, None}
-        assert seconds[-1] < 5 + LATE
+        assert seconds[-1] < 2 + LATE
         found = {key for key in streams.stored_ids(database) if key.startswith(name)}
         if told is not None:
             answered += 1
