@@ -1,4 +1,4 @@
-"""The examples of docs/clients.md, run as they stand."""
+"""The examples of docs/reference/python.md, run as they stand."""
 
 import re
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.servers import Api
 
-PAGE = (Path(__file__).parent.parent / "docs" / "clients.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parent.parent / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
 PAGE_URL = "http://127.0.0.1:8765"
 
 

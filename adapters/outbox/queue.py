@@ -2,7 +2,7 @@
 
 An SQLite file in WAL mode with ``synchronous=FULL``: an entry is on disk when ``put`` returns, several processes may
 add to it at once, and what was acknowledged disappears in one step. See "Why is the outbox an SQLite file?" in
-docs/design.md.
+docs/explanation/design.md.
 """
 
 import os
