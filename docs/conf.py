@@ -1,10 +1,13 @@
 """How Sphinx builds the documentation: ``make docs``."""
 
-from importlib.metadata import version as version_of
+import tomllib
+from pathlib import Path
+
+_pyproject = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))
 
 project = "runsink"
 author = "The runsink maintainers"
-release = version = version_of("runsink")
+release = version = _pyproject["project"]["version"]
 project_copyright = author
 
 extensions = ["myst_parser"]
@@ -12,15 +15,13 @@ source_suffix = {".md": "markdown"}
 exclude_patterns = ["monitoring/**"]
 
 nitpicky = True
-suppress_warnings = ["misc.highlighting_failure"]  # outputs are cut with "..."
+suppress_warnings = ["misc.highlighting_failure"]  # a quote that goes on after "> " confuses the lexer
 
 html_theme = "furo"
 html_title = f"runsink {release}"
 html_copy_source = False
 html_show_sourcelink = False
 
-myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 4
-myst_links_external_new_tab = False
 
 linkcheck_ignore = [r"https?://(127\.0\.0\.1|localhost|[a-z.]*\bexample\b)"]

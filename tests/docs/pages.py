@@ -100,9 +100,7 @@ def table_under(page: Path, heading: str) -> list[list[str]]:
     table = section and re.search(r"^\|[ :|-]+\|\n((?:\|.*\|\n?)+)", section[1], re.MULTILINE)
     if not table:
         raise ValueError(f"{name_of(page)} has no table under {heading!r}")
-    return [
-        [cell.strip() for cell in re.split(r"(?<!\\)\|", row.strip().strip("|"))] for row in table[1].splitlines()
-    ]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", row.strip().strip("|"))] for row in table[1].splitlines()]
 
 
 def names_in(cell: str) -> list[str]:

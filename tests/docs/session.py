@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Self
 from urllib.parse import urlsplit
 
 import apsw
@@ -50,7 +51,7 @@ class Session:
         self._url: str | None = None
         self._server = ExitStack()
 
-    def __enter__(self) -> "Session":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -127,9 +128,7 @@ class Session:
         """Start the page's server, in place of the one before; return what it prints."""
         self._server.close()
         environment = dict(variable.split("=", 1) for variable in variables)
-        served = self._server.enter_context(
-            serving_process(["--port", "0", *options], self._directory, environment)
-        )
+        served = self._server.enter_context(serving_process(["--port", "0", *options], self._directory, environment))
         self._url = served.api.url
         return served.first_line
 
