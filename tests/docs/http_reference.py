@@ -27,8 +27,8 @@ _HEAD = """\
 {description}
 
 What a run looks like is in [The fields of a run](run.md), and what a client does with each status in
-[What each response means](responses.md). Tokens, browsers and rate limits are in
-[Who may connect, and how much](access.md).
+[What each response means](responses.md). Who may connect, and how often,
+is in [Tokens, browsers and rate limits](access.md).
 
 """
 
