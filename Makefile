@@ -4,13 +4,16 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.1
 	$$name -c '$(RECENT)' 2>/dev/null && echo $$name && break; done)
 VENV := .venv
 
-.PHONY: demo test soak clean
+.PHONY: demo test docs soak clean
 
 demo: $(VENV)/installed  ## Start a server, upload the example launch both ways, show what comes back.
 	$(VENV)/bin/python examples/demo.py
 
 test: $(VENV)/tox  ## Run the tox matrix against the built wheel.
 	$(VENV)/bin/tox run-parallel --parallel-no-spinner
+
+docs: $(VENV)/tox  ## Build the documentation in build/docs, and check its links.
+	$(VENV)/bin/tox run -e docs
 
 soak: $(VENV)/tox  ## Run the tests of faults at their full figures, which takes hours.
 	$(VENV)/bin/tox run -e soak,fuzz

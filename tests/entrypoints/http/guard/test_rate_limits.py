@@ -181,7 +181,7 @@ def test_window_that_was_not_used_for_longest_is_forgotten(clock: Clock) -> None
 
 
 def test_memory_is_bounded(clock: Clock, scale: Scale, figures: Figures) -> None:
-    """With any number of addresses, the memory of the windows stays within what the README says."""
+    """With any number of addresses, the memory of the windows stays within what the documentation says."""
     threads = threading.active_count()
     count, windows = scale(10_000, 500_000), scale(5_000, MAX_WINDOWS)
     clients = [f"address/2001:db8:{number >> 16:x}:{number & 65535:x}::/64" for number in range(count)]
