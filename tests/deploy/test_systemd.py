@@ -19,6 +19,7 @@ SERVICE, BACKUP, TIMER = (
     UNITS / name for name in ("runsink.service", "runsink-backup.service", "runsink-backup.timer")
 )
 PROGRAM = "/opt/runsink/bin/runsink"
+SPECIFIERS = {"S": "/var/lib", "d": "/run/credentials", "%": "%"}
 HIGHEST_EXPOSURE = 2.0
 """Of 10. The weights differ between the versions of systemd."""
 
@@ -33,7 +34,7 @@ def directives(unit: Path) -> dict[str, list[str]]:
     for line in unit.read_text("utf-8").splitlines():
         name, is_directive, value = line.partition("=")
         if is_directive and not line.startswith("#"):
-            found[name].append(value.replace("%S", "/var/lib").replace("%d", "/run/credentials").replace("%%", "%"))
+            found[name].append(re.sub("%(.)", lambda match: SPECIFIERS[match[1]], value))
     return found
 
 
@@ -81,7 +82,7 @@ def test_services_keep_the_database_in_their_state_directory(
 
 
 def test_server_may_drain_and_is_not_restarted_in_vain() -> None:
-    """systemd waits longer than the server does, and a wrong setting is not tried again and again."""
+    """Systemd waits longer than the server does, and a wrong setting is not tried again and again."""
     found = directives(SERVICE)
     assert int(found["TimeoutStopSec"][0]) > Settings().drain_seconds + 1
     assert found["RestartPreventExitStatus"] == [str(WRONG_USAGE)]
@@ -105,7 +106,7 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
 @needs_systemd
 @pytest.mark.parametrize("unit", [SERVICE, BACKUP], ids=lambda unit: unit.name)
 def test_services_are_hardened(unit: Path) -> None:
-    """systemd rates their exposure as low."""
+    """Systemd rates their exposure as low."""
     rated = analyze("security", "--offline=true", f"--threshold={round(HIGHEST_EXPOSURE * 10)}", unit)
     assert rated.returncode == 0, rated.stdout
 
