@@ -36,6 +36,7 @@ def check_command(arguments: Sequence[str]) -> None:
     """Fail unless these arguments of ``runsink`` name a command, and options and arguments that it has."""
     name, *rest = arguments
     command = COMMANDS[name].load()
-    command.make_context(name, rest, resilient_parsing=True)
     known = {option for part in command.params if isinstance(part, click.Option) for option in part.opts}
     assert {argument.partition("=")[0] for argument in rest if argument.startswith("--")} <= known
+    # Parsed as the command line would be: an option without its value, or an argument too many, ends it.
+    command.parse_args(click.Context(command), rest)

@@ -65,7 +65,7 @@ def files_of_the_checkout(*folders: str) -> set[str]:
     return {
         path.relative_to(ROOT).as_posix()
         for path in found
-        if not any(part == "__pycache__" or part.startswith(".") for part in path.relative_to(ROOT).parts)
+        if not any(part in {"__pycache__", "secrets"} or part.startswith(".") for part in path.relative_to(ROOT).parts)
         and path.suffix not in {".pyc", ".png"}
     }
 
