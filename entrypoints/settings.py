@@ -9,6 +9,7 @@ import attrs
 from entrypoints.authorities import parse_hosts, parse_origins
 from entrypoints.databases import shown_database
 from entrypoints.rates import parse_rate
+from entrypoints.root_path import check_root_path
 
 DEFAULT_DB: Final = "./runsink.db"
 
@@ -59,6 +60,10 @@ def _are_hosts(_settings: "Settings", _field: "attrs.Attribute[str | None]", val
     parse_hosts(value)
 
 
+def _is_root_path(_settings: "Settings", _field: "attrs.Attribute[str | None]", value: str | None) -> None:
+    check_root_path(value)
+
+
 @attrs.frozen(kw_only=True)
 class Settings:
     """The settings of one server. Option ``--name``, variable ``RUNSINK_NAME``, TOML key ``name``.
@@ -69,6 +74,12 @@ class Settings:
 
     host: str = option(default="127.0.0.1", help="Address to listen on.")
     port: int = option(default=8765, validator=Range(0, 65535), help="Port to listen on; 0 picks a free one.")
+    root_path: str | None = option(
+        default=None,
+        validator=_is_root_path,
+        help="Path under which a reverse proxy publishes this server, such as /runsink; requests may come with it "
+        "or without it.",
+    )
     db: str = option(
         default=DEFAULT_DB,
         converter=fspath,

@@ -177,7 +177,7 @@ class Upload:
 
     def _exchange(self, lines: Lines, before: Uploaded) -> dict[str, Any]:
         """Send what is not acknowledged yet; return the last document of the response."""
-        body = _Body(lines.blocks(before.last_line), self._note_failure)
+        body = _Body(lines.blocks(before.last_line), self._note_failure, before.last_line)
         headers = {**_NDJSON, "Accept": "application/x-ndjson"}
         with self.connection.stream("POST", STREAM, iter(body), headers) as exchange:
             if exchange.status != 200:
@@ -189,9 +189,24 @@ class Upload:
                 self.uploaded.add_counts(before, document)
                 self.on_progress(self.uploaded, body.bytes_up_to(self.uploaded.last_line), None)
                 if "errors" in document:
+                    self._check_whole(before, document, body)
                     self._note_ending(before, document)
                     return document
         raise ServerUnreachableError(f"the response of {self.connection.url} broke off")
+
+    def _check_whole(self, before: Uploaded, ending: Mapping[str, Any], body: "_Body") -> None:
+        """Raise ``UploadEndedError`` if the server read a stream to its end that is not all that was sent.
+
+        A proxy that cannot send and receive at once loses what arrives while the response begins, and says nothing.
+        What is lost is in the middle, so nothing is known of any line.
+        """
+        received = self.uploaded.last_line
+        if "status" not in ending and (received < body.last_line or not body.has_ended):
+            self.uploaded = before
+            raise UploadEndedError(
+                f"a part of the lines was lost on the way: {received} arrived of at least {body.last_line}; upload "
+                "with --job, or through a proxy that can send and receive at once (full duplex)"
+            )
 
     def _note_failure(self, error: Exception) -> None:
         self._failure = error
@@ -300,7 +315,12 @@ def _refusal(response: ApiResponse) -> Exception:
 class _Body:
     """The blocks that are sent, and how many bytes of the source are done with a line."""
 
-    def __init__(self, blocks: Iterator[BlockOfLines], on_failure: Callable[[Exception], object]) -> None:
+    def __init__(
+        self, blocks: Iterator[BlockOfLines], on_failure: Callable[[Exception], object], last_line: int = 0
+    ) -> None:
+        self.last_line = last_line
+        """The last line that was sent."""
+        self.has_ended = False
         self._blocks = blocks
         self._on_failure = on_failure
         self._sent: deque[tuple[int, int]] = deque()
@@ -309,7 +329,9 @@ class _Body:
     def __iter__(self) -> Iterator[bytes]:
         while block := self._next():
             self._sent.append((block.last_line, block.bytes_read))
+            self.last_line = block.last_line
             yield block.data
+        self.has_ended = True
 
     def _next(self) -> BlockOfLines | None:
         try:

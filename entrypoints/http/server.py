@@ -89,7 +89,7 @@ async def start_server(
     pipeline = Pipeline(uploads, responses, origins, access, pools.compressing, draining)
     app = web.Application(middlewares=[pipeline.handle])
     app.on_response_prepare.extend([access.tell_limits, origins.tell_browser])
-    context = Context(application, access, Completions(), pools)
+    context = Context(application, access, Completions(), pools, settings.root_path or "")
     readiness = Readiness(application, context.completions, uploads, draining)
     shown_limits = {
         **attrs.asdict(application.limits),
@@ -105,7 +105,11 @@ async def start_server(
     await app_runner.setup()
     assert app_runner.server is not None  # noqa: S101 - created by setup
     connections = Connections(
-        app_runner.server, limits, draining, lambda: uploads.take_pressure() | responses.take_pressure()
+        app_runner.server,
+        limits,
+        draining,
+        lambda: uploads.take_pressure() | responses.take_pressure(),
+        settings.root_path,
     )
     runner = web.ServerRunner(connections, shutdown_timeout=CUT_SECONDS)
     await runner.setup()

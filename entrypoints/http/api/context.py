@@ -30,6 +30,8 @@ class Context:
     access: Access
     completions: Completions
     pools: Pools
+    root_path: str
+    """What every path in a response begins with: the prefix that clients use, or nothing."""
 
     async def decode(self, request: web.Request, allowed: Allowance, decode: Callable[[bytes], _T]) -> _T:
         """Read and decode a JSON body; decode a large one in a thread."""

@@ -101,7 +101,8 @@ class Stream:
         finally:
             await run(writer.close, begun=True)
         self.jobs.wake()
-        headers = {"Location": f"/api/v1/jobs/{job_id}", "Preference-Applied": "respond-async"}
+        location = f"{self.context.root_path}/api/v1/jobs/{job_id}"
+        headers = {"Location": location, "Preference-Applied": "respond-async"}
         return json_response(job_answer(job), status=HTTPStatus.ACCEPTED, headers=headers)
 
     async def _queue(

@@ -29,6 +29,7 @@ from core.ports.cancellation import Cancellation
 from entrypoints.http.messages.responses import SlowBodyError, error_response, raw_response
 from entrypoints.http.pressure.admission import Lease
 from entrypoints.http.pressure.worker_pool import WorkerPool
+from entrypoints.http.transport.mounting import mount
 from entrypoints.settings import Settings
 
 _T = TypeVar("_T")
@@ -305,6 +306,7 @@ class Connections(web.Server):
         limits: ConnectionLimits,
         draining: asyncio.Event,
         take_pressure: Callable[[], bool],
+        root_path: str | None = None,
     ) -> None:
         super().__init__(inner.request_handler, request_factory=self._begin)
         self.limits = limits
@@ -319,7 +321,7 @@ class Connections(web.Server):
             Phase.RESTING: limits.max_idle_seconds,
             Phase.CLOSING: limits.max_body_seconds,
         }
-        self._make_request_of_app = inner.request_factory
+        self._make_request_of_app = mount(inner.request_factory, root_path)
         self._open: set[Connection] = set()
         self._options = {
             "access_log": None,

@@ -212,6 +212,28 @@ def test_stream_that_the_server_ends_is_told(disturb: Disturb, finish: Finish, t
     assert "lines 1 to 2 are decided: 2 runs stored" in done.stderr
 
 
+def test_lines_that_a_proxy_lost_are_noticed(disturb: Disturb, finish: Finish, tmp_path: Path, runs: Runs) -> None:
+    """A response that accounts for fewer lines than were sent is not taken for success, nor counted."""
+    counts = {"total": 30, "created": 30, "existing": 0, "failed": 0, "last_line": 30}
+    lists = {"errors": [], "errors_omitted": 0, "conflicts": [], "conflicts_omitted": 0}
+    (tmp_path / "runs").write_bytes(ndjson(runs))
+    with disturb(response(200, json.dumps({**counts, **lists}).encode() + b"\n")) as proxy:
+        done = finish("upload", "runs", "--url", proxy.url)
+    assert done.returncode == 1
+    assert "a part of the lines was lost on the way: 30 arrived of at least 35" in done.stderr
+    assert "no line was acknowledged" in done.stderr
+
+
+@pytest.mark.parametrize("ending", [b"", b"\n\n\r\n", b" \n\t"])
+def test_blank_lines_at_the_end_are_not_missed(
+    streaming_server: StreamingServer, finish: Finish, tmp_path: Path, runs: Runs, ending: bytes
+) -> None:
+    """The server counts them as well."""
+    (tmp_path / "runs").write_bytes(ndjson(runs) + ending)
+    done = finish("upload", "runs", "--url", streaming_server.url)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("mode", [[], ["--job"]], ids=["stream", "job"])
 def test_damaged_file_is_uploaded_as_far_as_it_goes(
     streaming_server: StreamingServer, finish: Finish, tmp_path: Path, runs: Runs, mode: list[str]
