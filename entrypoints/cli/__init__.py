@@ -5,20 +5,33 @@ import click
 from entrypoints.cli.lazy_group import LazyCommand, LazyGroup
 
 COMMANDS = {
-    "serve": LazyCommand("entrypoints.cli.serve", "serve_command", "Take runs over HTTP until SIGTERM or SIGINT."),
+    "serve": LazyCommand(
+        "entrypoints.cli.serve_command", "serve_command", "Take runs over HTTP until SIGTERM or SIGINT."
+    ),
     "upload": LazyCommand("entrypoints.cli.upload", "upload", "Upload files of runs to a server."),
     "export": LazyCommand("entrypoints.cli.export", "export", "Export runs from a server or a database."),
     "outbox": LazyCommand("entrypoints.cli.outbox", "outbox", "Send what Local Telemetry clients could not send."),
     "migrate-store": LazyCommand(
         "entrypoints.cli.migrate_store", "migrate_store", "Copy every run of one database into another."
     ),
+    "settings": LazyCommand(
+        "entrypoints.cli.settings", "settings_command", "Show the settings in force, and where each is set."
+    ),
+    "healthcheck": LazyCommand("entrypoints.cli.healthcheck", "healthcheck", "Ask a server whether it takes runs."),
+    "completion": LazyCommand("entrypoints.cli.completion", "completion", "Print the completion script of a shell."),
 }
 
 
-def main() -> None:
-    """Run the command line. Of the configuration nothing is read before a command needs it."""
+def build_group() -> LazyGroup:
+    """Return the command line. Of the configuration nothing is read before a command needs it."""
     group = LazyGroup("runsink", COMMANDS, help="Keeps the runs that agents, pipelines and LLM workers upload.")
-    click.version_option(package_name="runsink", prog_name="runsink")(group)()
+    click.version_option(package_name="runsink", prog_name="runsink")(group)
+    return group
 
 
-__all__ = ["COMMANDS", "main"]
+def main() -> None:
+    """Run the command line."""
+    build_group()()
+
+
+__all__ = ["COMMANDS", "build_group", "main"]

@@ -186,7 +186,8 @@ def _of_database(database: str, which: dict[str, str], form: str) -> Iterator[by
     from adapters.wire.encode import encode  # noqa: PLC0415
     from adapters.wire.structure import Structurer  # noqa: PLC0415
     from core.use_cases.export import export_runs  # noqa: PLC0415
-    from entrypoints.databases import is_url, open_database  # noqa: PLC0415
+    from entrypoints.database_urls import is_url  # noqa: PLC0415
+    from entrypoints.databases import open_database  # noqa: PLC0415
 
     run_filter = Structurer().run_filter(which)
     if not is_url(database) and not Path(database).is_file():

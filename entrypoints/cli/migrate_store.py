@@ -12,7 +12,8 @@ from core.errors import StoreError, StoreUnusableError
 from core.model.listing import Cursor, RunFilter
 from core.ports.store import Store
 from core.use_cases.copy_store import Difference, copy_runs, first_difference, resume_after
-from entrypoints.databases import is_url, open_database, shown_database
+from entrypoints.database_urls import is_url, shown_database
+from entrypoints.databases import open_database
 from entrypoints.exits import end_with
 
 _PASSES = 2

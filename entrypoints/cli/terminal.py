@@ -24,6 +24,19 @@ def say(message: object) -> None:
     click.echo(f"runsink: {printable(message)}", err=True)
 
 
+def print_result(text: str) -> None:
+    """Print data on stdout. Whether anybody still reads it makes no difference to what was done."""
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        abandon_stdout()
+
+
+def abandon_stdout() -> None:
+    """Send the rest of stdout nowhere: whoever read it has seen enough, and Python would fail to flush it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 class Progress:
     """A line on a terminal that says how far something is; elsewhere nothing.
 

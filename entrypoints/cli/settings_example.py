@@ -1,0 +1,36 @@
+"""A commented ``runsink.toml``."""
+
+import json
+from textwrap import wrap
+from typing import Any, Final
+
+import attrs
+
+from entrypoints.settings import Range, Settings, shown_name
+
+_COLUMNS: Final = 100
+_SOURCES: Final = (
+    "The settings of runsink serve. It reads runsink.toml in its working directory, or the file that RUNSINK_CONFIG "
+    "names. A variable such as RUNSINK_PORT overrides this file, and an option such as --port overrides both."
+)
+_USE: Final = (
+    "Every setting is shown with its default, or with an example if it has none. To set one, remove the # before it.",
+)
+
+
+def example_file() -> str:
+    """Return the text of a ``runsink.toml`` that names every setting and sets none."""
+    head = [*_comment(_SOURCES), "#", *_comment(_USE), "", "[runsink]"]
+    return "\n".join([*head, *(line for field in attrs.fields(Settings) for line in _entry(field))])
+
+
+def _entry(field: "attrs.Attribute[Any]") -> list[str]:
+    notes = [field.metadata["help"]]
+    if isinstance(field.validator, Range):
+        notes.append(f"A number {field.validator}.")
+    value = field.metadata["example"] if field.default is None else field.default
+    return ["", *_comment(" ".join(notes)), f"#{shown_name(field)} = {json.dumps(value, ensure_ascii=False)}"]
+
+
+def _comment(text: str) -> list[str]:
+    return wrap(text, _COLUMNS, initial_indent="# ", subsequent_indent="# ")
