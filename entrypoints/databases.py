@@ -13,28 +13,33 @@ from entrypoints.database_urls import is_url, is_well_formed, shown_database
 _DEFAULT_LIMITS: Final = Limits()
 
 
+class DatabaseNameError(StoreUnusableError):
+    """The setting names no database that could be opened."""
+
+
 def open_database(database: str, limits: Limits = _DEFAULT_LIMITS) -> Store:
     """Open the store, creating it if missing. It enforces ``max_read_seconds`` of the limits.
 
     Raises:
+        DatabaseNameError: the text names no database, or one that needs a package which is not installed.
         StoreUnusableError: the store cannot be used; the message says why in one line, without the password.
     """
     if not database:
-        raise StoreUnusableError("the database name is empty; give a file or a URL such as postgresql://…")
+        raise DatabaseNameError("the database name is empty; give a file or a URL such as postgresql://…")
     if not is_url(database):
         return SqliteStore(Path(database), limits)
     shown = shown_database(database)
     if not database.startswith(("postgresql://", "postgres://")):
-        raise StoreUnusableError(f"cannot use {shown}: give a file or a URL that begins with postgresql://")
+        raise DatabaseNameError(f"cannot use {shown}: give a file or a URL that begins with postgresql://")
     if not is_well_formed(database):
-        raise StoreUnusableError(
+        raise DatabaseNameError(
             f"cannot use {shown}: not a PostgreSQL URL; percent-encode special characters in names and password"
         )
     try:
         # Imported here because a server on a file does not need the package installed.
         from adapters.postgres import PostgresStore  # noqa: PLC0415
     except ImportError as error:
-        raise StoreUnusableError(
+        raise DatabaseNameError(
             f"cannot use {shown}: PostgreSQL needs extra packages; pip install 'runsink[postgres]' ({error})"
         ) from error
     return PostgresStore(database, shown, limits)

@@ -34,6 +34,12 @@ class Range:
         return f"from {self.least} to {self.most}"
 
 
+def explain(field: "attrs.Attribute[Any]") -> str:
+    """Return what a setting means, and its range if it is a number."""
+    text: str = field.metadata["help"]
+    return f"{text} A number {field.validator}." if isinstance(field.validator, Range) else text
+
+
 _SECONDS: Final = Range(1, 24 * 60 * 60)
 
 

@@ -15,11 +15,11 @@ from adapters.api_client.connection import ApiStream
 from adapters.api_client.errors import ApiError, InvalidResponseError
 from adapters.api_client.retry import RetryPolicy, is_retried, parse_retry_after
 from adapters.api_client.retrying import GaveUpError, Patience, describe_detail, parse_object
-from core.errors import InvalidQueryError, RunsinkError, ServerUnreachableError, StoreUnusableError
+from core.errors import InvalidQueryError, RunsinkError, ServerUnreachableError, StoreError
 from core.model.listing import RunPage
 from core.ports.run_repository import RunReader
-from entrypoints.cli.options import DEFAULT_URL, connect, url_option
-from entrypoints.cli.terminal import Progress, say
+from entrypoints.cli.options import DEFAULT_URL, complete_paths, connect, url_option
+from entrypoints.cli.terminal import Progress, abandon_stdout, say
 from entrypoints.exits import INTERRUPTED, REJECTED, UNAVAILABLE, WRONG_USAGE, end_with
 
 FILTERS: Final = (
@@ -55,7 +55,12 @@ def _filter_options(command: click.Command) -> click.Command:
 
 @click.command("export")
 @url_option(default=None)
-@click.option("--db", help="Export from a database instead: the path of an SQLite file, or a URL postgresql://…")
+@click.option(
+    "--db",
+    metavar="DB",
+    shell_complete=complete_paths,
+    help="Export from a database instead: the path of an SQLite file, or a URL postgresql://…",
+)
 @click.option("--format", "form", type=click.Choice(["ndjson", "csv"]), default="ndjson", show_default=True)
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write; standard output by default."
@@ -82,8 +87,7 @@ def export(
                     runs, size = runs + piece.count(b"\n"), size + len(piece)
                     progress.update(runs, size)
         except BrokenPipeError:
-            # Whoever reads has seen enough. What Python would flush at its end has nowhere to go either.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            abandon_stdout()
         except (RunsinkError, OSError, KeyboardInterrupt) as error:
             progress.clear()
             end_with(_describe(error), status=_status_of(error))
@@ -97,6 +101,11 @@ def _status_of(error: BaseException) -> int:
         return INTERRUPTED
     if isinstance(error, GaveUpError):
         return UNAVAILABLE
+    if isinstance(error, StoreError):
+        # Here, because an export from a server opens no database.
+        from entrypoints.cli.databases import status_of  # noqa: PLC0415
+
+        return status_of(error)
     if isinstance(error, (InvalidResponseError, InvalidQueryError)):
         return WRONG_USAGE
     return WRONG_USAGE if isinstance(error, ApiError) and error.status in _OF_THE_REQUEST else REJECTED
@@ -186,13 +195,10 @@ def _of_database(database: str, which: dict[str, str], form: str) -> Iterator[by
     from adapters.wire.encode import encode  # noqa: PLC0415
     from adapters.wire.structure import Structurer  # noqa: PLC0415
     from core.use_cases.export import export_runs  # noqa: PLC0415
-    from entrypoints.database_urls import is_url  # noqa: PLC0415
-    from entrypoints.databases import open_database  # noqa: PLC0415
+    from entrypoints.cli.databases import open_existing  # noqa: PLC0415
 
     run_filter = Structurer().run_filter(which)
-    if not is_url(database) and not Path(database).is_file():
-        raise StoreUnusableError(f"cannot use {database!r}: there is no such file")
-    with closing(open_database(database)) as store:
+    with closing(open_existing(database)) as store:
 
         def read(query: Callable[[RunReader], RunPage]) -> RunPage:
             with store.reader() as runs:

@@ -12,12 +12,13 @@ from adapters.api_client.retry import RetryPolicy
 from adapters.api_client.retrying import GaveUpError, Patience, PatientConnection
 from adapters.telemetry_outbox.delivery import Flush, Tally
 from adapters.telemetry_outbox.file import OutboxFile, OutboxLockedError
+from entrypoints.cli.lazy_group import SuggestingGroup
 from entrypoints.cli.options import connect, json_option, retry_option, url_option
-from entrypoints.cli.terminal import Progress, format_table, say
+from entrypoints.cli.terminal import Progress, format_table, print_result, say
 from entrypoints.exits import INTERRUPTED, REJECTED, UNAVAILABLE, WRONG_USAGE
 
 
-@click.group("outbox")
+@click.group("outbox", cls=SuggestingGroup)
 def outbox() -> None:
     """Send what Local Telemetry clients could not send."""
 
@@ -89,9 +90,9 @@ def _show(outbox_file: OutboxFile, tally: Tally, left: int, *, as_json: bool) ->
     counts = attrs.asdict(tally, filter=lambda field, _: field.name != "bytes_done")
     rejected = str(outbox_file.rejected_path) if tally.rejected else None
     if as_json:
-        click.echo(json.dumps({**counts, "bytes_left": left, "rejected_file": rejected}))
+        print_result(json.dumps({**counts, "bytes_left": left, "rejected_file": rejected}))
         return
-    click.echo(format_table(list(counts), [list(counts.values())]))
+    print_result(format_table(list(counts), [list(counts.values())]))
     if rejected:
         say(f"rejected entries are in {rejected}")
     if left:

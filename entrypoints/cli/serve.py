@@ -4,6 +4,7 @@ import sys
 from functools import partial
 
 from core.errors import StoreUnusableError
+from entrypoints.cli.databases import status_of
 from entrypoints.cli.terminal import print_result
 from entrypoints.configuration import tokens_variable
 from entrypoints.database_urls import shown_database
@@ -29,7 +30,7 @@ def serve(settings: Settings) -> None:
     try:
         status = run(service, greet)
     except StoreUnusableError as error:
-        end_with(error)
+        end_with(error, status_of(error))
     if status:
         sys.exit(status)
 

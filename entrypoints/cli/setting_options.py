@@ -7,10 +7,10 @@ import attrs
 import click
 
 from entrypoints.cli.options import complete_paths
-from entrypoints.settings import Range, Settings, shown_name
+from entrypoints.settings import Settings, explain, shown_name
 
 
-def setting_options() -> list[click.Option]:
+def setting_options() -> list[click.Parameter]:
     """Return an option for every setting."""
     return [_option(field) for field in attrs.fields(Settings)]
 
@@ -18,15 +18,11 @@ def setting_options() -> list[click.Option]:
 def _option(field: "attrs.Attribute[Any]") -> click.Option:
     """Return the option of a setting. Its value is a text, so that all ways to set it are read alike."""
     name, is_flag = shown_name(field), field.type is bool
-    parts = [field.metadata["help"]]
-    if isinstance(field.validator, Range):
-        parts.append(f"A number {field.validator}.")
-    if field.default is not None:
-        parts.append(f" [default: {f'no-{name}' if is_flag else field.default}]")
+    default = "" if field.default is None else f"  [default: {f'no-{name}' if is_flag else field.default}]"
     return click.Option(
         [f"--{name}/--no-{name}" if is_flag else f"--{name}"],
         default=None,
-        help=" ".join(parts),
+        help=explain(field) + default,
         metavar=None if is_flag else "NUMBER" if field.type is int else "TEXT",
         shell_complete=complete_paths if _is_path(field) else None,
     )

@@ -30,7 +30,15 @@ class _Row(NamedTuple):
         return str(self.value).lower() if isinstance(self.value, bool) else printable(self.value)
 
 
-def _settings(*, example: bool, as_json: bool, **options: str | bool | None) -> None:
+@click.command("settings", params=setting_options())
+@click.option("--example", is_flag=True, help="Print a runsink.toml that explains every setting instead.")
+@json_option
+def settings_command(*, example: bool, as_json: bool, **options: str | bool | None) -> None:
+    """Show the settings in force, and where each is set.
+
+    The options are those of serve, and have the same effect here. Passwords and tokens are not shown. The exit status
+    is 2 if serve would not start with these settings.
+    """
     if example:
         print_result(example_file())
         return
@@ -38,19 +46,6 @@ def _settings(*, example: bool, as_json: bool, **options: str | bool | None) -> 
     rows = [*_rows(loaded), _tokens_row()]
     print_result(_as_json(rows) if as_json else _as_text(rows))
     _check_together(loaded.settings)
-
-
-settings_command = click.Command(
-    "settings",
-    params=[
-        click.Option(["--example"], is_flag=True, help="Print a runsink.toml that explains every setting instead."),
-        *setting_options(),
-    ],
-    callback=_settings,
-    help="Show the settings in force, and where each is set.\n\nThe options are those of serve, and have the same effect "
-    "here. Passwords and tokens are not shown. The exit status is 2 if serve would not start with these settings.",
-)
-json_option(settings_command)
 
 
 def _rows(loaded: Loaded) -> Iterator[_Row]:

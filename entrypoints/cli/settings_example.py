@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import attrs
 
-from entrypoints.settings import Range, Settings, shown_name
+from entrypoints.settings import Settings, explain, shown_name
 
 _COLUMNS: Final = 100
 _SOURCES: Final = (
@@ -14,7 +14,7 @@ _SOURCES: Final = (
     "names. A variable such as RUNSINK_PORT overrides this file, and an option such as --port overrides both."
 )
 _USE: Final = (
-    "Every setting is shown with its default, or with an example if it has none. To set one, remove the # before it.",
+    "Every setting is shown with its default, or with an example if it has none. To set one, remove the # before it."
 )
 
 
@@ -25,11 +25,8 @@ def example_file() -> str:
 
 
 def _entry(field: "attrs.Attribute[Any]") -> list[str]:
-    notes = [field.metadata["help"]]
-    if isinstance(field.validator, Range):
-        notes.append(f"A number {field.validator}.")
     value = field.metadata["example"] if field.default is None else field.default
-    return ["", *_comment(" ".join(notes)), f"#{shown_name(field)} = {json.dumps(value, ensure_ascii=False)}"]
+    return ["", *_comment(explain(field)), f"#{shown_name(field)} = {json.dumps(value, ensure_ascii=False)}"]
 
 
 def _comment(text: str) -> list[str]:

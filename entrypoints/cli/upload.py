@@ -16,7 +16,7 @@ from adapters.api_client.retrying import GaveUpError, Patience
 from adapters.api_client.uploading import Upload, Uploaded, UploadEndedError
 from adapters.run_file import DamagedFileError, RunFile
 from entrypoints.cli.options import connect, json_option, retry_option, url_option
-from entrypoints.cli.terminal import Progress, format_table, say
+from entrypoints.cli.terminal import Progress, format_table, print_result, say
 from entrypoints.exits import INTERRUPTED, REJECTED, UNAVAILABLE, WRONG_USAGE
 
 _COUNTS: Final = ("total", "created", "existing", "failed")
@@ -195,10 +195,10 @@ def _show(reports: Sequence[_Report], *, as_json: bool) -> None:
     sums = [sum(column) for column in zip(*rows, strict=True)]
     if as_json:
         files = [_json_report(report, counts) for report, counts in zip(reports, rows, strict=True)]
-        click.echo(json.dumps({**dict(zip(_COUNTS, sums, strict=True)), "files": files}))
+        print_result(json.dumps({**dict(zip(_COUNTS, sums, strict=True)), "files": files}))
         return
     table = [[report.file, *counts] for report, counts in zip(reports, rows, strict=True)]
-    click.echo(format_table(["file", *_COUNTS], [*table, *([["all", *sums]] if len(reports) > 1 else [])]))
+    print_result(format_table(["file", *_COUNTS], [*table, *([["all", *sums]] if len(reports) > 1 else [])]))
 
 
 def _json_report(report: _Report, counts: Sequence[int]) -> dict[str, Any]:

@@ -168,7 +168,7 @@ def test_migrating_does_not_need_the_configuration(finish: Finish, tmp_path: Pat
     """``migrate-store`` has no settings."""
     (tmp_path / "runsink.toml").write_text("[runsink")
     ended = finish("migrate-store", "no.db", "new.db")
-    assert (ended.returncode, ended.stderr) == (1, "runsink: cannot use 'no.db': there is no such file\n")
+    assert (ended.returncode, ended.stderr) == (2, "runsink: cannot use 'no.db': there is no such file\n")
 
 
 def test_every_type_may_be_set_in_the_file(serve: Serve, tmp_path: Path) -> None:
