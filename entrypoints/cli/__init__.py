@@ -1,24 +1,28 @@
-"""The command line, one module a command. A command is imported only when it is run."""
+"""The command line: ``commands`` declares each command, and the module of the same name beside it does the work."""
 
 import click
 
 from entrypoints.cli.lazy_group import LazyCommand, LazyGroup
 
 COMMANDS = {
-    "serve": LazyCommand(
-        "entrypoints.cli.serve_command", "serve_command", "Take runs over HTTP until SIGTERM or SIGINT."
+    "serve": LazyCommand("entrypoints.cli.commands.serve", "serve", "Take runs over HTTP until SIGTERM or SIGINT."),
+    "upload": LazyCommand("entrypoints.cli.commands.upload", "upload", "Upload files of runs to a server."),
+    "export": LazyCommand("entrypoints.cli.commands.export", "export", "Export runs from a server or a database."),
+    "outbox": LazyCommand(
+        "entrypoints.cli.commands.outbox", "outbox", "Send what Local Telemetry clients could not send."
     ),
-    "upload": LazyCommand("entrypoints.cli.upload", "upload", "Upload files of runs to a server."),
-    "export": LazyCommand("entrypoints.cli.export", "export", "Export runs from a server or a database."),
-    "outbox": LazyCommand("entrypoints.cli.outbox", "outbox", "Send what Local Telemetry clients could not send."),
     "migrate-store": LazyCommand(
-        "entrypoints.cli.migrate_store", "migrate_store", "Copy every run of one database into another."
+        "entrypoints.cli.commands.migrate_store", "migrate_store", "Copy every run of one database into another."
     ),
     "settings": LazyCommand(
-        "entrypoints.cli.settings", "settings_command", "Show the settings in force, and where each is set."
+        "entrypoints.cli.commands.settings", "settings", "Show the settings in force, and where each is set."
     ),
-    "healthcheck": LazyCommand("entrypoints.cli.healthcheck", "healthcheck", "Ask a server whether it takes runs."),
-    "completion": LazyCommand("entrypoints.cli.completion", "completion", "Print the completion script of a shell."),
+    "healthcheck": LazyCommand(
+        "entrypoints.cli.commands.healthcheck", "healthcheck", "Ask a server whether it takes runs."
+    ),
+    "completion": LazyCommand(
+        "entrypoints.cli.commands.completion", "completion", "Print the completion script of a shell."
+    ),
 }
 
 

@@ -1,15 +1,13 @@
-"""The command line: ``runsink export``."""
+"""What ``runsink export`` does."""
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Final
 from urllib.parse import urlencode
-
-import click
 
 from adapters.api_client.connection import ApiStream
 from adapters.api_client.errors import ApiError, InvalidResponseError
@@ -18,21 +16,10 @@ from adapters.api_client.retrying import GaveUpError, Patience, describe_detail,
 from core.errors import InvalidQueryError, RunsinkError, ServerUnreachableError, StoreError
 from core.model.listing import RunPage
 from core.ports.run_repository import RunReader
-from entrypoints.cli.options import DEFAULT_URL, complete_paths, connect, url_option
+from entrypoints.cli.options import DEFAULT_URL, connect
 from entrypoints.cli.terminal import Progress, abandon_stdout, say
 from entrypoints.exits import INTERRUPTED, REJECTED, UNAVAILABLE, WRONG_USAGE, end_with
 
-FILTERS: Final = (
-    "event_id",
-    "status",
-    "job_type",
-    "agent_name",
-    "run_id",
-    "parent_run_id",
-    "product",
-    "start_time_from",
-    "start_time_to",
-)
 _TYPES: Final = {"ndjson": "application/x-ndjson", "csv": "text/csv"}
 _RETRY_SECONDS: Final = 30.0
 _OF_THE_REQUEST: Final = frozenset({400, 401, 403, 404, 405, 421, 422})
@@ -45,41 +32,16 @@ class TruncatedExportError(RunsinkError):
     """The server broke off; what arrived is not everything."""
 
 
-def _filter_options(command: click.Command) -> click.Command:
-    for name in FILTERS:
-        shown = f"--{name.replace('_', '-')}"
-        text = f"Only runs with this {name}." if "start_time" not in name else "Only runs that start in this range."
-        command.params.append(click.Option([shown, name], help=text))
-    return command
-
-
-@click.command("export")
-@url_option(default=None)
-@click.option(
-    "--db",
-    metavar="DB",
-    shell_complete=complete_paths,
-    help="Export from a database instead: the path of an SQLite file, or a URL postgresql://…",
-)
-@click.option("--format", "form", type=click.Choice(["ndjson", "csv"]), default="ndjson", show_default=True)
-@click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write; standard output by default."
-)
-@click.pass_context
-def export(
-    context: click.Context, /, url: str | None, db: str | None, form: str, output: Path | None, **filters: str | None
+def write_export(
+    which: Mapping[str, str], form: str, output: Path | None, *, url: str | None, database: str | None
 ) -> None:
-    """Export all matching runs, oldest first, from a server or a database.
-
-    A file appears only once it is complete. Newline-delimited JSON can be uploaded again: the same runs result.
-    """
-    if db is not None and context.get_parameter_source("url") is click.core.ParameterSource.COMMANDLINE:
-        raise click.UsageError("--url and --db exclude each other")
-    which = {name: value for name, value in filters.items() if value is not None}
+    """Write the runs that match the filters, from the database if there is one, else from the server."""
     label = "export" if output is None else output.name
     with Progress(label, None, "runs") as progress:
         try:
-            pieces = _of_database(db, which, form) if db is not None else _of_server(url or DEFAULT_URL, which, form)
+            pieces = (
+                _of_server(url or DEFAULT_URL, which, form) if database is None else _of_database(database, which, form)
+            )
             with _opened(output) as write:
                 runs, size = 0, 0
                 for piece in pieces:
@@ -91,9 +53,6 @@ def export(
         except (RunsinkError, OSError, KeyboardInterrupt) as error:
             progress.clear()
             end_with(_describe(error), status=_status_of(error))
-
-
-export = _filter_options(export)
 
 
 def _status_of(error: BaseException) -> int:
@@ -145,7 +104,7 @@ def _umask() -> int:
     return mask
 
 
-def _of_server(url: str, which: dict[str, str], form: str) -> Iterator[bytes]:
+def _of_server(url: str, which: Mapping[str, str], form: str) -> Iterator[bytes]:
     """Read an export as it arrives.
 
     Raises:
@@ -183,7 +142,7 @@ def _pieces(exchange: ApiStream) -> Iterator[bytes]:
         raise TruncatedExportError(f"the export is not complete: {error}") from error
 
 
-def _of_database(database: str, which: dict[str, str], form: str) -> Iterator[bytes]:
+def _of_database(database: str, which: Mapping[str, str], form: str) -> Iterator[bytes]:
     """Read an export from a database, which may be in use.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The command line: ``runsink healthcheck``."""
+"""What ``runsink healthcheck`` does."""
 
 import json
 import signal
@@ -8,13 +8,11 @@ from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import Final
 
-import click
-
 from adapters.api_client.connection import ApiConnection
 from adapters.api_client.errors import InvalidResponseError
 from adapters.api_client.retrying import describe_detail, parse_object
 from core.errors import ServerUnreachableError
-from entrypoints.cli.options import check_url, json_option, load_or_end
+from entrypoints.cli.options import load_or_end
 from entrypoints.cli.terminal import print_result, say
 from entrypoints.exits import REJECTED, UNAVAILABLE, WRONG_USAGE, end_with
 from entrypoints.settings import Settings
@@ -25,19 +23,8 @@ _TIMEOUT_SECONDS: Final = 5.0
 _MAX_RESPONSE_BYTES: Final = 64 * 1024
 
 
-@click.command("healthcheck")
-@click.option(
-    "--url",
-    callback=check_url,
-    help="Server to ask; by default the one that runsink serve would be, with the same settings, on this machine.",
-)
-@json_option
-def healthcheck(url: str | None, *, as_json: bool) -> None:
-    """Ask a server whether it takes runs.
-
-    The exit status is 0 if it does, 1 if it does not, and 75 if it does not respond within 5 seconds or says that too
-    many ask.
-    """
+def ask(url: str | None, *, as_json: bool) -> None:
+    """Ask the server at the URL, else the one that the settings describe, and end with the exit status."""
     # Every server accepts this host, also one that is told which names it has.
     headers = {} if url else {"Host": "localhost"}
     asked = url or _own_url(load_or_end({}).settings)

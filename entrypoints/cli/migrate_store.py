@@ -1,4 +1,4 @@
-"""The command line: ``runsink migrate-store FROM TO``."""
+"""What ``runsink migrate-store`` does."""
 
 import json
 import sys
@@ -6,15 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import click
-
 from adapters.group_commit import GroupCommitWriter
 from core.errors import StoreError
 from core.model.listing import Cursor, RunFilter
 from core.ports.store import Store
 from core.use_cases.copy_store import Difference, copy_runs, first_difference, resume_after
 from entrypoints.cli.databases import status_of
-from entrypoints.cli.options import complete_paths, json_option
 from entrypoints.cli.terminal import Progress, print_result, say
 from entrypoints.database_urls import is_url, shown_database
 from entrypoints.databases import DatabaseNameError, open_database
@@ -24,17 +21,8 @@ _PASSES = 2
 """The first goes on where an earlier call stopped. If something older is missing, the second begins there."""
 
 
-@click.command("migrate-store")
-@click.argument("source", metavar="FROM", shell_complete=complete_paths)
-@click.argument("target", metavar="TO", shell_complete=complete_paths)
-@json_option
-def migrate_store(source: str, target: str, *, as_json: bool) -> None:
-    """Copy every run of the database FROM into the database TO, then check that both hold the same.
-
-    Each is the path of an SQLite file or a URL, postgresql://…; TO is created if missing. What is in TO already is
-    left alone, so a migration that was broken off goes on when it is called again. Stop the servers that write to
-    either of them first.
-    """
+def migrate(source: str, target: str, *, as_json: bool) -> None:
+    """Copy the runs, compare both stores, and print the result; end with the exit status if they differ."""
     try:
         with _opened(source, target) as stores:
             difference = _migrate(*stores)
@@ -94,9 +82,9 @@ def _migrate(source: Store, target: Store) -> Difference | None:
 
 
 def _copy(source: Store, target: Store, after: Cursor | None) -> None:
-    with closing(GroupCommitWriter(target)) as writer:
-        with _progress("copying", _count(source), _count(target)) as advance:
-            copy_runs(source, lambda command: writer.submit(command).result(), after, advance)
+    counts = _count(source), _count(target)
+    with closing(GroupCommitWriter(target)) as writer, _progress("copying", *counts) as advance:
+        copy_runs(source, lambda command: writer.submit(command).result(), after, advance)
 
 
 @contextmanager

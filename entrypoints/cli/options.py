@@ -24,9 +24,9 @@ _TOKEN_VARIABLE: Final = "RUNSINK_TOKEN"  # noqa: S105 - the name of the variabl
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-def check_url(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+def check_url(context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
     """Return the URL of a server as it is; raise ``click.BadParameter`` for any other text."""
-    if value is not None:
+    if value is not None and not context.resilient_parsing:
         # Imported here because help and completion need no client.
         from adapters.api_client.connection import Address  # noqa: PLC0415
 

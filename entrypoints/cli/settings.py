@@ -1,18 +1,16 @@
-"""The command line: ``runsink settings``."""
+"""What ``runsink settings`` does."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import attrs
-import click
 
-from entrypoints.cli.options import json_option, load_or_end
-from entrypoints.cli.setting_options import setting_options
-from entrypoints.cli.settings_example import example_file
+from entrypoints.cli.options import load_or_end
 from entrypoints.cli.terminal import print_result
 from entrypoints.configuration import DEFAULT, TOKENS_SOURCE, Loaded, Source, tokens_variable
 from entrypoints.exits import WRONG_USAGE, end_with, printable
+from entrypoints.http.guard.access import build_access
 from entrypoints.settings import Settings, shown_name
 
 
@@ -30,18 +28,8 @@ class _Row(NamedTuple):
         return str(self.value).lower() if isinstance(self.value, bool) else printable(self.value)
 
 
-@click.command("settings", params=setting_options())
-@click.option("--example", is_flag=True, help="Print a runsink.toml that explains every setting instead.")
-@json_option
-def settings_command(*, example: bool, as_json: bool, **options: str | bool | None) -> None:
-    """Show the settings in force, and where each is set.
-
-    The options are those of serve, and have the same effect here. Passwords and tokens are not shown. The exit status
-    is 2 if serve would not start with these settings.
-    """
-    if example:
-        print_result(example_file())
-        return
+def show_settings(options: Mapping[str, str | bool | None], *, as_json: bool) -> None:
+    """Print the settings in force with these options; end with 2 if ``serve`` would not start with them."""
     loaded = load_or_end(options)
     rows = [*_rows(loaded), _tokens_row()]
     print_result(_as_json(rows) if as_json else _as_text(rows))
@@ -82,9 +70,6 @@ def _as_text(rows: list[_Row]) -> str:
 
 def _check_together(settings: Settings) -> None:
     """End with 2, as ``serve`` would, if settings that are valid alone do not go together."""
-    # Imported here because the example needs no server.
-    from entrypoints.http.guard.access import build_access  # noqa: PLC0415
-
     try:
         build_access(settings, tokens_variable())
     except ValueError as error:

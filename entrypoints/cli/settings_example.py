@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import attrs
 
+from entrypoints.cli.terminal import print_result
 from entrypoints.settings import Settings, explain, shown_name
 
 _COLUMNS: Final = 100
@@ -18,10 +19,10 @@ _USE: Final = (
 )
 
 
-def example_file() -> str:
-    """Return the text of a ``runsink.toml`` that names every setting and sets none."""
+def print_example() -> None:
+    """Print a ``runsink.toml`` that names every setting and sets none."""
     head = [*_comment(_SOURCES), "#", *_comment(_USE), "", "[runsink]"]
-    return "\n".join([*head, *(line for field in attrs.fields(Settings) for line in _entry(field))])
+    print_result("\n".join([*head, *(line for field in attrs.fields(Settings) for line in _entry(field))]))
 
 
 def _entry(field: "attrs.Attribute[Any]") -> list[str]:
