@@ -65,7 +65,7 @@ def _ask(url: str, headers: dict[str, str]) -> tuple[int | None, int, str | None
         return None, REJECTED, str(error)
     if response.status == 200:
         return 200, 0, None
-    reason = describe_detail(parse_object(response.body)) or "no reason given"
+    reason = describe_detail(parse_object(response.body)) or f"it responded {response.status}"
     return response.status, UNAVAILABLE if response.status == 429 else REJECTED, f"{url} is not ready: {reason}"
 
 
