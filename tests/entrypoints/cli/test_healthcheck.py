@@ -1,18 +1,22 @@
 """``runsink healthcheck``: whether a server takes runs, as a container runtime asks."""
 
 import json
+import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from urllib.parse import urlsplit
 
+import attrs
 import pytest
 
 from entrypoints.settings import Settings
 from tests.entrypoints.cli.conftest import Disturb, StreamingServer
 from tests.fakes.unreliable_proxy import Respond, response
-from tests.servers import Finish, Serve, running_server
+from tests.launcher import Command
+from tests.servers import DEADLINE_SECONDS, RUNSINK, Finish, Serve, own_environment, running_server
 
 
 def port_of(url: str) -> str:
@@ -90,14 +94,24 @@ def test_unreachable(finish: Finish) -> None:
     assert json.loads(finish("healthcheck", "--json", "--url", "http://127.0.0.1:1").stdout)["status"] is None
 
 
-@pytest.fixture
-def dripping_url() -> Iterator[str]:
+@attrs.frozen
+class DrippingServer:
     """A server that sends a byte now and then, and never comes to an end."""
+
+    url: str
+    is_asked: Event
+
+
+@pytest.fixture
+def dripping_server() -> Iterator[DrippingServer]:
+    """A server for one request."""
+    is_asked = Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def drip() -> None:
             connection, _ = listener.accept()
             with connection:
+                is_asked.set()
                 connection.settimeout(0.1)
                 try:
                     while True:
@@ -108,7 +122,7 @@ def dripping_url() -> Iterator[str]:
 
         thread = Thread(target=drip)
         thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield DrippingServer(f"http://127.0.0.1:{listener.getsockname()[1]}", is_asked)
         thread.join()
 
 
@@ -122,11 +136,22 @@ def _wait_for_end(connection: socket.socket) -> None:
     raise ConnectionError
 
 
-def test_slow_server_is_given_up(finish: Finish, dripping_url: str) -> None:
+def test_slow_server_is_given_up(finish: Finish, dripping_server: DrippingServer) -> None:
     """The time for the whole response is bounded, not only that between two bytes."""
-    ended = finish("healthcheck", "--url", dripping_url)
+    ended = finish("healthcheck", "--url", dripping_server.url)
     assert ended.returncode == 75
     assert "did not respond within 5 s" in ended.stderr
+
+
+def test_interrupt(dripping_server: DrippingServer) -> None:
+    """Ctrl-C ends a command with 130 and one line."""
+    with Command(
+        [RUNSINK, "healthcheck", "--url", dripping_server.url], env=own_environment({}), stderr=subprocess.PIPE
+    ) as command:
+        assert dripping_server.is_asked.wait(DEADLINE_SECONDS)
+        command.send_signal(signal.SIGINT)
+        _, complaints = command.communicate(timeout=DEADLINE_SECONDS)
+    assert (command.returncode, complaints) == (130, "runsink: interrupted\n")
 
 
 @pytest.mark.parametrize(
