@@ -36,7 +36,14 @@ def _filter_options(command: click.Command) -> click.Command:
     shell_complete=complete_paths,
     help="Export from a database instead: the path of an SQLite file, or a URL postgresql://…",
 )
-@click.option("--format", "form", type=click.Choice(["ndjson", "csv"]), default="ndjson", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["ndjson", "csv"]),
+    default="ndjson",
+    show_default=True,
+    help="Form of the export.",
+)
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write; standard output by default."
 )
