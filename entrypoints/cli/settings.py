@@ -72,8 +72,8 @@ def _check_together(settings: Settings) -> None:
     """End with 2, as ``serve`` would, if settings that are valid alone do not go together."""
     try:
         build_access(settings, tokens_variable())
+    except (OSError, UnicodeError):
+        # The host has no address on this machine, which is not a matter of the settings.
+        return
     except ValueError as error:
         end_with(error, WRONG_USAGE)
-    except OSError:
-        # The name of the host has no address now; that is not wrong in itself.
-        return

@@ -12,7 +12,7 @@ from typing import Final, Self
 
 import click
 
-from entrypoints.exits import printable
+from entrypoints.exits import end_with, printable
 
 _REDRAW_SECONDS: Final = 0.1
 _BAR_CELLS: Final = 16
@@ -25,11 +25,14 @@ def say(message: object) -> None:
 
 
 def print_result(text: str) -> None:
-    """Print data on stdout. Whether anybody still reads it makes no difference to what was done."""
+    """Print data on stdout; end with 1 if it cannot be written. A reader that has left has seen enough."""
     try:
         click.echo(text)
     except BrokenPipeError:
         abandon_stdout()
+    except OSError as error:
+        abandon_stdout()
+        end_with(f"cannot write to standard output: {error.strerror}")
 
 
 def abandon_stdout() -> None:

@@ -123,6 +123,22 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path, arguments: str) -> Non
     assert (command.returncode, complaints) == (0, "")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_data_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    """A full disk is one line and the status 1."""
+    with (
+        Path("/dev/full").open("wb") as full,
+        Command(
+            [RUNSINK, "settings"], cwd=tmp_path, env=own_environment({}), stdout=full, stderr=subprocess.PIPE
+        ) as command,
+    ):
+        _, complaints = command.communicate(timeout=DEADLINE_SECONDS)
+    assert (command.returncode, complaints) == (
+        1,
+        "runsink: cannot write to standard output: No space left on device\n",
+    )
+
+
 def test_colour_is_never_used(tmp_path: Path) -> None:
     """On a terminal either, so NO_COLOR is honoured."""
     ours, theirs = os.openpty()
