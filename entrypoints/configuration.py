@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
-from entrypoints.settings import Settings, shown_name
+from entrypoints.settings import Settings, kind_of, shown_name
 
 _PREFIX: Final = "RUNSINK_"
 _FILE_VARIABLE: Final = f"{_PREFIX}CONFIG"
@@ -228,14 +228,8 @@ def _field_of(key: str) -> _Field:
     return found
 
 
-def _kind_of(field: _Field) -> type:
-    """Return the type of a setting's value, ``None`` aside."""
-    declared = (field.type, *get_args(field.type))
-    return next(kind for kind in (bool, int, Path, str) if kind in declared)
-
-
 def _of_toml(field: _Field, value: object) -> object:
-    kind = _kind_of(field)
+    kind = kind_of(field)
     wanted = str if kind is Path else kind
     if type(value) is not wanted:
         raise ValueError(f"{shown_name(field)} must be {_TOML_TYPES[wanted]}, not {_type_of(value)}")
@@ -249,7 +243,7 @@ def _type_of(value: object) -> str:
 
 
 def _of_text(field: _Field, text: str) -> object:
-    kind = _kind_of(field)
+    kind = kind_of(field)
     if kind is bool:
         if text.lower() not in _BOOLEANS:
             raise ValueError(f"{shown_name(field)} must be true or false, not {text!r}")
@@ -271,7 +265,7 @@ def _checked(field: _Field, value: object, folder: Path = Path()) -> object:
         raise ValueError(f"{shown_name(field)} must not contain control characters")
     if field.validator is not None:
         field.validator(None, field, value)
-    return folder / str(value) if _kind_of(field) is Path else value
+    return folder / str(value) if kind_of(field) is Path else value
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from os import fspath
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import attrs
 
@@ -32,6 +32,12 @@ class Range:
 
     def __str__(self) -> str:
         return f"from {self.least} to {self.most}"
+
+
+def kind_of(field: "attrs.Attribute[Any]") -> type:
+    """Return the type of a setting's value, ``None`` aside."""
+    declared = (field.type, *get_args(field.type))
+    return next(kind for kind in (bool, int, Path, str) if kind in declared)
 
 
 def explain(field: "attrs.Attribute[Any]") -> str:

@@ -11,7 +11,7 @@ import click
 
 from entrypoints.cli import COMMANDS
 from entrypoints.configuration import variable_name
-from entrypoints.settings import Range, Settings, shown_name
+from entrypoints.settings import Range, Settings, kind_of, shown_name
 
 PAGES: Final = Path(__file__).parent.parent / "docs" / "reference"
 _NONE: Final = "\N{EN DASH}"
@@ -83,7 +83,7 @@ def _value_of(option: click.Option) -> str:
 
 def _setting_row(field: "attrs.Attribute[Any]") -> str:
     name = shown_name(field)
-    shown = str(field.default).lower() if field.type is bool else field.default
+    shown = str(field.default).lower() if kind_of(field) is bool else field.default
     default = _NONE if field.default is None else f"`{shown}`"
     limits = str(field.validator).removeprefix("from ") if isinstance(field.validator, Range) else _NONE
     return (
