@@ -20,10 +20,12 @@ def _option(field: "attrs.Attribute[Any]") -> click.Option:
     name, kind = shown_name(field), kind_of(field)
     is_flag = kind is bool
     default = "" if field.default is None else f"  [default: {f'no-{name}' if is_flag else field.default}]"
+    # The database is a text because it may also be a URL.
+    names_file = kind is Path or field.name == "db"
     return click.Option(
         [f"--{name}/--no-{name}" if is_flag else f"--{name}"],
         default=None,
         help=explain(field) + default,
         metavar=None if is_flag else "NUMBER" if kind is int else "TEXT",
-        shell_complete=complete_paths if kind is Path or field.name == "db" else None,
+        shell_complete=complete_paths if names_file else None,
     )
