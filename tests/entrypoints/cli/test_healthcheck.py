@@ -48,16 +48,30 @@ def test_settings_in_force_name_the_server(
 
 
 def test_own_server_accepts_the_host(finish: Finish, tmp_path: Path) -> None:
-    """Also if only other names are allowed, and with tokens that the check does not have."""
-    settings = Settings(
-        host="0.0.0.0",  # noqa: S104 - only for the duration of the test
-        port=0,
-        db=str(tmp_path / "runs.db"),
-        allow_anonymous=True,
-        allowed_hosts="runs.example",
-    )
+    """Also if only other names are allowed."""
+    settings = Settings(port=0, db=str(tmp_path / "runs.db"), allow_anonymous=True, allowed_hosts="runs.example")
     with running_server(settings) as api:
-        assert finish("healthcheck", RUNSINK_HOST="0.0.0.0", RUNSINK_PORT=port_of(api.url)).returncode == 0  # noqa: S104
+        assert finish("healthcheck", RUNSINK_PORT=port_of(api.url)).returncode == 0
+
+
+def test_host_is_loopback_whatever_the_address(finish: Finish) -> None:
+    """The server may listen on an address that is not among the hosts that it accepts."""
+    heads: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def respond() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                heads.append(connection.recv(4096))
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+        thread = Thread(target=respond)
+        thread.start()
+        ended = finish("healthcheck", RUNSINK_PORT=str(listener.getsockname()[1]))
+        thread.join()
+    assert ended.returncode == 0
+    assert b"\r\nHost: localhost\r\n" in heads[0]
+    assert heads[0].startswith(b"GET /ready HTTP/1.1\r\n")
 
 
 def test_address_of_version_6(finish: Finish) -> None:
