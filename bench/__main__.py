@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 
 import apsw
 
-from bench import breakdown, growth, setups, streams, throughput
+from bench import breakdown, growth, setups, start, streams, throughput
 from bench.plotting import plot_growth
 from bench.processes import Server
 from bench.scenarios import ANSWERS, BATCH_PATHS, SCENARIOS, make_cases
@@ -93,6 +93,12 @@ def _streams(options: argparse.Namespace) -> Any:
     return measured.as_json()
 
 
+def _start(options: argparse.Namespace) -> Any:
+    measured = start.measure_start(options.reps)
+    _show(measured.table("Start of the command: median (lowest-highest)", start.FIGURES))
+    return measured.as_json()
+
+
 _PARTS: Final = {
     "floor": _floor,
     "http": _http,
@@ -101,6 +107,7 @@ _PARTS: Final = {
     "setups": _setups,
     "engines": _engines,
     "streams": _streams,
+    "start": _start,
 }
 
 

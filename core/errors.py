@@ -167,7 +167,14 @@ class StoreForkedError(StoreError):
 
 
 class StoreUnusableError(StoreError):
-    """The store cannot be opened. The message says why and what to do, in one line."""
+    """The store cannot be opened. The message says why and what to do, in one line.
+
+    ``retryable`` says whether the same may succeed later: the store is locked or cannot be reached.
+    """
+
+    def __init__(self, reason: str, *, retryable: bool = False) -> None:
+        super().__init__(reason)
+        self.retryable = retryable
 
 
 class ServerUnreachableError(RunsinkError):

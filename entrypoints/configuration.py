@@ -6,20 +6,39 @@ Each value is validated where it is read, so that errors name its source.
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, TypeAlias, get_args
+from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
-from entrypoints.settings import Settings, shown_name
+from entrypoints.settings import Settings, kind_of, shown_name
 
 _PREFIX: Final = "RUNSINK_"
 _FILE_VARIABLE: Final = f"{_PREFIX}CONFIG"
+_TOKENS_VARIABLE: Final = f"{_PREFIX}TOKENS"
 _DEFAULT_FILE: Final = "runsink.toml"
 _TABLE: Final = "runsink"
+_OTHER_VARIABLES: Final = frozenset(
+    f"{_PREFIX}{name}"
+    for name in (
+        "CONFIG",
+        "TOKENS",
+        "TOKEN",  # of clients
+        "URL",  # of clients
+        "TEST_POSTGRES",  # of the tests
+    )
+)
+
+# What Kubernetes sets in every Pod for a Service whose name is or begins with "runsink":
+# https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+_SERVICE_LINK: Final = re.compile(
+    rf"{_PREFIX}(?:[A-Z0-9_]+_)?"
+    r"(?:SERVICE_(?:HOST|PORT(?:_[A-Z0-9_]+)?)|PORT_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)"
+)
+_SERVICE_ADDRESS: Final = re.compile(r"(?:tcp|udp|sctp)://")
 
 _BOOLEANS: Final[Mapping[str, bool]] = {
     **dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True),
@@ -40,24 +59,60 @@ _TOML_TYPES: Final[Mapping[type, str]] = {
 _Field: TypeAlias = "attrs.Attribute[Any]"
 
 
-def load_settings(options: Mapping[str, str | bool]) -> Settings:
+@attrs.frozen
+class Source:
+    """Where a value comes from: the path of the file, the name of the variable or of the option."""
+
+    kind: Literal["default", "file", "variable", "option"]
+    name: str | None = None
+
+    def __str__(self) -> str:
+        return self.name or self.kind
+
+
+DEFAULT: Final = Source("default")
+TOKENS_SOURCE: Final = Source("variable", _TOKENS_VARIABLE)
+
+
+@attrs.frozen
+class Loaded:
+    """The settings in force, and where each comes from, by field name."""
+
+    settings: Settings
+    sources: Mapping[str, Source]
+
+
+_Layer: TypeAlias = dict[str, tuple[Any, Source]]
+"""The values of one kind of source, by field name."""
+
+
+def load_settings(options: Mapping[str, str | bool]) -> Loaded:
     """Return the settings: options override environment variables, which override the file.
 
     ``options`` holds the command-line options, keyed by the field names of ``Settings``. The file is the one named by
     ``RUNSINK_CONFIG``, else ``runsink.toml`` in the working directory, if it exists.
 
     Raises:
-        ValueError: a value is invalid, even if overridden; the message names its source and the setting.
+        ValueError: a value is invalid, even if overridden, or a name is unknown; the message names its source.
     """
-    return Settings(**{**_of_file(), **_of_environment(), **_of_command_line(options)})
+    given = {**_of_file(), **_of_environment(), **_of_command_line(options)}
+    return Loaded(
+        Settings(**{name: value for name, (value, _) in given.items()}),
+        {field.name: given[field.name][1] if field.name in given else DEFAULT for field in attrs.fields(Settings)},
+    )
+
+
+def variable_name(field: _Field) -> str:
+    """Return the name of a setting's environment variable."""
+    return f"{_PREFIX}{field.name.upper()}"
 
 
 def tokens_variable() -> str | None:
     """Return the tokens in the environment; there is no option, which everybody on the machine could see."""
-    return os.environ.get(f"{_PREFIX}TOKENS")
+    return os.environ.get(_TOKENS_VARIABLE)
 
 
-def _of_file() -> dict[str, Any]:
+def _of_file() -> _Layer:
     named = _variable(_FILE_VARIABLE)
     file = Path(named or _DEFAULT_FILE)
     with _located(str(file) if named is None else f"{file} (from {_FILE_VARIABLE})"):
@@ -69,7 +124,9 @@ def _of_file() -> dict[str, Any]:
             raise ValueError("no such file") from None
         except OSError as error:
             raise ValueError(f"cannot be read: {error.strerror}") from error
-        return _of_table(_table(text), file.parent)
+        values = _of_table(_table(text), file.parent)
+    source = Source("file", str(file.absolute()))
+    return {name: (value, source) for name, value in values.items()}
 
 
 def _table(text: bytes) -> Mapping[str, object]:
@@ -101,24 +158,56 @@ def _of_table(table: Mapping[str, object], folder: Path) -> dict[str, Any]:
     return values
 
 
-def _of_environment() -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for field in attrs.fields(Settings):
-        name = f"{_PREFIX}{field.name.upper()}"
+def _of_environment() -> _Layer:
+    variables = {variable_name(field): field for field in attrs.fields(Settings)}
+    _check_names(variables)
+    values: _Layer = {}
+    for name, field in variables.items():
         text = _variable(name)
         if text is not None:
             with _located(name):
-                values[field.name] = _checked(field, _of_text(field, text))
+                values[field.name] = _checked(field, _of_variable(field, text)), Source("variable", name)
     return values
 
 
-def _of_command_line(options: Mapping[str, str | bool]) -> dict[str, Any]:
+def _check_names(variables: Iterable[str]) -> None:
+    """Raise ``ValueError`` for a variable that looks like a setting and is none."""
+    known = {*variables, *_OTHER_VARIABLES}
+    for name in sorted(os.environ.keys() - known):
+        if name.startswith(_PREFIX) and not _is_service_link(name, os.environ[name]):
+            # Without the prefix, which would make every two of them alike.
+            others = [other.removeprefix(_PREFIX) for other in known]
+            near = get_close_matches(name.removeprefix(_PREFIX).upper(), others, 1)
+            hint = f"did you mean {_PREFIX}{near[0]}?" if near else f"unset it; {_PREFIX}… is for settings"
+            raise ValueError(f"unknown variable {name}; {hint}")
+
+
+def _is_service_link(name: str, text: str) -> bool:
+    return _SERVICE_LINK.fullmatch(name) is not None or _is_service_address(name, text)
+
+
+def _is_service_address(name: str, text: str) -> bool:
+    return name.endswith("_PORT") and _SERVICE_ADDRESS.match(text) is not None
+
+
+def _of_variable(field: _Field, text: str) -> object:
+    if _is_service_address(variable_name(field), text):
+        raise ValueError(
+            f"{text!r} is the address of a Kubernetes Service; set enableServiceLinks: false in the Pod's spec, or "
+            "rename the Service"
+        )
+    return _of_text(field, text)
+
+
+def _of_command_line(options: Mapping[str, str | bool]) -> _Layer:
     fields = attrs.fields_dict(Settings)
-    values: dict[str, Any] = {}
+    values: _Layer = {}
     for name, given in options.items():
         field = fields[name]
-        with _located(f"--{shown_name(field)}"):
-            values[name] = _checked(field, given if isinstance(given, bool) else _of_text(field, given))
+        option = f"--{'no-' if given is False else ''}{shown_name(field)}"
+        with _located(option):
+            value = _checked(field, given if isinstance(given, bool) else _of_text(field, given))
+        values[name] = value, Source("option", option)
     return values
 
 
@@ -139,14 +228,8 @@ def _field_of(key: str) -> _Field:
     return found
 
 
-def _kind_of(field: _Field) -> type:
-    """Return the type of a setting's value, ``None`` aside."""
-    declared = (field.type, *get_args(field.type))
-    return next(kind for kind in (bool, int, Path, str) if kind in declared)
-
-
 def _of_toml(field: _Field, value: object) -> object:
-    kind = _kind_of(field)
+    kind = kind_of(field)
     wanted = str if kind is Path else kind
     if type(value) is not wanted:
         raise ValueError(f"{shown_name(field)} must be {_TOML_TYPES[wanted]}, not {_type_of(value)}")
@@ -160,7 +243,7 @@ def _type_of(value: object) -> str:
 
 
 def _of_text(field: _Field, text: str) -> object:
-    kind = _kind_of(field)
+    kind = kind_of(field)
     if kind is bool:
         if text.lower() not in _BOOLEANS:
             raise ValueError(f"{shown_name(field)} must be true or false, not {text!r}")
@@ -182,7 +265,7 @@ def _checked(field: _Field, value: object, folder: Path = Path()) -> object:
         raise ValueError(f"{shown_name(field)} must not contain control characters")
     if field.validator is not None:
         field.validator(None, field, value)
-    return folder / str(value) if _kind_of(field) is Path else value
+    return folder / str(value) if kind_of(field) is Path else value
 
 
 @contextmanager

@@ -1,14 +1,15 @@
 """Parse rates in settings."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from limits import RateLimitItem, parse_many
+if TYPE_CHECKING:
+    from limits import RateLimitItem
 
 OFF: Final = "off"
 _MAX_FIELD_INTEGER: Final = 10**15 - 1  # RFC 9651, section 3.3.1
 
 
-def parse_rate(option: str, text: str) -> RateLimitItem | None:
+def parse_rate(option: str, text: str) -> "RateLimitItem | None":
     """Return the rate of an option, such as ``100/second``, or ``None`` for ``off``.
 
     Raises:
@@ -16,6 +17,9 @@ def parse_rate(option: str, text: str) -> RateLimitItem | None:
     """
     if text == OFF:
         return None
+    # Imported here because most servers have no rate limits.
+    from limits import parse_many  # noqa: PLC0415
+
     try:
         (rate,) = parse_many(text)
     except ValueError:

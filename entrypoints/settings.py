@@ -2,12 +2,12 @@
 
 from os import fspath
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import attrs
 
 from entrypoints.authorities import parse_hosts, parse_origins
-from entrypoints.databases import shown_database
+from entrypoints.database_urls import shown_database
 from entrypoints.rates import parse_rate
 from entrypoints.root_path import check_root_path
 
@@ -35,6 +35,18 @@ class Range:
         return f"from {self.least} to {self.most}"
 
 
+def kind_of(field: "attrs.Attribute[Any]") -> type:
+    """Return the type of a setting's value, ``None`` aside."""
+    declared = (field.type, *get_args(field.type))
+    return next(kind for kind in (bool, int, Path, str) if kind in declared)
+
+
+def explain(field: "attrs.Attribute[Any]") -> str:
+    """Return what a setting means, and its range if it is a number."""
+    text: str = field.metadata["help"]
+    return f"{text} A number {field.validator}." if isinstance(field.validator, Range) else text
+
+
 _SECONDS: Final = Range(1, 24 * 60 * 60)
 
 
@@ -47,9 +59,12 @@ def _is_rate(_settings: object, field: "attrs.Attribute[str]", value: str) -> No
     parse_rate(shown_name(field), value)
 
 
-def option(*, help: str, **definition: Any) -> Any:  # noqa: A002 - click's name for it
-    """Return an attrs field with a ``--help`` text; ``definition`` is passed to ``attrs.field``."""
-    return attrs.field(metadata={"help": help}, **definition)
+def option(*, help: str, example: str | int | None = None, **definition: Any) -> Any:  # noqa: A002 - click's name for it
+    """Return an attrs field with a ``--help`` text; ``definition`` is passed to ``attrs.field``.
+
+    A setting without a default needs an ``example``, which the example of a configuration file shows.
+    """
+    return attrs.field(metadata={"help": help, "example": example}, **definition)
 
 
 def _are_origins(_settings: "Settings", _field: "attrs.Attribute[str | None]", value: str | None) -> None:
@@ -97,7 +112,9 @@ class Settings:
         help="Processes that serve requests and share the database; 1 runs without a supervisor.",
     )
     spool: Path | None = option(
-        default=None, help="Directory of the bodies of background jobs; by default beside the SQLite file."
+        default=None,
+        example="/var/lib/runsink/spool",
+        help="Directory of the bodies of background jobs; by default beside the SQLite file.",
     )
     spool_bytes: int = option(
         default=4 * 1024**3, validator=Range(1, 2**50), help="Bytes that the bodies of all jobs may have; more is 507."
@@ -109,18 +126,22 @@ class Settings:
         default=8, validator=Range(1, 1000), help="Streaming uploads at once in each process; more are answered 503."
     )
     token_file: Path | None = option(
-        default=None, help="File of bearer tokens: a name, a scope (read or write) and a secret per line."
+        default=None,
+        example="/etc/runsink/tokens",
+        help="File of bearer tokens: a name, a scope (read or write) and a secret per line.",
     )
     allow_anonymous: bool = option(
         default=False, help="Let other machines connect although there are no tokens; otherwise only this machine may."
     )
     allowed_origins: str | None = option(
         default=None,
+        example="https://app.example",
         validator=_are_origins,
         help="Other origins whose pages may read and write, such as https://app.example, separated by commas.",
     )
     allowed_hosts: str | None = option(
         default=None,
+        example="runs.example",
         validator=_are_hosts,
         help="Hosts besides loopback that a server without tokens accepts in Host, separated by commas.",
     )

@@ -122,11 +122,12 @@ def _explain_errors(shown: str) -> Iterator[None]:
     try:
         yield
     except StoreUnusableError as error:
-        raise StoreUnusableError(f"cannot use {shown}: {error}") from error
+        raise StoreUnusableError(f"cannot use {shown}: {error}", retryable=error.retryable) from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise StoreUnusableError(
             f"cannot use {shown}: {error.diag.message_primary}; the first start needs a role that may create tables; "
             f"on later starts {NEEDED_PRIVILEGES}"
         ) from error
     except psycopg.Error as error:
-        raise StoreUnusableError(f"cannot use {shown}: {' '.join(str(error).split())}") from error
+        retryable = isinstance(error, psycopg.OperationalError)
+        raise StoreUnusableError(f"cannot use {shown}: {' '.join(str(error).split())}", retryable=retryable) from error

@@ -150,7 +150,7 @@ def _explain_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except StoreUnusableError as error:
-        raise StoreUnusableError(f"cannot use {path}: {error}") from error
+        raise StoreUnusableError(f"cannot use {path}: {error}", retryable=error.retryable) from error
     except apsw.NotADBError as error:
         raise StoreUnusableError(f"cannot use {path}: the file is not an SQLite database; name another") from error
     except (PermissionError, apsw.CantOpenError, apsw.PermissionsError, apsw.ReadOnlyError) as error:
@@ -160,7 +160,9 @@ def _explain_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         raise StoreUnusableError(f"cannot use {path}: {error.strerror}; name another file") from error
     except (apsw.BusyError, apsw.LockedError) as error:
-        raise StoreUnusableError(f"cannot use {path}: it is locked by another process; try again later") from error
+        raise StoreUnusableError(
+            f"cannot use {path}: it is locked by another process; try again later", retryable=True
+        ) from error
     except apsw.FullError as error:
         raise StoreUnusableError(f"cannot use {path}: the disk is full; free up space") from error
     except apsw.IOError as error:

@@ -1,24 +1,41 @@
-"""The command line, one module a command. A command is imported only when it is run."""
+"""The command line: ``commands`` declares each command, and the module of the same name beside it does the work."""
 
 import click
 
 from entrypoints.cli.lazy_group import LazyCommand, LazyGroup
 
 COMMANDS = {
-    "serve": LazyCommand("entrypoints.cli.serve", "serve_command", "Take runs over HTTP until SIGTERM or SIGINT."),
-    "upload": LazyCommand("entrypoints.cli.upload", "upload", "Upload files of runs to a server."),
-    "export": LazyCommand("entrypoints.cli.export", "export", "Export runs from a server or a database."),
-    "outbox": LazyCommand("entrypoints.cli.outbox", "outbox", "Send what Local Telemetry clients could not send."),
+    "serve": LazyCommand("entrypoints.cli.commands.serve", "serve", "Take runs over HTTP until SIGTERM or SIGINT."),
+    "upload": LazyCommand("entrypoints.cli.commands.upload", "upload", "Upload files of runs to a server."),
+    "export": LazyCommand("entrypoints.cli.commands.export", "export", "Export runs from a server or a database."),
+    "outbox": LazyCommand(
+        "entrypoints.cli.commands.outbox", "outbox", "Send what Local Telemetry clients could not send."
+    ),
     "migrate-store": LazyCommand(
-        "entrypoints.cli.migrate_store", "migrate_store", "Copy every run of one database into another."
+        "entrypoints.cli.commands.migrate_store", "migrate_store", "Copy every run of one database into another."
+    ),
+    "settings": LazyCommand(
+        "entrypoints.cli.commands.settings", "settings", "Show the settings in force, and where each is set."
+    ),
+    "healthcheck": LazyCommand(
+        "entrypoints.cli.commands.healthcheck", "healthcheck", "Ask a server whether it takes runs."
+    ),
+    "completion": LazyCommand(
+        "entrypoints.cli.commands.completion", "completion", "Print the completion script of a shell."
     ),
 }
 
 
-def main() -> None:
-    """Run the command line. Of the configuration nothing is read before a command needs it."""
+def build_group() -> LazyGroup:
+    """Return the command line. Of the configuration nothing is read before a command needs it."""
     group = LazyGroup("runsink", COMMANDS, help="Keeps the runs that agents, pipelines and LLM workers upload.")
-    click.version_option(package_name="runsink", prog_name="runsink")(group)()
+    click.version_option(package_name="runsink", prog_name="runsink")(group)
+    return group
 
 
-__all__ = ["COMMANDS", "main"]
+def main() -> None:
+    """Run the command line."""
+    build_group()()
+
+
+__all__ = ["COMMANDS", "build_group", "main"]

@@ -1,38 +1,25 @@
-"""The command line: ``runsink export``."""
+"""What ``runsink export`` does."""
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Final
 from urllib.parse import urlencode
 
-import click
-
 from adapters.api_client.connection import ApiStream
 from adapters.api_client.errors import ApiError, InvalidResponseError
 from adapters.api_client.retry import RetryPolicy, is_retried, parse_retry_after
 from adapters.api_client.retrying import GaveUpError, Patience, describe_detail, parse_object
-from core.errors import InvalidQueryError, RunsinkError, ServerUnreachableError, StoreUnusableError
+from core.errors import InvalidQueryError, RunsinkError, ServerUnreachableError, StoreError
 from core.model.listing import RunPage
 from core.ports.run_repository import RunReader
-from entrypoints.cli.options import DEFAULT_URL, connect, url_option
-from entrypoints.cli.terminal import Progress, say
+from entrypoints.cli.options import DEFAULT_URL, connect
+from entrypoints.cli.terminal import Progress, abandon_stdout, say
 from entrypoints.exits import INTERRUPTED, REJECTED, UNAVAILABLE, WRONG_USAGE, end_with
 
-FILTERS: Final = (
-    "event_id",
-    "status",
-    "job_type",
-    "agent_name",
-    "run_id",
-    "parent_run_id",
-    "product",
-    "start_time_from",
-    "start_time_to",
-)
 _TYPES: Final = {"ndjson": "application/x-ndjson", "csv": "text/csv"}
 _RETRY_SECONDS: Final = 30.0
 _OF_THE_REQUEST: Final = frozenset({400, 401, 403, 404, 405, 421, 422})
@@ -45,36 +32,16 @@ class TruncatedExportError(RunsinkError):
     """The server broke off; what arrived is not everything."""
 
 
-def _filter_options(command: click.Command) -> click.Command:
-    for name in FILTERS:
-        shown = f"--{name.replace('_', '-')}"
-        text = f"Only runs with this {name}." if "start_time" not in name else "Only runs that start in this range."
-        command.params.append(click.Option([shown, name], help=text))
-    return command
-
-
-@click.command("export")
-@url_option(default=None)
-@click.option("--db", help="Export from a database instead: the path of an SQLite file, or a URL postgresql://…")
-@click.option("--format", "form", type=click.Choice(["ndjson", "csv"]), default="ndjson", show_default=True)
-@click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write; standard output by default."
-)
-@click.pass_context
-def export(
-    context: click.Context, /, url: str | None, db: str | None, form: str, output: Path | None, **filters: str | None
+def write_export(
+    which: Mapping[str, str], form: str, output: Path | None, *, url: str | None, database: str | None
 ) -> None:
-    """Export all matching runs, oldest first, from a server or a database.
-
-    A file appears only once it is complete. Newline-delimited JSON can be uploaded again: the same runs result.
-    """
-    if db is not None and context.get_parameter_source("url") is click.core.ParameterSource.COMMANDLINE:
-        raise click.UsageError("--url and --db exclude each other")
-    which = {name: value for name, value in filters.items() if value is not None}
+    """Write the runs that match the filters, from the database if there is one, else from the server."""
     label = "export" if output is None else output.name
     with Progress(label, None, "runs") as progress:
         try:
-            pieces = _of_database(db, which, form) if db is not None else _of_server(url or DEFAULT_URL, which, form)
+            pieces = (
+                _of_server(url or DEFAULT_URL, which, form) if database is None else _of_database(database, which, form)
+            )
             with _opened(output) as write:
                 runs, size = 0, 0
                 for piece in pieces:
@@ -82,14 +49,10 @@ def export(
                     runs, size = runs + piece.count(b"\n"), size + len(piece)
                     progress.update(runs, size)
         except BrokenPipeError:
-            # Whoever reads has seen enough. What Python would flush at its end has nowhere to go either.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            abandon_stdout()
         except (RunsinkError, OSError, KeyboardInterrupt) as error:
             progress.clear()
             end_with(_describe(error), status=_status_of(error))
-
-
-export = _filter_options(export)
 
 
 def _status_of(error: BaseException) -> int:
@@ -97,6 +60,11 @@ def _status_of(error: BaseException) -> int:
         return INTERRUPTED
     if isinstance(error, GaveUpError):
         return UNAVAILABLE
+    if isinstance(error, StoreError):
+        # Here, because an export from a server opens no database.
+        from entrypoints.cli.databases import status_of  # noqa: PLC0415
+
+        return status_of(error)
     if isinstance(error, (InvalidResponseError, InvalidQueryError)):
         return WRONG_USAGE
     return WRONG_USAGE if isinstance(error, ApiError) and error.status in _OF_THE_REQUEST else REJECTED
@@ -136,7 +104,7 @@ def _umask() -> int:
     return mask
 
 
-def _of_server(url: str, which: dict[str, str], form: str) -> Iterator[bytes]:
+def _of_server(url: str, which: Mapping[str, str], form: str) -> Iterator[bytes]:
     """Read an export as it arrives.
 
     Raises:
@@ -174,7 +142,7 @@ def _pieces(exchange: ApiStream) -> Iterator[bytes]:
         raise TruncatedExportError(f"the export is not complete: {error}") from error
 
 
-def _of_database(database: str, which: dict[str, str], form: str) -> Iterator[bytes]:
+def _of_database(database: str, which: Mapping[str, str], form: str) -> Iterator[bytes]:
     """Read an export from a database, which may be in use.
 
     Raises:
@@ -186,12 +154,10 @@ def _of_database(database: str, which: dict[str, str], form: str) -> Iterator[by
     from adapters.wire.encode import encode  # noqa: PLC0415
     from adapters.wire.structure import Structurer  # noqa: PLC0415
     from core.use_cases.export import export_runs  # noqa: PLC0415
-    from entrypoints.databases import is_url, open_database  # noqa: PLC0415
+    from entrypoints.cli.databases import open_existing  # noqa: PLC0415
 
     run_filter = Structurer().run_filter(which)
-    if not is_url(database) and not Path(database).is_file():
-        raise StoreUnusableError(f"cannot use {database!r}: there is no such file")
-    with closing(open_database(database)) as store:
+    with closing(open_existing(database)) as store:
 
         def read(query: Callable[[RunReader], RunPage]) -> RunPage:
             with store.reader() as runs:

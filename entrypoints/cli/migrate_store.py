@@ -1,51 +1,54 @@
-"""The command line: ``runsink migrate-store FROM TO``."""
+"""What ``runsink migrate-store`` does."""
 
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import click
-
 from adapters.group_commit import GroupCommitWriter
-from core.errors import StoreError, StoreUnusableError
+from core.errors import StoreError
 from core.model.listing import Cursor, RunFilter
 from core.ports.store import Store
 from core.use_cases.copy_store import Difference, copy_runs, first_difference, resume_after
-from entrypoints.databases import is_url, open_database, shown_database
-from entrypoints.exits import end_with
+from entrypoints.cli.databases import status_of
+from entrypoints.cli.terminal import Progress, print_result, say
+from entrypoints.database_urls import is_url, shown_database
+from entrypoints.databases import DatabaseNameError, open_database
+from entrypoints.exits import INTERRUPTED, REJECTED, end_with
 
 _PASSES = 2
 """The first goes on where an earlier call stopped. If something older is missing, the second begins there."""
 
 
-@click.command("migrate-store")
-@click.argument("source", metavar="FROM")
-@click.argument("target", metavar="TO")
-def migrate_store(source: str, target: str) -> None:
-    """Copy every run of the database FROM into the database TO, then check that both hold the same.
-
-    Each is the path of an SQLite file or a URL, postgresql://…; TO is created if missing. What is in TO already is
-    left alone, so a migration that was broken off goes on when it is called again. Stop the servers that write to
-    either of them first.
-    """
+def migrate(source: str, target: str, *, as_json: bool) -> None:
+    """Copy the runs, compare both stores, and print the result; end with the exit status if they differ."""
     try:
         with _opened(source, target) as stores:
             difference = _migrate(*stores)
+            runs = _count(stores[1])
     except StoreError as error:
-        end_with(error)
+        end_with(error, status_of(error))
+    except KeyboardInterrupt:
+        end_with("interrupted; call it again to go on", INTERRUPTED)
+    names = shown_database(source), shown_database(target)
+    if as_json:
+        told = None if difference is None else str(difference)
+        print_result(json.dumps({"from": names[0], "to": names[1], "runs": runs, "difference": told}))
+    elif difference is None:
+        print_result(f"{names[1]} holds the same runs as {names[0]}")
     if difference is not None:
-        end_with(f"the stores differ: {difference}; stop what writes to them, or name an empty database")
-    click.echo(f"{shown_database(target)} holds the same runs as {shown_database(source)}")
+        say(f"the stores differ: {difference}; stop what writes to them, or name an empty database")
+        sys.exit(REJECTED)
 
 
 @contextmanager
 def _opened(source: str, target: str) -> Iterator[tuple[Store, Store]]:
     """Both stores, of which the first has to be there."""
     if not is_url(source) and _file_id(source) is None:
-        raise StoreUnusableError(f"cannot use {source!r}: there is no such file")
+        raise DatabaseNameError(f"cannot use {source!r}: there is no such file")
     if _are_same(source, target):
-        raise StoreUnusableError(f"cannot copy {shown_database(source)} onto itself; name another database")
+        raise DatabaseNameError(f"cannot copy {shown_database(source)} onto itself; name another database")
     with closing(open_database(source)) as ours, closing(open_database(target)) as theirs:
         yield ours, theirs
 
@@ -70,8 +73,8 @@ def _migrate(source: Store, target: Store) -> Difference | None:
     after, difference = resume_after(target), None
     for _ in range(_PASSES):
         _copy(source, target, after)
-        with click.progressbar(length=_count(source), label="checking", file=sys.stderr) as bar:
-            difference = first_difference(source, target, bar.update)
+        with _progress("checking", _count(source)) as advance:
+            difference = first_difference(source, target, advance)
         if difference is None:
             return None
         after = difference.after
@@ -79,11 +82,23 @@ def _migrate(source: Store, target: Store) -> Difference | None:
 
 
 def _copy(source: Store, target: Store, after: Cursor | None) -> None:
-    with closing(GroupCommitWriter(target)) as writer:
-        done, total = _count(target), _count(source)
-        with click.progressbar(length=total, label="copying", file=sys.stderr) as bar:
-            bar.update(min(done, total))
-            copy_runs(source, lambda command: writer.submit(command).result(), after, bar.update)
+    counts = _count(source), _count(target)
+    with closing(GroupCommitWriter(target)) as writer, _progress("copying", *counts) as advance:
+        copy_runs(source, lambda command: writer.submit(command).result(), after, advance)
+
+
+@contextmanager
+def _progress(label: str, total: int, before: int = 0) -> Iterator[Callable[[int], None]]:
+    """Show how many of ``total`` runs are done, of which ``before`` were done earlier."""
+    done = 0
+    with Progress(label, total, "runs") as progress:
+
+        def advance(runs: int) -> None:
+            nonlocal done
+            done += runs
+            progress.update(done, before + done)
+
+        yield advance
 
 
 def _count(store: Store) -> int:

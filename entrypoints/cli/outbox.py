@@ -1,39 +1,23 @@
-"""The command line: ``runsink outbox flush FILE``."""
+"""What ``runsink outbox flush`` does."""
 
 import json
 import sys
 from pathlib import Path
 
 import attrs
-import click
 
 from adapters.api_client.errors import ApiError, InvalidResponseError
 from adapters.api_client.retry import RetryPolicy
 from adapters.api_client.retrying import GaveUpError, Patience, PatientConnection
 from adapters.telemetry_outbox.delivery import Flush, Tally
 from adapters.telemetry_outbox.file import OutboxFile, OutboxLockedError
-from entrypoints.cli.options import connect, json_option, retry_option, url_option
-from entrypoints.cli.terminal import Progress, format_table, say
+from entrypoints.cli.options import connect
+from entrypoints.cli.terminal import Progress, format_table, print_result, say
 from entrypoints.exits import INTERRUPTED, REJECTED, UNAVAILABLE, WRONG_USAGE
 
 
-@click.group("outbox")
-def outbox() -> None:
-    """Send what Local Telemetry clients could not send."""
-
-
-@outbox.command("flush")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@url_option()
-@retry_option
-@json_option
-def flush(file: Path, url: str, retry_seconds: float, *, as_json: bool) -> None:
-    """Send the entries of an outbox FILE to a server.
-
-    An entry leaves the file once the server has acknowledged it, and clients may go on appending meanwhile. What the
-    server rejects goes to FILE.rejected, with the reason. After a crash, flush again: nothing is lost, and nothing is
-    stored twice.
-    """
+def flush_file(file: Path, url: str, retry_seconds: float, *, as_json: bool) -> None:
+    """Send the entries of the file, print how many that was, and end with the exit status."""
     outbox_file = OutboxFile(file)
     tally, status = Tally(), WRONG_USAGE
     if not outbox_file.exists():
@@ -89,9 +73,9 @@ def _show(outbox_file: OutboxFile, tally: Tally, left: int, *, as_json: bool) ->
     counts = attrs.asdict(tally, filter=lambda field, _: field.name != "bytes_done")
     rejected = str(outbox_file.rejected_path) if tally.rejected else None
     if as_json:
-        click.echo(json.dumps({**counts, "bytes_left": left, "rejected_file": rejected}))
+        print_result(json.dumps({**counts, "bytes_left": left, "rejected_file": rejected}))
         return
-    click.echo(format_table(list(counts), [list(counts.values())]))
+    print_result(format_table(list(counts), [list(counts.values())]))
     if rejected:
         say(f"rejected entries are in {rejected}")
     if left:

@@ -1,55 +1,20 @@
-"""The command line: ``runsink serve``."""
+"""What ``runsink serve`` does; its options are in ``serve_command``."""
 
 import sys
 from functools import partial
-from typing import Any
-
-import attrs
-import click
 
 from core.errors import StoreUnusableError
-from entrypoints.configuration import load_settings, tokens_variable
-from entrypoints.databases import shown_database
+from entrypoints.cli.databases import status_of
+from entrypoints.cli.terminal import print_result
+from entrypoints.configuration import tokens_variable
+from entrypoints.database_urls import shown_database
 from entrypoints.exits import end_with
 from entrypoints.http.guard.access import build_access
 from entrypoints.http.transport.connections import reserve_descriptors
 from entrypoints.http.transport.listening import listen, url_of
 from entrypoints.process.supervisor import supervise
 from entrypoints.process.worker import Service, serve_until_stopped
-from entrypoints.settings import Range, Settings, shown_name
-
-
-def _option(field: "attrs.Attribute[Any]") -> click.Option:
-    """Return the option of a setting. Its value is a text, so that all ways to set it are read alike."""
-    name, is_flag = shown_name(field), field.type is bool
-    parts = [field.metadata["help"]]
-    if isinstance(field.validator, Range):
-        parts.append(f"A number {field.validator}.")
-    if field.default is not None:
-        parts.append(f" [default: {f'no-{name}' if is_flag else field.default}]")
-    return click.Option(
-        [f"--{name}/--no-{name}" if is_flag else f"--{name}"],
-        default=None,
-        help=" ".join(parts),
-        metavar=None if is_flag else "NUMBER" if field.type is int else "TEXT",
-    )
-
-
-def _serve(**options: str | bool | None) -> None:
-    """Serve with what is set."""
-    try:
-        settings = load_settings({name: value for name, value in options.items() if value is not None})
-    except ValueError as error:
-        end_with(error, status=2)
-    serve(settings)
-
-
-serve_command = click.Command(
-    "serve",
-    params=[_option(field) for field in attrs.fields(Settings)],
-    callback=_serve,
-    help="Take runs over HTTP until SIGTERM or SIGINT.",
-)
+from entrypoints.settings import Settings
 
 
 def serve(settings: Settings) -> None:
@@ -58,12 +23,14 @@ def serve(settings: Settings) -> None:
         service = _prepare(settings)
     except ValueError as error:
         end_with(error, status=2)
-    greet = partial(click.echo, f"runsink listens on {url_of(service.sockets)}, database {shown_database(settings.db)}")
+    greet = partial(
+        print_result, f"runsink listens on {url_of(service.sockets)}, database {shown_database(settings.db)}"
+    )
     run = serve_until_stopped if settings.workers == 1 else supervise
     try:
         status = run(service, greet)
     except StoreUnusableError as error:
-        end_with(error)
+        end_with(error, status_of(error))
     if status:
         sys.exit(status)
 

@@ -12,7 +12,7 @@ from typing import Final, Self
 
 import click
 
-from entrypoints.exits import printable
+from entrypoints.exits import end_with, printable
 
 _REDRAW_SECONDS: Final = 0.1
 _BAR_CELLS: Final = 16
@@ -22,6 +22,22 @@ _ERASE_LINE: Final = "\r\x1b[K"
 def say(message: object) -> None:
     """Print a message on a line of its own."""
     click.echo(f"runsink: {printable(message)}", err=True)
+
+
+def print_result(text: str) -> None:
+    """Print data on stdout; end with 1 if it cannot be written. A reader that has left has seen enough."""
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        abandon_stdout()
+    except OSError as error:
+        abandon_stdout()
+        end_with(f"cannot write to standard output: {error.strerror}")
+
+
+def abandon_stdout() -> None:
+    """Send the rest of stdout nowhere: whoever read it has seen enough, and Python would fail to flush it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Progress:

@@ -1,22 +1,21 @@
-"""The command line: ``runsink upload FILE…``."""
+"""What ``runsink upload`` does."""
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import attrs
-import click
 
 from adapters.api_client.errors import ApiError, InvalidResponseError
 from adapters.api_client.retry import RetryPolicy
 from adapters.api_client.retrying import GaveUpError, Patience
 from adapters.api_client.uploading import Upload, Uploaded, UploadEndedError
 from adapters.run_file import DamagedFileError, RunFile
-from entrypoints.cli.options import connect, json_option, retry_option, url_option
-from entrypoints.cli.terminal import Progress, format_table, say
+from entrypoints.cli.options import connect
+from entrypoints.cli.terminal import Progress, format_table, print_result, say
 from entrypoints.exits import INTERRUPTED, REJECTED, UNAVAILABLE, WRONG_USAGE
 
 _COUNTS: Final = ("total", "created", "existing", "failed")
@@ -25,6 +24,7 @@ _OF_THE_SETTINGS: Final = frozenset({401, 403, 404, 405, 415, 421})
 """Statuses that a wrong URL or token causes."""
 
 _Send = Callable[[Upload, RunFile], None]
+_WAYS: Final[Mapping[str, _Send]] = {"stream": Upload.stream, "batches": Upload.send_batches, "job": Upload.run_job}
 
 
 @attrs.frozen
@@ -38,34 +38,11 @@ class _Report:
     rejected_file: str | None
 
 
-@click.command("upload")
-@click.argument(
-    "files",
-    metavar="FILE...",
-    nargs=-1,
-    required=True,
-    type=click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True),
-)
-@url_option()
-@click.option("--atomic", is_flag=True, help="Send batches of up to 1000 runs, each of which is stored whole or not.")
-@click.option("--job", is_flag=True, help="Have the server spool the file and work through it; wait for that.")
-@retry_option
-@json_option
-def upload(  # noqa: PLR0913 - a parameter an option
-    files: tuple[str, ...], url: str, retry_seconds: float, *, atomic: bool, job: bool, as_json: bool
+def upload_files(
+    files: Sequence[str], url: str, retry_seconds: float, way: Literal["stream", "batches", "job"], *, as_json: bool
 ) -> None:
-    """Upload files of runs to a server; - is standard input.
-
-    A file holds newline-delimited JSON, an array of runs, or an object with an array "runs"; it may be compressed with
-    gzip or zstd. Every run is stored or rejected on its own. Rejected runs go to FILE.rejected.ndjson, with their
-    errors. An upload that breaks off goes on where it was; to upload a file again is always safe, since what is stored
-    already is known by its event_id.
-    """
-    if atomic and job:
-        raise click.UsageError("--atomic and --job exclude each other: a job stores every run on its own")
-    if len(set(files)) < len(files):
-        raise click.UsageError("a file is named twice")
-    send: _Send = Upload.send_batches if atomic else Upload.run_job if job else Upload.stream
+    """Upload the files, print what became of them, and end with the exit status."""
+    send = _WAYS[way]
     reports: list[_Report] = []
     for file in files:
         reports.append(_upload_file(file, url, retry_seconds, send))
@@ -195,10 +172,10 @@ def _show(reports: Sequence[_Report], *, as_json: bool) -> None:
     sums = [sum(column) for column in zip(*rows, strict=True)]
     if as_json:
         files = [_json_report(report, counts) for report, counts in zip(reports, rows, strict=True)]
-        click.echo(json.dumps({**dict(zip(_COUNTS, sums, strict=True)), "files": files}))
+        print_result(json.dumps({**dict(zip(_COUNTS, sums, strict=True)), "files": files}))
         return
     table = [[report.file, *counts] for report, counts in zip(reports, rows, strict=True)]
-    click.echo(format_table(["file", *_COUNTS], [*table, *([["all", *sums]] if len(reports) > 1 else [])]))
+    print_result(format_table(["file", *_COUNTS], [*table, *([["all", *sums]] if len(reports) > 1 else [])]))
 
 
 def _json_report(report: _Report, counts: Sequence[int]) -> dict[str, Any]:

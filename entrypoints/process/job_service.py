@@ -9,7 +9,7 @@ from adapters.spool import Spool
 from core.errors import StoreClosedError, StoreUnusableError
 from core.model.job import JobId
 from entrypoints.application import Application
-from entrypoints.databases import is_url
+from entrypoints.database_urls import is_url
 from entrypoints.process.job_runner import JobRunner
 from entrypoints.settings import Settings
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import pytest
 
-from entrypoints.configuration import load_settings
+from entrypoints.configuration import DEFAULT, Source, load_settings
 from tests.servers import Finish, Serve
 
 Refused = Callable[..., str]
@@ -137,6 +137,68 @@ def test_an_empty_variable_is_refused(refused: Refused, name: str) -> None:
     assert refused({f"RUNSINK_{name}": ""}) == f"RUNSINK_{name} is empty; set a value or unset it"
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("RUNSINK_PROT", "did you mean RUNSINK_PORT?"),
+        ("RUNSINK_MAX_STREAM", "did you mean RUNSINK_MAX_STREAMS?"),
+        ("RUNSINK_port", "did you mean RUNSINK_PORT?"),
+        ("RUNSINK_TOKENFILE", "did you mean RUNSINK_TOKEN_FILE?"),
+        ("RUNSINK_CONFIGS", "did you mean RUNSINK_CONFIG?"),
+        ("RUNSINK_ZZZ", "unset it; RUNSINK_… is for settings"),
+        ("RUNSINK_", "unset it; RUNSINK_… is for settings"),
+        ("RUNSINK_HOST_PORT", "did you mean RUNSINK_"),
+    ],
+)
+def test_an_unknown_variable_is_refused(refused: Refused, name: str, told: str) -> None:
+    """A typo is not a setting left at its default."""
+    assert refused({name: "1"}).startswith(f"unknown variable {name}; {told}")
+
+
+def test_variables_of_others_are_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Those of clients, and what Kubernetes sets for Services whose names begin with runsink."""
+    monkeypatch.chdir(tmp_path)
+    variables = {
+        "RUNSINK_URL": "http://127.0.0.1:8765",
+        "RUNSINK_TOKEN": "secret",
+        "RUNSINK_SERVICE_HOST": "10.0.0.1",
+        "RUNSINK_SERVICE_PORT": "8765",
+        "RUNSINK_SERVICE_PORT_HTTP": "8765",
+        "RUNSINK_PORT_8765_TCP": "tcp://10.0.0.1:8765",
+        "RUNSINK_PORT_8765_TCP_PROTO": "tcp",
+        "RUNSINK_PORT_8765_TCP_PORT": "8765",
+        "RUNSINK_PORT_8765_TCP_ADDR": "10.0.0.1",
+        "RUNSINK_DB_SERVICE_HOST": "10.0.0.1",
+        "RUNSINK_DB_PORT": "tcp://10.0.0.1:5432",
+        "RUNSINK_DB_PORT_5432_TCP": "tcp://10.0.0.1:5432",
+        "XRUNSINK_PROT": "1",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert set(load_settings({}).sources.values()) == {DEFAULT}
+
+
+def test_the_address_of_a_kubernetes_service_is_no_port(refused: Refused) -> None:
+    """A Service called runsink sets RUNSINK_PORT in every Pod; the message says how to stop that."""
+    told = refused({"RUNSINK_PORT": "tcp://10.0.0.1:8765"})
+    assert told.startswith("RUNSINK_PORT: 'tcp://10.0.0.1:8765' is the address of a Kubernetes Service; ")
+    assert "enableServiceLinks: false" in told
+
+
+def test_each_value_has_a_source(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The one that overrides the others."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runsink.toml").write_text("[runsink]\nport = 1\nworkers = 2\nmax-streams = 3\n")
+    monkeypatch.setenv("RUNSINK_PORT", "4")
+    monkeypatch.setenv("RUNSINK_WORKERS", "5")
+    loaded = load_settings({"port": "6"})
+    assert (loaded.settings.port, loaded.settings.workers, loaded.settings.max_streams) == (6, 5, 3)
+    assert loaded.sources["port"] == Source("option", "--port")
+    assert loaded.sources["workers"] == Source("variable", "RUNSINK_WORKERS")
+    assert loaded.sources["max_streams"] == Source("file", str(tmp_path / "runsink.toml"))
+    assert loaded.sources["db"] == DEFAULT
+
+
 @pytest.mark.parametrize("text", ["[runsink]\nport = true\n", "[runsink]\nb = 1\n'a\\nb' = 1\n", "'a\x1b' = 1\n"])
 def test_a_refusal_is_one_line(finish: Finish, tmp_path: Path, text: str) -> None:
     """The command exits with 2, prints only that, and creates no database."""
@@ -168,7 +230,7 @@ def test_migrating_does_not_need_the_configuration(finish: Finish, tmp_path: Pat
     """``migrate-store`` has no settings."""
     (tmp_path / "runsink.toml").write_text("[runsink")
     ended = finish("migrate-store", "no.db", "new.db")
-    assert (ended.returncode, ended.stderr) == (1, "runsink: cannot use 'no.db': there is no such file\n")
+    assert (ended.returncode, ended.stderr) == (2, "runsink: cannot use 'no.db': there is no such file\n")
 
 
 def test_every_type_may_be_set_in_the_file(serve: Serve, tmp_path: Path) -> None:

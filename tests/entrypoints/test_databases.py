@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import StoreUnusableError
-from entrypoints.databases import open_database, shown_database
+from entrypoints.database_urls import shown_database
+from entrypoints.databases import open_database
 from entrypoints.settings import Settings
 
 OPEN = """

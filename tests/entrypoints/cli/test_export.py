@@ -163,7 +163,7 @@ def test_reader_that_stops_is_no_error(tmp_path: Path, db: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (["--db", "missing.db"], 1, "no such file"),
+        (["--db", "missing.db"], 2, "no such file"),
         (["--db", "runs.db", "--status", "lost"], 2, "status"),
         (["--db", "runs.db", "--url", "http://127.0.0.1:1"], 2, "exclude each other"),
         (["--db", "runs.db", "-o", "missing/out"], 1, "No such file"),

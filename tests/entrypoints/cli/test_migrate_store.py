@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from entrypoints.embedded import RunStore, open_store
 from tests.servers import Finish, MakeRun
 
 RUNS = 2500
+
+# Without the packages no URL of PostgreSQL can be used.
+UNREACHABLE = 75 if find_spec("psycopg") else 2
 
 
 def fill(path: str | Path, make_run: MakeRun, number: int = RUNS) -> None:
@@ -49,10 +53,11 @@ def contents(path: str | Path) -> list[Any]:
         return everything(store)
 
 
-def assert_one_line(ended: "subprocess.CompletedProcess[str]", *words: str) -> None:
+def assert_one_line(ended: "subprocess.CompletedProcess[str]", *words: str, status: int = 1) -> None:
     """The command failed with one line that says this."""
-    assert ended.returncode == 1
-    (line,) = [line for line in ended.stderr.splitlines() if line.startswith("runsink: ")]
+    assert ended.returncode == status
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("runsink: ")
     assert all(word in line for word in words), line
 
 
@@ -62,7 +67,7 @@ def test_a_store_is_copied_and_checked(finish: Finish, make_run: MakeRun, tmp_pa
     for _ in range(2):
         ended = finish("migrate-store", "old.db", "new.db")
         assert (ended.returncode, ended.stdout) == (0, "new.db holds the same runs as old.db\n")
-        assert ended.stderr.split() == ["copying", "checking"]
+        assert ended.stderr == ""
     assert contents(tmp_path / "new.db") == contents(tmp_path / "old.db")
     assert len(contents(tmp_path / "new.db")) == RUNS
 
@@ -103,11 +108,12 @@ def test_a_target_with_other_runs_is_no_copy(finish: Finish, make_run: MakeRun, 
 
 def test_what_cannot_be_migrated(finish: Finish, make_run: MakeRun, tmp_path: Path) -> None:
     """A source that is not there, a copy onto itself, and a target that cannot be used: one line, nothing is made."""
-    assert_one_line(finish("migrate-store", "none.db", "new.db"), "none.db", "there is no such file")
+    assert_one_line(finish("migrate-store", "none.db", "new.db"), "none.db", "there is no such file", status=2)
     fill(tmp_path / "old.db", make_run, 10)
-    assert_one_line(finish("migrate-store", "old.db", "./old.db"), "onto itself")
+    assert_one_line(finish("migrate-store", "old.db", "./old.db"), "onto itself", status=2)
     assert_one_line(finish("migrate-store", "old.db", "none/new.db"), "none/new.db", "does not exist")
-    assert_one_line(finish("migrate-store", "old.db", "postgresql://u:secret@127.0.0.1:1/db"), "postgresql://u@127")
+    unreachable = "postgresql://u:secret@127.0.0.1:1/db"
+    assert_one_line(finish("migrate-store", "old.db", unreachable), "postgresql://u@127", status=UNREACHABLE)
     assert [path.name for path in tmp_path.glob("*")] == ["old.db"]
 
 
@@ -131,7 +137,7 @@ def test_a_store_is_not_copied_onto_itself(
     (tmp_path / "hard.db").hardlink_to(tmp_path / "old.db")
     (tmp_path / "link.db").symlink_to("old.db")
     names = [name.format(here=tmp_path) for name in (source, target)]
-    assert_one_line(finish("migrate-store", *names), names[0], "onto itself; name another database")
+    assert_one_line(finish("migrate-store", *names), names[0], "onto itself; name another database", status=2)
 
 
 @pytest.mark.parametrize("place", [0, 1])
@@ -148,5 +154,5 @@ def test_a_pipe_is_neither_read_nor_written(finish: Finish, make_run: MakeRun, t
 def test_an_empty_name_is_none(finish: Finish, make_run: MakeRun, tmp_path: Path, names: tuple[str, str]) -> None:
     """What an unset variable leaves of the command names no database."""
     fill(tmp_path / "old.db", make_run, 2)
-    assert_one_line(finish("migrate-store", *names), "the database name is empty")
+    assert_one_line(finish("migrate-store", *names), "the database name is empty", status=2)
     assert [path.name for path in tmp_path.iterdir()] == ["old.db"]

@@ -17,7 +17,7 @@ def test_there_and_back_again(finish: Finish, make_run: MakeRun, tmp_path: Path,
     fill(tmp_path / "old.db", make_run)
     for source, target in (("old.db", postgres_url), (postgres_url, "new.db")):
         ended = finish("migrate-store", source, target)
-        assert (ended.returncode, ended.stderr.split()) == (0, ["copying", "checking"])
+        assert (ended.returncode, ended.stderr.split()) == (0, [])
         assert "not-shown" not in ended.stdout
     assert contents(postgres_url) == contents(tmp_path / "old.db") == contents(tmp_path / "new.db")
 

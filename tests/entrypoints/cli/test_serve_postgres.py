@@ -70,9 +70,9 @@ def test_help_shows_no_password(finish: Finish, secret_url: str, option: str) ->
     assert password_of(secret_url) not in ended.stdout
 
 
-def assert_one_secret_line(ended: "subprocess.CompletedProcess[str]", *words: str) -> None:
+def assert_one_secret_line(ended: "subprocess.CompletedProcess[str]", status: int, *words: str) -> None:
     """The command failed with one line that says this and not the password."""
-    assert ended.returncode == 1
+    assert ended.returncode == status
     assert ended.stderr.count("\n") == 1
     assert ended.stderr.startswith("runsink: cannot use postgres")
     assert all(word in ended.stderr for word in words), ended.stderr
@@ -80,25 +80,25 @@ def assert_one_secret_line(ended: "subprocess.CompletedProcess[str]", *words: st
 
 
 @pytest.mark.parametrize(
-    ("url", "words"),
+    ("url", "status", "words"),
     [
-        ("postgresql://u:secret@127.0.0.1:1/db", ["postgresql://u@127.0.0.1:1/db", "refused"]),
-        ("postgres://u:secret@127.0.0.1:1/db?password=secret", ["postgres://u@127.0.0.1:1/db", "refused"]),
-        ("postgresql://u:sec@secret@127.0.0.1:1/db", ["postgresql://…", "percent-encode"]),
-        ("postgresql://u:1/secret@127.0.0.1:1/db", ["postgresql://…", "percent-encode"]),
-        ("postgresql://u:secret%2@127.0.0.1:1/db", ["postgresql://u@127.0.0.1:1/db", "percent-encoding"]),
-        ("postgresql://u:x@127.0.0.1:1/db?secret=secret", ["postgresql://u@127.0.0.1:1/db", "parameters"]),
+        ("postgresql://u:secret@127.0.0.1:1/db", 75, ["postgresql://u@127.0.0.1:1/db", "refused"]),
+        ("postgres://u:secret@127.0.0.1:1/db?password=secret", 75, ["postgres://u@127.0.0.1:1/db", "refused"]),
+        ("postgresql://u:sec@secret@127.0.0.1:1/db", 2, ["postgresql://…", "percent-encode"]),
+        ("postgresql://u:1/secret@127.0.0.1:1/db", 2, ["postgresql://…", "percent-encode"]),
+        ("postgresql://u:secret%2@127.0.0.1:1/db", 1, ["postgresql://u@127.0.0.1:1/db", "percent-encoding"]),
+        ("postgresql://u:x@127.0.0.1:1/db?secret=secret", 1, ["postgresql://u@127.0.0.1:1/db", "parameters"]),
     ],
 )
-def test_a_database_that_cannot_be_used_is_one_line(finish: Finish, url: str, words: list[str]) -> None:
+def test_a_database_that_cannot_be_used_is_one_line(finish: Finish, url: str, status: int, words: list[str]) -> None:
     """What is wrong is said without the password, wherever it stood."""
-    assert_one_secret_line(finish("serve", "--port", "0", "--db", url), *words)
+    assert_one_secret_line(finish("serve", "--port", "0", "--db", url), status, *words)
 
 
 def test_a_database_that_does_not_exist_is_one_line(finish: Finish, postgres_server: str) -> None:
     """The engine's own reason is passed on."""
     url = f"{postgres_server.rpartition('/')[0]}/nothing_of_this_name"
-    assert_one_secret_line(finish("serve", "--port", "0", "--db", url), "nothing_of_this_name", "does not exist")
+    assert_one_secret_line(finish("serve", "--port", "0", "--db", url), 75, "nothing_of_this_name", "does not exist")
 
 
 def test_a_table_that_is_gone_is_500(start: Start, make_run: MakeRun, postgres_url: str) -> None:

@@ -1,0 +1,14 @@
+"""The command line: ``runsink serve``."""
+
+import click
+
+from entrypoints.cli.options import load_or_end
+from entrypoints.cli.setting_options import setting_options
+
+
+@click.command("serve", params=setting_options())
+def serve(**options: str | bool | None) -> None:
+    """Take runs over HTTP until SIGTERM or SIGINT."""
+    from entrypoints.cli.serve import serve  # the slowest import of all
+
+    serve(load_or_end(options).settings)
