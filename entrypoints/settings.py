@@ -91,6 +91,7 @@ class Settings:
     port: int = option(default=8765, validator=Range(0, 65535), help="Port to listen on; 0 picks a free one.")
     root_path: str | None = option(
         default=None,
+        example="/runsink",
         validator=_is_root_path,
         help="Path under which a reverse proxy publishes this server, such as /runsink; requests may come with it "
         "or without it.",

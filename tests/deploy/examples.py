@@ -29,7 +29,7 @@ def settings_of(environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch,
             patch.delenv(name)
         for name, value in ours.items():
             patch.setenv(name, value)
-        return load_settings({})
+        return load_settings({}).settings
 
 
 def check_command(arguments: Sequence[str]) -> None:
