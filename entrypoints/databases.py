@@ -8,6 +8,7 @@ from adapters.sqlite import SqliteStore
 from adapters.sqlite.file import resolve
 from core.errors import StoreUnusableError
 from core.model.limits import Limits
+from core.ports.observer import Observer
 from core.ports.store import Store
 
 _DEFAULT_LIMITS: Final = Limits()
@@ -19,8 +20,10 @@ _URL = re.compile(
 )
 
 
-def open_database(database: str, limits: Limits = _DEFAULT_LIMITS) -> Store:
+def open_database(database: str, limits: Limits = _DEFAULT_LIMITS, observer: Observer | None = None) -> Store:
     """Open the store, creating it if missing. It enforces ``max_read_seconds`` of the limits.
+
+    The observer is told of the checkpoints of a file.
 
     Raises:
         StoreUnusableError: the store cannot be used; the message says why in one line, without the password.
@@ -28,7 +31,7 @@ def open_database(database: str, limits: Limits = _DEFAULT_LIMITS) -> Store:
     if not database:
         raise StoreUnusableError("the database name is empty; give a file or a URL such as postgresql://…")
     if not is_url(database):
-        return SqliteStore(Path(database), limits)
+        return SqliteStore(Path(database), limits, observer)
     shown = shown_database(database)
     if not database.startswith(("postgresql://", "postgres://")):
         raise StoreUnusableError(f"cannot use {shown}: give a file or a URL that begins with postgresql://")
