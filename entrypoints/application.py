@@ -40,7 +40,7 @@ class Application:
 
     @classmethod
     def over(cls, store: Store, clock: Clock, limits: Limits, observer: Observer | None = None) -> Self:
-        """Return an application that owns ``store`` and closes it. The observer is told what happens, if there is one."""
+        """Return an application that owns ``store`` and closes it. The observer, if any, is told what happens."""
         observer = observer or Unobserved()
         structurer = Structurer()
         writer = GroupCommitWriter(store, observer)

@@ -20,14 +20,14 @@ def shown_name(field: "attrs.Attribute[Any]") -> str:
 
 @attrs.frozen
 class Range:
-    """A validator that accepts whole numbers from ``least`` to ``most``, inclusive."""
+    """A validator that accepts whole numbers from ``least`` to ``most``, inclusive, and ``None`` where that is set."""
 
     least: int
     most: int
 
-    def __call__(self, _settings: object, field: "attrs.Attribute[int]", value: int) -> None:
+    def __call__(self, _settings: object, field: "attrs.Attribute[int]", value: int | None) -> None:
         """Raise ``ValueError`` for a number outside the range."""
-        if not self.least <= value <= self.most:
+        if value is not None and not self.least <= value <= self.most:
             raise ValueError(f"{shown_name(field)} must be {self}, not {value}")
 
     def __str__(self) -> str:
@@ -69,6 +69,11 @@ class Settings:
 
     host: str = option(default="127.0.0.1", help="Address to listen on.")
     port: int = option(default=8765, validator=Range(0, 65535), help="Port to listen on; 0 picks a free one.")
+    metrics_port: int | None = option(
+        default=None,
+        validator=Range(0, 65535),
+        help="Port of the metrics alone, on the same host; 0 picks a free one. By default they are on the port of all.",
+    )
     db: str = option(
         default=DEFAULT_DB,
         converter=fspath,

@@ -113,7 +113,13 @@ class SqliteStore(Store):
             self._patient_from = pages + CHECKPOINT_PAGES
         # Where another process is checkpointing already, there is nothing to do. A reader may keep the end of the
         # WAL in use; the next checkpoint, or the one after, gets there.
-        with self._lifetime, forks.at_work(), translated_errors(self._writer), suppress(apsw.BusyError), self._observed():
+        with (
+            self._lifetime,
+            forks.at_work(),
+            translated_errors(self._writer),
+            suppress(apsw.BusyError),
+            self._observed(),
+        ):
             if patient or (quiet and pages >= WAL_CAP_PAGES):
                 self._empty_wal(WAL_RESET_WAIT_MS if patient else 0)
             else:

@@ -1,6 +1,8 @@
 """The command line: ``runsink serve``."""
 
+import socket
 import sys
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -13,7 +15,7 @@ from entrypoints.databases import shown_database
 from entrypoints.exits import end_with
 from entrypoints.http.guard.access import build_access
 from entrypoints.http.transport.connections import reserve_descriptors
-from entrypoints.http.transport.listening import listen, url_of
+from entrypoints.http.transport.listening import Listeners, listen, url_of
 from entrypoints.process.supervisor import supervise
 from entrypoints.process.worker import Service, serve_until_stopped
 from entrypoints.settings import Range, Settings, shown_name
@@ -31,7 +33,7 @@ def _option(field: "attrs.Attribute[Any]") -> click.Option:
         [f"--{name}/--no-{name}" if is_flag else f"--{name}"],
         default=None,
         help=" ".join(parts),
-        metavar=None if is_flag else "NUMBER" if field.type is int else "TEXT",
+        metavar=None if is_flag else "NUMBER" if field.type in (int, int | None) else "TEXT",
     )
 
 
@@ -58,7 +60,9 @@ def serve(settings: Settings) -> None:
         service = _prepare(settings)
     except ValueError as error:
         end_with(error, status=2)
-    greet = partial(click.echo, f"runsink listens on {url_of(service.sockets)}, database {shown_database(settings.db)}")
+    metrics = f", metrics on {url_of(service.listeners.metrics)}/metrics" if service.listeners.metrics else ""
+    greeting = f"runsink listens on {url_of(service.listeners.api)}, database {shown_database(settings.db)}{metrics}"
+    greet = partial(click.echo, greeting)
     run = serve_until_stopped if settings.workers == 1 else supervise
     try:
         status = run(service, greet)
@@ -73,7 +77,20 @@ def _prepare(settings: Settings) -> Service:
     try:
         access = build_access(settings, tokens_variable())
         reserve_descriptors(settings.max_connections)
-        return Service(settings, access, listen(settings.host, settings.port))
+        sockets = _listen(settings.host, settings.port)
+        apart = () if settings.metrics_port is None else _listen(settings.host, settings.metrics_port)
+        return Service(settings, access, Listeners(sockets, apart))
     except (OSError, UnicodeError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        end_with(f"cannot listen on {settings.host} port {settings.port}: {reason}")
+        end_with(f"cannot listen on {settings.host}: {_reason_of(error)}")
+
+
+def _listen(host: str, port: int) -> Sequence[socket.socket]:
+    """Listen, or end with one line that names the port."""
+    try:
+        return listen(host, port)
+    except (OSError, UnicodeError) as error:
+        end_with(f"cannot listen on {host} port {port}: {_reason_of(error)}")
+
+
+def _reason_of(error: OSError | UnicodeError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -29,6 +29,7 @@ from core.ports.cancellation import Cancellation
 from entrypoints.http.messages.responses import SlowBodyError, error_response, raw_response
 from entrypoints.http.pressure.admission import Lease
 from entrypoints.http.pressure.worker_pool import WorkerPool
+from entrypoints.http.rejections import Reason, RequestObserver
 from entrypoints.settings import Settings
 
 _T = TypeVar("_T")
@@ -128,6 +129,7 @@ class Connection(web.RequestHandler):
             # an unknown time, health checks included. Do not wait for its request: that would use up the descriptors
             # that the limit protects.
             limit = self._connections.limits.max_connections
+            self._connections.observer.note_rejection(Reason.CONNECTIONS)
             transport.write(
                 raw_response(HTTPStatus.SERVICE_UNAVAILABLE, f"more than {limit} connections (max_connections)")
             )
@@ -284,6 +286,7 @@ class Connection(web.RequestHandler):
             if not self._payload.is_eof():
                 self._payload.set_exception(SlowBodyError(_late("the body", self._seconds, self._phase)))
         elif self._phase is Phase.HEAD:
+            self._connections.observer.note_rejection(Reason.SLOW_CLIENT)
             self._reject(HTTPStatus.REQUEST_TIMEOUT, _late("the request head", self._seconds, self._phase))
         elif self._phase is Phase.CLOSING:
             self._link.abort()
@@ -305,11 +308,13 @@ class Connections(web.Server):
         limits: ConnectionLimits,
         draining: asyncio.Event,
         take_pressure: Callable[[], bool],
+        observer: RequestObserver,
     ) -> None:
         super().__init__(inner.request_handler, request_factory=self._begin)
         self.limits = limits
         self.draining = draining
         self._take_pressure = take_pressure
+        self.observer = observer
         self.time = asyncio.get_running_loop().time
         self.seconds: Mapping[Phase, float] = {
             Phase.FRESH: limits.max_header_seconds,
@@ -333,6 +338,11 @@ class Connections(web.Server):
 
     def __call__(self) -> Connection:
         return Connection(self, self._options)
+
+    @property
+    def number(self) -> int:
+        """How many connections are open."""
+        return len(self._open)
 
     def join(self, connection: Connection) -> bool:
         """Add a connection and return ``True``, or return ``False`` if there are too many."""
