@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
 
@@ -28,7 +28,6 @@ class Service:
     settings: Settings
     access: Access
     listeners: Listeners
-    make_metrics: Callable[[str, Iterable[str]], Metrics] = Metrics
 
 
 @attrs.frozen
@@ -50,7 +49,7 @@ def serve_until_stopped(service: Service, announce: Callable[[], None], seat: Se
         StoreUnusableError: the store cannot be opened.
     """
     return_large_blocks()
-    metrics = service.make_metrics(version("runsink"), Reason)
+    metrics = Metrics(version("runsink"), Reason)
     exposition = Exposition(metrics, seat.board, seat.slot) if seat else Exposition(metrics)
     application = build_application(service.settings, metrics)
     jobs = JobService(application, service.settings)
