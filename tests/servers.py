@@ -192,12 +192,21 @@ def running_server(settings: Settings) -> Iterator[Api]:
             yield Api(url)
         finally:
             asyncio.run_coroutine_threadsafe(server.close(), loop).result()
+            asyncio.run_coroutine_threadsafe(_cancel_the_rest(), loop).result()
             jobs.close(None)
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
         application.close()
+
+
+async def _cancel_the_rest() -> None:
+    """End what connections that were aborted still do, as ``asyncio.run`` does."""
+    if rest := asyncio.all_tasks() - {asyncio.current_task()}:
+        for task in rest:
+            task.cancel()
+        await asyncio.wait(rest)
 
 
 def own_environment(settings: Mapping[str, str]) -> dict[str, str]:

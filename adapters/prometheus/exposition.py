@@ -68,7 +68,8 @@ class Exposition:
     def _publish(self) -> None:
         assert self._slot is not None  # noqa: S101 - there is a board
         with self._publishing:
-            self._slot.write(to_bytes(merge([take_snapshot(self.metrics.registry), self._inherited])))
+            own = take_snapshot(self.metrics.registry)
+            self._slot.write(to_bytes(merge([own, self._inherited]) if self._inherited else own))
 
     def _publish_until(self, ended: Event) -> None:
         while not ended.wait(PUBLISH_SECONDS):

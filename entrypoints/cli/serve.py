@@ -1,8 +1,6 @@
 """The command line: ``runsink serve``."""
 
-import socket
 import sys
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -74,23 +72,15 @@ def serve(settings: Settings) -> None:
 
 def _prepare(settings: Settings) -> Service:
     """Do what has to be done before there are processes; raise ``ValueError`` for what cannot go together."""
+    port = settings.port
     try:
         access = build_access(settings, tokens_variable())
         reserve_descriptors(settings.max_connections)
-        sockets = _listen(settings.host, settings.port)
-        apart = () if settings.metrics_port is None else _listen(settings.host, settings.metrics_port)
-        return Service(settings, access, Listeners(sockets, apart))
+        listeners = Listeners(listen(settings.host, port))
+        if settings.metrics_port is not None:
+            port = settings.metrics_port
+            listeners = attrs.evolve(listeners, metrics=listen(settings.host, port))
+        return Service(settings, access, listeners)
     except (OSError, UnicodeError) as error:
-        end_with(f"cannot listen on {settings.host}: {_reason_of(error)}")
-
-
-def _listen(host: str, port: int) -> Sequence[socket.socket]:
-    """Listen, or end with one line that names the port."""
-    try:
-        return listen(host, port)
-    except (OSError, UnicodeError) as error:
-        end_with(f"cannot listen on {host} port {port}: {_reason_of(error)}")
-
-
-def _reason_of(error: OSError | UnicodeError) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        end_with(f"cannot listen on {settings.host} port {port}: {reason}")
