@@ -57,19 +57,25 @@ def measure_engines(plan: Plan, url: str | None) -> Measured:
 
 
 def measure_setups(plan: Plan, setups: Sequence[Setup], postgres: str = "") -> Measured:
-    """Measure every case against a new server of each setup, with an empty store, relative to the first setup."""
+    """Measure every case against a new server of each setup, with an empty store, relative to the first setup.
+
+    Every other repetition goes through the setups backwards, so that none gains by its place.
+    """
     measured = Measured()
     for repetition in range(plan.repetitions):
         for case in plan.cases:
-            first = None
-            for setup in setups:
-                name = f"{case.name}, {setup.name}"
-                say(repetition, plan.repetitions, name)
+            samples = {}
+            for setup in setups[:: -1 if repetition % 2 else 1]:
+                say(repetition, plan.repetitions, f"{case.name}, {setup.name}")
                 with scratch(plan.directory) as directory, _store_of(setup, postgres) as store:
                     options = (*plan.options, *setup.options, *store)
-                    sample, _ = measure_served(case, plan.timing, directory / "runs.db", options, watched=setup.watched)
-                first = first or sample["runs_per_second"]
-                measured.add(name, sample | {"over_first": sample["runs_per_second"] / first})
+                    samples[setup], _ = measure_served(
+                        case, plan.timing, directory / "runs.db", options, watched=setup.watched
+                    )
+            first = samples[setups[0]]["runs_per_second"]
+            for setup in setups:
+                sample = samples[setup]
+                measured.add(f"{case.name}, {setup.name}", {**sample, "over_first": sample["runs_per_second"] / first})
     return measured
 
 
