@@ -15,6 +15,7 @@ import attrs
 
 from adapters.lifetime import Lifetime
 from core.errors import StoreBusyError, StoreError, TransactionConflictError
+from core.ports.observer import Observer, Unobserved
 from core.ports.store import Store
 from core.ports.unit_of_work import UnitOfWork
 
@@ -58,11 +59,15 @@ class _Mergeable:
 
 @attrs.frozen
 class _Submitted:
-    """A command and the future for its outcome; ``mergeable`` if it can be executed together with others."""
+    """A command and the future for its outcome; ``mergeable`` if it can be executed together with others.
+
+    ``at`` is when it was submitted, by ``time.perf_counter``.
+    """
 
     command: Callable[[UnitOfWork], Any]
     future: "Future[Any]"
     mergeable: _Mergeable | None = None
+    at: float = attrs.Factory(time.perf_counter)
 
 
 @attrs.frozen
@@ -86,11 +91,12 @@ class GroupCommitWriter:
     commit, so a result is durable. A lone command is committed at once, without waiting for others.
 
     A command may be executed several times, each time in a new unit of work after the previous one was rolled back.
-    So it must have no effects outside it.
+    So it must have no effects outside it. ``observer`` is told of each commit.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, observer: Observer | None = None) -> None:
         self._store = store
+        self._observer = observer or Unobserved()
         self._lifetime = Lifetime()
         self._waiting: SimpleQueue[_Submitted | None] = SimpleQueue()
         self._closing = False
@@ -129,6 +135,11 @@ class GroupCommitWriter:
         with self._lifetime:
             self._waiting.put(submitted)
         return submitted.future
+
+    @property
+    def waiting(self) -> int:
+        """The number of commands in the queue."""
+        return self._waiting.qsize()
 
     def close(self, within: float | None = None) -> bool:
         """Execute the submitted commands, then end the thread. Closing again waits for the same end.
@@ -185,10 +196,15 @@ class GroupCommitWriter:
             return ()
         if self._aborting:
             return [_Outcome(error=StoreBusyError("the server stopped before this was written"))] * len(group)
+        begun = time.perf_counter()
         try:
-            return self._retry(group)
+            outcomes = self._retry(group)
         except BaseException as error:  # noqa: BLE001 - every waiting caller must be told, whatever it is
+            if isinstance(error, StoreError):
+                self._observer.note_failed_commit()
             return [_Outcome(error=error)] * len(group)
+        self._observer.note_commit(len(group), begun - group[0].at, time.perf_counter() - begun)
+        return outcomes
 
     def _retry(self, group: Sequence[_Submitted]) -> Sequence[_Outcome]:
         """Execute the group, retrying while it conflicts with other processes."""

@@ -89,6 +89,10 @@ class SqlJobRepository(JobRepository):
         taken, more = take_what_fits(rows, lambda row: _ROW_BYTES + row[-2], request.limit, request.max_text_bytes)
         return JobPage(tuple(self._jobs([row[:-1] for row in taken])), taken[-1][-1] if more else None)
 
+    def counts(self) -> Mapping[JobState, int]:
+        found = dict(self._rows("SELECT state, count(*) FROM jobs GROUP BY state", ()))
+        return {state: found.get(state.value, 0) for state in JobState}
+
     def add(self, job: Job) -> None:
         sql = f"INSERT INTO jobs (number, {_COLUMNS}) VALUES ({self.number}, {_PLACES})"
         self._carry_out(sql, _values_of(job))

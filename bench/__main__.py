@@ -22,6 +22,7 @@ from bench.scenarios import ANSWERS, BATCH_PATHS, SCENARIOS, make_cases
 from bench.served import Timing, require_disk
 
 _GROWTH_SCENARIOS = ("S2", "S3")
+_METRICS_SCENARIOS = ("S2", "S4")
 
 
 def main() -> None:
@@ -87,6 +88,13 @@ def _engines(options: argparse.Namespace) -> Any:
     return measured.as_json()
 
 
+def _metrics(options: argparse.Namespace) -> Any:
+    names = [name for name in _METRICS_SCENARIOS if name in options.scenarios]
+    measured = setups.measure_setups(_plan(options, names, options.answers), setups.METRICS)
+    _show(measured.table("What counting metrics costs, empty database: median (lowest-highest)", setups.FIGURES))
+    return measured.as_json()
+
+
 def _streams(options: argparse.Namespace) -> Any:
     measured = streams.measure_streams(_plan(options, ["S2"], ("minimal",)), options.runs)
     _show(measured.table(f"{options.runs} runs, empty database: median (lowest-highest)", streams.FIGURES))
@@ -106,6 +114,7 @@ _PARTS: Final = {
     "profile": _profile,
     "setups": _setups,
     "engines": _engines,
+    "metrics": _metrics,
     "streams": _streams,
     "start": _start,
 }

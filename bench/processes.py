@@ -46,10 +46,14 @@ def find_runsink() -> str:
 
 
 @contextmanager
-def runsink_server(db: Path, options: Sequence[str] = ()) -> Iterator[Server]:
-    """Run ``runsink serve`` on a free port of 127.0.0.1. At the end SIGTERM drains it, and it must exit with 0."""
-    command = [find_runsink(), "serve", "--host", "127.0.0.1", "--port", "0", "--db", str(db), *options]
-    with _listening(command, db.parent, db.parent / "server.log") as server:
+def runsink_server(db: Path, options: Sequence[str] = (), *, watched: bool = True) -> Iterator[Server]:
+    """Run ``runsink serve`` on a free port of 127.0.0.1. At the end SIGTERM drains it, and it must exit with 0.
+
+    One that is not ``watched`` counts no metrics.
+    """
+    program = [find_runsink(), "serve"] if watched else [*_WORKER, "unwatched"]
+    command = [*program, "--host", "127.0.0.1", "--port", "0", "--db", str(db), *options]
+    with _listening(command, db.parent if watched else _ROOT, db.parent / "server.log") as server:
         yield server
 
 

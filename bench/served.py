@@ -51,10 +51,13 @@ def measure_fresh(case: Case, timing: Timing, parent: Path, options: tuple[str, 
 
 
 def measure_served(
-    case: Case, timing: Timing, db: Path, options: tuple[str, ...]
+    case: Case, timing: Timing, db: Path, options: tuple[str, ...], *, watched: bool = True
 ) -> tuple[dict[str, float], dict[str, Any]]:
-    """Measure a case against a new server over this database; return the figures and the load generator's result."""
-    with runsink_server(db, options) as server:
+    """Measure a case against a new server over this database; return the figures and the load generator's result.
+
+    The server counts its metrics if ``watched``.
+    """
+    with runsink_server(db, options, watched=watched) as server:
         sleep(_SETTLE_SECONDS)
         idle = resident_mib(server.pid)
         found = measure_at(server, case, timing)

@@ -1,4 +1,4 @@
-"""``setups`` and ``engines``: the same scenarios against servers with different options, side by side."""
+"""``setups``, ``engines`` and ``metrics``: the same scenarios against servers with different options, side by side."""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -24,11 +24,12 @@ FIGURES = (
 
 @attrs.frozen
 class Setup:
-    """A name, its options of ``runsink serve``, and whether it uses PostgreSQL."""
+    """A name, its options of ``runsink serve``, whether it uses PostgreSQL, and whether it counts its metrics."""
 
     name: str
     options: tuple[str, ...]
     postgres: bool = False
+    watched: bool = True
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -44,6 +45,7 @@ ENGINES = (
     Setup("PostgreSQL", (), postgres=True),
     Setup("PostgreSQL, three processes", ("--workers", "3"), postgres=True),
 )
+METRICS = (Setup("without metrics", (), watched=False), Setup("with metrics", ()))
 
 
 def measure_engines(plan: Plan, url: str | None) -> Measured:
@@ -55,19 +57,25 @@ def measure_engines(plan: Plan, url: str | None) -> Measured:
 
 
 def measure_setups(plan: Plan, setups: Sequence[Setup], postgres: str = "") -> Measured:
-    """Measure every case against a new server of each setup, with an empty store, relative to the first setup."""
+    """Measure every case against a new server of each setup, with an empty store, relative to the first setup.
+
+    Every other repetition goes through the setups backwards, so that none gains by its place.
+    """
     measured = Measured()
     for repetition in range(plan.repetitions):
         for case in plan.cases:
-            first = None
-            for setup in setups:
-                name = f"{case.name}, {setup.name}"
-                say(repetition, plan.repetitions, name)
+            samples = {}
+            for setup in setups[:: -1 if repetition % 2 else 1]:
+                say(repetition, plan.repetitions, f"{case.name}, {setup.name}")
                 with scratch(plan.directory) as directory, _store_of(setup, postgres) as store:
                     options = (*plan.options, *setup.options, *store)
-                    sample, _ = measure_served(case, plan.timing, directory / "runs.db", options)
-                first = first or sample["runs_per_second"]
-                measured.add(name, sample | {"over_first": sample["runs_per_second"] / first})
+                    samples[setup], _ = measure_served(
+                        case, plan.timing, directory / "runs.db", options, watched=setup.watched
+                    )
+            first = samples[setups[0]]["runs_per_second"]
+            for setup in setups:
+                sample = samples[setup]
+                measured.add(f"{case.name}, {setup.name}", {**sample, "over_first": sample["runs_per_second"] / first})
     return measured
 
 

@@ -11,6 +11,7 @@ from bench.nothing import serve_nothing
 from bench.queries import QueryTask, run_queries
 from bench.stages import StagesTask, run_stages
 from bench.streams import StreamTask, run_stream
+from bench.unwatched import serve_unwatched
 
 _KINDS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "floor": lambda task: run_floor(FloorTask(**task)),
@@ -26,6 +27,8 @@ def main() -> None:
     kind = sys.argv[1]
     if kind == "nothing":
         serve_nothing()
+    elif kind == "unwatched":
+        serve_unwatched(sys.argv[2:])
     else:
         json.dump(_KINDS[kind](json.load(sys.stdin)), sys.stdout)
 

@@ -15,6 +15,7 @@ from core.model.limits import Limits
 from core.model.run import Run
 from core.ports.cancellation import Cancellation
 from core.ports.clock import Clock
+from core.ports.observer import Observer, Unobserved
 from core.ports.run_repository import RunReader
 from core.ports.store import Store
 from core.ports.unit_of_work import UnitOfWork
@@ -35,12 +36,15 @@ class Application:
     limits: Limits
     structurer: Structurer
     decoder: Decoder
+    observer: Observer
 
     @classmethod
-    def over(cls, store: Store, clock: Clock, limits: Limits) -> Self:
-        """Return an application that owns ``store`` and closes it."""
+    def over(cls, store: Store, clock: Clock, limits: Limits, observer: Observer | None = None) -> Self:
+        """Return an application that owns ``store`` and closes it. The observer, if any, is told what happens."""
+        observer = observer or Unobserved()
         structurer = Structurer()
-        return cls(store, GroupCommitWriter(store), clock, limits, structurer, Decoder(structurer, limits))
+        writer = GroupCommitWriter(store, observer)
+        return cls(store, writer, clock, limits, structurer, Decoder(structurer, limits), observer)
 
     def write(self, command: Callable[[UnitOfWork], _T]) -> "Future[_T]":
         """Run a writing use case; the future completes once the outcome is durable."""
@@ -61,11 +65,11 @@ class Application:
             self.store.close()
 
 
-def build_application(settings: Settings) -> Application:
-    """Open the store named in the settings.
+def build_application(settings: Settings, observer: Observer | None = None) -> Application:
+    """Open the store named in the settings; the observer is told what happens there.
 
     Raises:
         StoreUnusableError: the store cannot be opened.
     """
     limits = Limits()
-    return Application.over(open_database(settings.db, limits), SystemClock(), limits)
+    return Application.over(open_database(settings.db, limits, observer), SystemClock(), limits, observer)

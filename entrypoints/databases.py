@@ -7,6 +7,7 @@ from adapters.sqlite import SqliteStore
 from adapters.sqlite.file import resolve
 from core.errors import StoreUnusableError
 from core.model.limits import Limits
+from core.ports.observer import Observer
 from core.ports.store import Store
 from entrypoints.database_urls import is_url, is_well_formed, shown_database
 
@@ -17,8 +18,10 @@ class DatabaseNameError(StoreUnusableError):
     """The setting names no database that could be opened."""
 
 
-def open_database(database: str, limits: Limits = _DEFAULT_LIMITS) -> Store:
+def open_database(database: str, limits: Limits = _DEFAULT_LIMITS, observer: Observer | None = None) -> Store:
     """Open the store, creating it if missing. It enforces ``max_read_seconds`` of the limits.
+
+    The observer is told of the checkpoints of a file.
 
     Raises:
         DatabaseNameError: the text names no database, or one that needs a package which is not installed.
@@ -27,7 +30,7 @@ def open_database(database: str, limits: Limits = _DEFAULT_LIMITS) -> Store:
     if not database:
         raise DatabaseNameError("the database name is empty; give a file or a URL such as postgresql://…")
     if not is_url(database):
-        return SqliteStore(Path(database), limits)
+        return SqliteStore(Path(database), limits, observer)
     shown = shown_database(database)
     if not database.startswith(("postgresql://", "postgres://")):
         raise DatabaseNameError(f"cannot use {shown}: give a file or a URL that begins with postgresql://")

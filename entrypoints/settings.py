@@ -21,14 +21,14 @@ def shown_name(field: "attrs.Attribute[Any]") -> str:
 
 @attrs.frozen
 class Range:
-    """A validator that accepts whole numbers from ``least`` to ``most``, inclusive."""
+    """A validator that accepts whole numbers from ``least`` to ``most``, inclusive, and ``None`` where that is set."""
 
     least: int
     most: int
 
-    def __call__(self, _settings: object, field: "attrs.Attribute[int]", value: int) -> None:
+    def __call__(self, _settings: object, field: "attrs.Attribute[int]", value: int | None) -> None:
         """Raise ``ValueError`` for a number outside the range."""
-        if not self.least <= value <= self.most:
+        if value is not None and not self.least <= value <= self.most:
             raise ValueError(f"{shown_name(field)} must be {self}, not {value}")
 
     def __str__(self) -> str:
@@ -95,6 +95,12 @@ class Settings:
         validator=_is_root_path,
         help="Path under which a reverse proxy publishes this server, such as /runsink; requests may come with it "
         "or without it.",
+    )
+    metrics_port: int | None = option(
+        default=None,
+        example=9108,
+        validator=Range(0, 65535),
+        help="Port of the metrics alone, on the same host; 0 picks a free one. By default they are on the port of all.",
     )
     db: str = option(
         default=DEFAULT_DB,

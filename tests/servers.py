@@ -19,10 +19,12 @@ from urllib.parse import quote, urlencode, urlsplit
 import attrs
 import pytest
 
+from adapters.prometheus import Exposition, Metrics
 from entrypoints.application import build_application
 from entrypoints.http.guard.access import build_access
-from entrypoints.http.server import start_server
-from entrypoints.http.transport.listening import listen, url_of
+from entrypoints.http.rejections import Reason
+from entrypoints.http.server import Backend, start_server
+from entrypoints.http.transport.listening import Listeners, listen, url_of
 from entrypoints.process.job_service import JobService
 from entrypoints.settings import Settings
 from tests.launcher import Command
@@ -174,7 +176,8 @@ Finish = Callable[..., "subprocess.CompletedProcess[str]"]
 def running_server(settings: Settings) -> Iterator[Api]:
     """Run a server in its own thread, for the duration of the block."""
     access = build_access(settings)
-    application = build_application(settings)
+    metrics = Metrics("test", Reason)
+    application = build_application(settings, metrics)
     loop = asyncio.new_event_loop()
     thread = Thread(target=loop.run_forever, name="server under test")
     thread.start()
@@ -182,18 +185,28 @@ def running_server(settings: Settings) -> Iterator[Api]:
         sockets = listen(settings.host, settings.port)
         url = url_of(sockets)
         jobs = JobService(application, settings)
-        starting = start_server(application, jobs, settings, access, sockets)
+        backend = Backend(application, jobs, Exposition(metrics))
+        starting = start_server(backend, settings, access, Listeners(sockets))
         server = asyncio.run_coroutine_threadsafe(starting, loop).result()
         try:
             yield Api(url)
         finally:
             asyncio.run_coroutine_threadsafe(server.close(), loop).result()
+            asyncio.run_coroutine_threadsafe(_cancel_the_rest(), loop).result()
             jobs.close(None)
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
         application.close()
+
+
+async def _cancel_the_rest() -> None:
+    """End what connections that were aborted still do, as ``asyncio.run`` does."""
+    if rest := asyncio.all_tasks() - {asyncio.current_task()}:
+        for task in rest:
+            task.cancel()
+        await asyncio.wait(rest)
 
 
 def own_environment(settings: Mapping[str, str]) -> dict[str, str]:

@@ -24,6 +24,7 @@ from core.model.limits import Limits
 from core.model.listing import RunFilter
 from core.model.run import FIELDS, FIXED_FIELDS, Commit, RunChanges, Status
 from core.validation.fields import STATUSES
+from entrypoints.http.api.metrics import MetricsResource
 from entrypoints.http.api.operations import Operations
 from entrypoints.http.api.stream import Stream
 from entrypoints.http.server import api_routes
@@ -99,7 +100,8 @@ def test_documented_routes_are_the_servers() -> None:
     served = defaultdict(set)
     # The handlers are only inspected, so they need no dependencies.
     nothing: Any = None
-    for route in api_routes(nothing, 500, Stream(nothing, nothing, nothing, 60), Operations(nothing, {}, "")):
+    stream, metrics = Stream(nothing, nothing, nothing, 60), MetricsResource(nothing, nothing, nothing)
+    for route in api_routes(nothing, 500, stream, Operations(nothing, {}, ""), metrics):
         served[re.sub(r"\{[^}]*\}", "{id}", route.path)].add(route.method.lower())
     documented = defaultdict(set)
     for path, method, _ in operations():

@@ -1,11 +1,12 @@
 """The job repository over a dictionary."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from operator import gt, lt
 
 import attrs
 
-from core.model.job import Job, JobFilter, JobId, JobPage, JobPageRequest
+from core.model.job import Job, JobFilter, JobId, JobPage, JobPageRequest, JobState
 from core.model.listing import take_what_fits
 from core.model.run import Timestamp
 from core.model.stream import count_found_bytes
@@ -39,6 +40,10 @@ class MemoryJobRepository(JobRepository):
             matching = [kept for kept in matching if passed(kept.number, request.cursor)]
         chosen, more = take_what_fits(matching, _size_of, request.limit, request.max_text_bytes)
         return JobPage(tuple(kept.job for kept in chosen), chosen[-1].number if more else None)
+
+    def counts(self) -> Mapping[JobState, int]:
+        found = Counter(kept.job.state for kept in self._kept.values())
+        return {state: found[state] for state in JobState}
 
     def add(self, job: Job) -> None:
         number = max((kept.number for kept in self._kept.values()), default=0) + 1

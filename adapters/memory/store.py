@@ -7,6 +7,7 @@ from adapters.lifetime import Lifetime
 from adapters.memory.job_repository import MemoryJobRepository
 from adapters.memory.run_repository import MemoryRunRepository
 from adapters.memory.unit_of_work import MemoryUnitOfWork, State
+from core.model.store_figures import StoreFigures
 from core.ports.cancellation import Cancellation
 from core.ports.job_repository import JobReader
 from core.ports.run_repository import RunReader
@@ -33,6 +34,10 @@ class MemoryStore(Store):
 
     def check_room(self) -> None:
         pass
+
+    def measure(self) -> StoreFigures:
+        with self.job_reader() as jobs:
+            return StoreFigures(jobs=jobs.counts())
 
     def maintain(self, *, quiet: bool) -> None:
         pass

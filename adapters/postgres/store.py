@@ -18,10 +18,18 @@ from adapters.postgres.run_repository import TALLY_SLOTS, PostgresRunReader
 from adapters.postgres.unit_of_work import PostgresUnitOfWork
 from core.errors import ReadCancelledError, StoreBusyError, StoreTimeoutError
 from core.model.limits import Limits
+from core.model.store_figures import StoreFigures
 from core.ports.cancellation import Cancellation
 from core.ports.job_repository import JobReader
 from core.ports.run_repository import RunReader
 from core.ports.store import Store
+
+_MEASURE: Final = """
+    SELECT pg_database_size(current_database()),
+        (SELECT extract(epoch FROM clock_timestamp() - min(xact_start))::float8
+         FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid())
+"""
+"""Of the transactions of other roles, only a member of ``pg_read_all_stats`` sees the age."""
 
 CANCEL_SECONDS: Final = 5.0
 """How long the database may take to receive a cancellation."""
@@ -62,6 +70,13 @@ class PostgresStore(Store):
 
     def check_room(self) -> None:
         """Nothing: how full the disk of the database is cannot be asked."""
+
+    def measure(self) -> StoreFigures:
+        cancellation = Cancellation()
+        with self._reading(cancellation) as connection:
+            ((size, oldest),) = connection.execute(_MEASURE).fetchall()
+            jobs = PostgresJobRepository(connection, cancellation, writing=False).counts()
+        return StoreFigures(jobs=jobs, database_bytes=size, oldest_transaction_seconds=oldest or 0.0)
 
     def maintain(self, *, quiet: bool) -> None:
         """Nothing: PostgreSQL keeps house by itself."""

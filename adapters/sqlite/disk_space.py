@@ -9,11 +9,19 @@ from adapters.sqlite.file import wal_of
 MIB = 1024 * 1024
 
 
+def file_bytes(path: Path) -> int:
+    """Return the size of a file; 0 if it is missing."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def free_bytes(path: Path) -> int:
     """Return the free bytes on the disk of this resolved path, or less if ``RLIMIT_FSIZE`` limits its files."""
     free = shutil.disk_usage(path.parent).free
     limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
     if limit == resource.RLIM_INFINITY:
         return free
-    largest = max((file.stat().st_size for file in (path, wal_of(path)) if file.exists()), default=0)
+    largest = max(file_bytes(path), file_bytes(wal_of(path)))
     return max(0, min(free, limit - largest))

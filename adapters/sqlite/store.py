@@ -12,16 +12,18 @@ import apsw
 from adapters.lifetime import Lifetime
 from adapters.sqlite import forks
 from adapters.sqlite.connection import BUSY_TIMEOUT_MS, WAL_CAP_BYTES, open_reader, open_writer, wait_for_locks
-from adapters.sqlite.disk_space import MIB, free_bytes
+from adapters.sqlite.disk_space import MIB, file_bytes, free_bytes
 from adapters.sqlite.errors import translated_errors
-from adapters.sqlite.file import resolve
+from adapters.sqlite.file import resolve, wal_of
 from adapters.sqlite.job_repository import SqliteJobRepository
 from adapters.sqlite.run_repository import SqliteRunRepository
 from adapters.sqlite.unit_of_work import SqliteUnitOfWork
 from core.errors import ReadCancelledError, StoreFullError, StoreTimeoutError
 from core.model.limits import Limits
+from core.model.store_figures import StoreFigures
 from core.ports.cancellation import Cancellation
 from core.ports.job_repository import JobReader
+from core.ports.observer import Observer, Unobserved
 from core.ports.run_repository import RunReader
 from core.ports.store import Store
 
@@ -47,14 +49,15 @@ class SqliteStore(Store):
     """One connection that writes, and concurrent readers, each with its own connection.
 
     A missing file is created, private to its owner. Several processes may have the same file open. The path is
-    resolved once, here. Of the limits, ``max_read_seconds`` is enforced here.
+    resolved once, here. Of the limits, ``max_read_seconds`` is enforced here. ``observer`` is told of checkpoints.
 
     Raises:
         StoreUnusableError: the file cannot be used.
     """
 
-    def __init__(self, path: Path, limits: Limits = _DEFAULT_LIMITS) -> None:
+    def __init__(self, path: Path, limits: Limits = _DEFAULT_LIMITS, observer: Observer | None = None) -> None:
         self._path = resolve(path)
+        self._observer = observer or Unobserved()
         self._max_read_seconds = limits.max_read_seconds
         self._writer = open_writer(self._path)
         self._writer.set_wal_hook(self._note_wal_size)
@@ -86,6 +89,16 @@ class SqliteStore(Store):
         if free < MIN_FREE_BYTES or (then is not None and free <= then):
             raise StoreFullError("the disk is full")
 
+    def measure(self) -> StoreFigures:
+        with self.job_reader() as jobs:
+            counts = jobs.counts()
+        return StoreFigures(
+            jobs=counts,
+            database_bytes=file_bytes(self._path),
+            wal_bytes=file_bytes(wal_of(self._path)),
+            free_bytes=free_bytes(self._path),
+        )
+
     def maintain(self, *, quiet: bool) -> None:
         """Checkpoint the WAL, at a quiet moment or when it reaches its cap.
 
@@ -100,11 +113,17 @@ class SqliteStore(Store):
             self._patient_from = pages + CHECKPOINT_PAGES
         # Where another process is checkpointing already, there is nothing to do. A reader may keep the end of the
         # WAL in use; the next checkpoint, or the one after, gets there.
-        with self._lifetime, forks.at_work(), translated_errors(self._writer), suppress(apsw.BusyError):
+        with (
+            self._lifetime,
+            forks.at_work(),
+            translated_errors(self._writer),
+            suppress(apsw.BusyError),
+            self._observed(),
+        ):
             if patient or (quiet and pages >= WAL_CAP_PAGES):
                 self._empty_wal(WAL_RESET_WAIT_MS if patient else 0)
             else:
-                self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                self._copy_wal()
 
     def close(self) -> None:
         if not self._lifetime.end():
@@ -152,6 +171,23 @@ class SqliteStore(Store):
             self._patient_from = WAL_CAP_PAGES + CHECKPOINT_PAGES
         finally:
             wait_for_locks(self._writer, BUSY_TIMEOUT_MS)
+
+    def _copy_wal(self) -> None:
+        """Copy what no reader needs from the WAL; raise ``apsw.BusyError`` if that is not everything."""
+        in_wal, copied = self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        if copied < in_wal:
+            raise apsw.BusyError("a reader needs the rest of the WAL")
+
+    @contextmanager
+    def _observed(self) -> Iterator[None]:
+        """Tell the observer of the checkpoint in the block; one that raises ``apsw.BusyError`` was held up."""
+        begun = time.perf_counter()
+        try:
+            yield
+        except apsw.BusyError:
+            self._observer.note_checkpoint(time.perf_counter() - begun, complete=False)
+            raise
+        self._observer.note_checkpoint(time.perf_counter() - begun, complete=True)
 
     def _note_wal_size(self, _connection: apsw.Connection, _database: str, pages: int) -> int:
         if pages < self._wal_pages:

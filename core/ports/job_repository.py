@@ -1,8 +1,9 @@
 """The port to the kept jobs: reading them, and changing them inside a unit of work."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
-from core.model.job import Job, JobFilter, JobId, JobPage, JobPageRequest
+from core.model.job import Job, JobFilter, JobId, JobPage, JobPageRequest, JobState
 from core.model.run import Timestamp
 
 
@@ -23,6 +24,10 @@ class JobReader(Protocol):
         The order does not depend on any clock. The page ends early at ``max_text_bytes``. ``next_cursor`` is ``None``
         exactly when no matching job follows the page. A cursor keeps its place when its job is removed.
         """
+        ...
+
+    def counts(self) -> Mapping[JobState, int]:
+        """Return the number of jobs in each state, those without any included."""
         ...
 
 

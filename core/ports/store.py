@@ -3,6 +3,7 @@
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from core.model.store_figures import StoreFigures
 from core.ports.cancellation import Cancellation
 from core.ports.job_repository import JobReader
 from core.ports.run_repository import RunReader
@@ -35,6 +36,10 @@ class Store(Protocol):
 
     def check_room(self) -> None:
         """Raise ``StoreFullError`` if the next write would find no space, as far as can be told without writing."""
+        ...
+
+    def measure(self) -> StoreFigures:
+        """Return how large the store is. It never waits for a writer; it raises ``StoreError`` when the store fails."""
         ...
 
     def maintain(self, *, quiet: bool) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from core.model.batch import BatchResult
 from core.model.stream import MAX_LISTED, Chunk, LineConflict, LineError, StreamResult
+from core.ports.observer import Intake, Observer
 from core.ports.unit_of_work import UnitOfWork
 from core.use_cases.ingest import ingest_any
 
@@ -28,6 +29,16 @@ def take_chunk(so_far: StreamResult, chunk: Chunk, work: UnitOfWork) -> StreamRe
         errors_omitted=so_far.errors_omitted + len(errors[room_for_errors:]),
         conflicts=(*so_far.conflicts, *conflicts[:room_for_conflicts]),
         conflicts_omitted=so_far.conflicts_omitted + len(conflicts[room_for_conflicts:]),
+    )
+
+
+def note_taken(observer: Observer, intake: Intake, before: StreamResult, after: StreamResult) -> None:
+    """Tell the observer what a chunk added to a stream, once that is durable."""
+    observer.note_runs(
+        intake,
+        created=after.created - before.created,
+        existing=after.existing - before.existing,
+        failed=after.failed - before.failed,
     )
 
 

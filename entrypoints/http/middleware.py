@@ -1,6 +1,7 @@
 """The middleware that every request and response passes through."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
@@ -11,13 +12,19 @@ from aiohttp import web
 from entrypoints.http.guard.access import Access
 from entrypoints.http.guard.origins import Origins
 from entrypoints.http.messages.compression import compress
-from entrypoints.http.messages.responses import error_response
+from entrypoints.http.messages.responses import REASON, error_response
 from entrypoints.http.pressure.admission import AdmissionControl
 from entrypoints.http.pressure.worker_pool import WorkerPool
+from entrypoints.http.rejections import RequestObserver
 from entrypoints.http.transport.connections import connection_of
 from entrypoints.http.transport.framing import check_framing
 
 _READING: Final = ("GET", "HEAD")
+
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PATCH", "DELETE", "PUT", "OPTIONS"})
+
+_UNKNOWN: Final = "unknown"
+"""The metrics' name for every method and path that the server does not know: clients must not choose a label."""
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -32,10 +39,12 @@ class Pipeline:
     access: Access
     compressing: WorkerPool
     draining: asyncio.Event
+    observer: RequestObserver
 
     @web.middleware
     async def handle(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         """Respond to a request. Its bytes count as in flight until the response is sent."""
+        begun = time.perf_counter()
         admission = self.responses if request.method in _READING else self.uploads
         with admission.lease() as lease:
             connection_of(request).lease = lease
@@ -53,6 +62,7 @@ class Pipeline:
             if isinstance(response, web.Response):
                 # Request and response refer to each other, so they stay until the garbage collector finds them.
                 response.body = None
+        self._note(request, response, time.perf_counter() - begun)
         return response
 
     async def _respond(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
@@ -66,3 +76,10 @@ class Pipeline:
             return await handler(request)
         except Exception as error:  # noqa: BLE001 - the client still gets a response
             return error_response(error, request)
+
+    def _note(self, request: web.Request, response: web.StreamResponse, seconds: float) -> None:
+        resource = request.match_info.route.resource
+        method = request.method if request.method in _METHODS else _UNKNOWN
+        self.observer.note_request(method, resource.canonical if resource else _UNKNOWN, response.status, seconds)
+        if (reason := response.get(REASON)) is not None:
+            self.observer.note_rejection(reason)

@@ -3,17 +3,20 @@
 import asyncio
 import select
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 
 import attrs
 from aiohttp import web
 
+from adapters.prometheus import Exposition, ServerState
 from entrypoints.application import Application
 from entrypoints.http.api.context import Context
 from entrypoints.http.api.exports import Exports
 from entrypoints.http.api.jobs import Jobs, JobsResource
 from entrypoints.http.api.metadata import MetadataResource
+from entrypoints.http.api.metrics import MetricsResource
 from entrypoints.http.api.operations import Operations
 from entrypoints.http.api.runs import Runs
 from entrypoints.http.api.stream import Stream
@@ -27,23 +30,62 @@ from entrypoints.http.pressure.admission import AdmissionControl
 from entrypoints.http.pressure.completions import Completions
 from entrypoints.http.pressure.readiness import Readiness
 from entrypoints.http.pressure.worker_pool import Pools
+from entrypoints.http.rejections import Reason
 from entrypoints.http.transport.connections import CUT_SECONDS, ConnectionLimits, Connections
-from entrypoints.http.transport.listening import BACKLOG
+from entrypoints.http.transport.listening import BACKLOG, Listeners
 from entrypoints.settings import Settings
+
+METRICS_CONNECTIONS = 32
+"""Maximum connections to the separate port of the metrics; a scraper uses one or two."""
 
 ACCEPT_SECONDS = 1.0
 """Maximum time spent accepting the backlog on shutdown, while new connections keep arriving."""
 
 
 @attrs.frozen
-class RunningServer:
-    """A server that accepts connections."""
+class Backend:
+    """What is served: the store with its use cases, the jobs, and the metrics of both and of the server."""
 
-    _sockets: Sequence[socket.socket]
-    _sites: Sequence[web.SockSite]
-    _runner: web.ServerRunner
-    _app_runner: web.AppRunner
-    _connections: Connections
+    application: Application
+    jobs: Jobs
+    exposition: Exposition
+
+
+@attrs.frozen
+class _Endpoint:
+    """Listening sockets, and the web application behind them."""
+
+    sockets: Sequence[socket.socket]
+    sites: Sequence[web.SockSite]
+    runner: web.ServerRunner
+    app_runner: web.AppRunner
+    connections: Connections
+
+    async def stop_accepting(self) -> None:
+        """Close the listening sockets."""
+        for site in self.sites:
+            await site.stop()
+
+    async def close(self) -> None:
+        """Abort what is left of the connections."""
+        await self.runner.cleanup()
+        await self.app_runner.cleanup()
+
+
+@attrs.frozen
+class _Mounted:
+    """Routes, and the prefix under which a proxy publishes them."""
+
+    routes: Sequence[web.RouteDef]
+    root_path: str | None
+
+
+@attrs.frozen
+class RunningServer:
+    """A server that accepts connections. ``_metrics_endpoint`` serves the metrics, if they have a port of their own."""
+
+    _endpoint: _Endpoint
+    _metrics_endpoint: _Endpoint | None
     _pools: Pools
     _drain_seconds: float
 
@@ -55,12 +97,14 @@ class RunningServer:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._drain_seconds
         await self._accept_waiting()
-        for site in self._sites:
-            await site.stop()
+        await self._endpoint.stop_accepting()
         # aiohttp's own shutdown discards the rest of bodies still arriving, so it comes last.
-        await self._connections.drain(self._drain_seconds - 2 * CUT_SECONDS)
-        await self._runner.cleanup()
-        await self._app_runner.cleanup()
+        await self._endpoint.connections.drain(self._drain_seconds - 2 * CUT_SECONDS)
+        await self._endpoint.close()
+        if self._metrics_endpoint is not None:
+            # Nobody loses anything by a scrape that is broken off.
+            await self._metrics_endpoint.stop_accepting()
+            await self._metrics_endpoint.close()
         # Reads still running were cancelled with their requests and end in a moment.
         self._pools.close(max(CUT_SECONDS, deadline - loop.time()))
         return max(0.0, deadline - loop.time())
@@ -69,26 +113,23 @@ class RunningServer:
         """Accept the backlog: its clients are already connected, and closing the listener would reset them."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + ACCEPT_SECONDS
-        while select.select(self._sockets, [], [], 0)[0] and loop.time() < deadline:  # noqa: ASYNC110 - no event tells
+        while select.select(self._endpoint.sockets, [], [], 0)[0] and loop.time() < deadline:  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0)
         # The last accepted sockets become connections in the next iterations of the loop.
         for _ in range(3):
             await asyncio.sleep(0)
 
 
-async def start_server(
-    application: Application, jobs: Jobs, settings: Settings, access: Access, sockets: Sequence[socket.socket]
-) -> RunningServer:
+async def start_server(backend: Backend, settings: Settings, access: Access, listeners: Listeners) -> RunningServer:
     """Accept connections from these listening sockets, which are closed with the server."""
+    application, exposition = backend.application, backend.exposition
     pools = Pools.start()
     limits = ConnectionLimits.of(settings)
     draining = asyncio.Event()
-    uploads = AdmissionControl(settings.max_queue_bytes, "waiting to be written")
-    responses = AdmissionControl(settings.max_queue_bytes, "waiting to be read")
+    uploads = AdmissionControl(settings.max_queue_bytes, "waiting to be written", Reason.REQUEST_BYTES)
+    responses = AdmissionControl(settings.max_queue_bytes, "waiting to be read", Reason.RESPONSE_BYTES)
     origins = Origins.of(settings, access.keyring)
-    pipeline = Pipeline(uploads, responses, origins, access, pools.compressing, draining)
-    app = web.Application(middlewares=[pipeline.handle])
-    app.on_response_prepare.extend([access.tell_limits, origins.tell_browser])
+    pipeline = Pipeline(uploads, responses, origins, access, pools.compressing, draining, exposition.metrics)
     context = Context(application, access, Completions(), pools, settings.root_path or "")
     readiness = Readiness(application, context.completions, uploads, draining)
     shown_limits = {
@@ -98,18 +139,53 @@ async def start_server(
         "max_streams": settings.max_streams,
         "min_stream_bytes_per_second": MIN_BYTES_PER_SECOND,
     }
-    stream = Stream(context, jobs, StreamSlots(settings.max_streams, draining), settings.body_seconds)
+    slots = StreamSlots(settings.max_streams, draining)
+    stream = Stream(context, backend.jobs, slots, settings.body_seconds)
     operations = Operations(readiness, shown_limits, version("runsink"))
-    app.add_routes(api_routes(context, settings.partial_status, stream, operations))
+    metrics = MetricsResource(exposition, application.store, pools.scraping)
+    routes = api_routes(context, settings.partial_status, stream, operations, None if listeners.metrics else metrics)
+    mounted = _Mounted(routes, settings.root_path)
+    endpoint = await _open(
+        pipeline, mounted, limits, listeners.api, lambda: uploads.take_pressure() | responses.take_pressure()
+    )
+    exposition.metrics.watch_server(partial(_state_of, endpoint.connections, pipeline, context, slots))
+    metrics_endpoint = None
+    if listeners.metrics:
+        few = attrs.evolve(limits, max_connections=METRICS_CONNECTIONS)
+        mounted = _Mounted(metrics.routes(), settings.root_path)
+        metrics_endpoint = await _open(pipeline, mounted, few, listeners.metrics, lambda: False)
+    return RunningServer(endpoint, metrics_endpoint, pools, settings.drain_seconds)
+
+
+def _state_of(connections: Connections, pipeline: Pipeline, context: Context, slots: StreamSlots) -> ServerState:
+    return ServerState(
+        connections=connections.number,
+        connections_limit=connections.limits.max_connections,
+        streams=slots.used,
+        streams_limit=slots.limit,
+        in_flight_bytes={"request": pipeline.uploads.held, "response": pipeline.responses.held},
+        in_flight_limit_bytes=pipeline.uploads.limit,
+        waiting_commands=context.application.writer.waiting,
+        waiting_calls={name: pool.waiting for name, pool in context.pools.by_name().items()},
+    )
+
+
+async def _open(
+    pipeline: Pipeline,
+    mounted: _Mounted,
+    limits: ConnectionLimits,
+    sockets: Sequence[socket.socket],
+    take_pressure: Callable[[], bool],
+) -> _Endpoint:
+    """Accept connections from these sockets, and serve these routes."""
+    app = web.Application(middlewares=[pipeline.handle])
+    app.on_response_prepare.extend([pipeline.access.tell_limits, pipeline.origins.tell_browser])
+    app.add_routes(mounted.routes)
     app_runner = web.AppRunner(app)
     await app_runner.setup()
     assert app_runner.server is not None  # noqa: S101 - created by setup
     connections = Connections(
-        app_runner.server,
-        limits,
-        draining,
-        lambda: uploads.take_pressure() | responses.take_pressure(),
-        settings.root_path,
+        app_runner.server, limits, pipeline.draining, take_pressure, pipeline.observer, mounted.root_path
     )
     runner = web.ServerRunner(connections, shutdown_timeout=CUT_SECONDS)
     await runner.setup()
@@ -119,11 +195,17 @@ async def start_server(
     for site, listening in zip(sites, sockets, strict=True):
         await site.start()
         listening.listen(BACKLOG)
-    return RunningServer(sockets, sites, runner, app_runner, connections, pools, settings.drain_seconds)
+    return _Endpoint(sockets, sites, runner, app_runner, connections)
 
 
-def api_routes(context: Context, partial_status: int, stream: Stream, operations: Operations) -> list[web.RouteDef]:
-    """Return every route of the API."""
+def api_routes(
+    context: Context,
+    partial_status: int,
+    stream: Stream,
+    operations: Operations,
+    metrics: MetricsResource | None,
+) -> list[web.RouteDef]:
+    """Return every route of the API; the metrics may be served elsewhere."""
     routes = [
         *Uploads(context, partial_status).routes(),
         *stream.routes(),
@@ -132,6 +214,7 @@ def api_routes(context: Context, partial_status: int, stream: Stream, operations
         *Runs(context).routes(),
         *MetadataResource(context).routes(),
         *operations.routes(),
+        *(metrics.routes() if metrics else ()),
     ]
     for route in routes:
         route.kwargs["expect_handler"] = check_expectation

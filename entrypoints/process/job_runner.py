@@ -22,8 +22,10 @@ from core.errors import RunsinkError, StoreClosedError, StoreError, StoreForkedE
 from core.model.job import Job, JobId, JobPage
 from core.model.run import Timestamp
 from core.model.stream import Chunk
+from core.ports.observer import Intake
 from core.ports.unit_of_work import UnitOfWork
 from core.use_cases.jobs import advance_job, fail_job, finish_job, list_waiting, purge_jobs, start_job
+from core.use_cases.stream import note_taken
 from core.validation.fields import format_timestamp
 from entrypoints.application import Application
 from entrypoints.streams import StreamDecoder
@@ -198,8 +200,10 @@ class JobRunner:
         done = 0
         for done, chunk in self._chunks(job, file):
             command = partial(advance_job, job.job_id, chunk, done)
-            if self._write(command) is None:
+            if (advanced := self._write(command)) is None:
                 return False
+            note_taken(self._application.observer, Intake.JOB, job.result, advanced.result)
+            job = advanced
         return True
 
     def _chunks(self, job: Job, file: SpoolFile) -> Iterator[tuple[int, Chunk]]:

@@ -13,12 +13,12 @@ from typing import Final
 
 import attrs
 
+from adapters.prometheus import Board, bury
 from core.errors import StoreUnusableError
 from entrypoints.application import build_application
 from entrypoints.databases import resolve_database
 from entrypoints.exits import end_with
-from entrypoints.http.transport.listening import close
-from entrypoints.process.worker import STOPPING, Service, serve_until_stopped
+from entrypoints.process.worker import STOPPING, Seat, Service, serve_until_stopped
 
 _ASKING = (*STOPPING, signal.SIGHUP)
 
@@ -49,8 +49,8 @@ def supervise(service: Service, announce: Callable[[], None]) -> int:
     settings = attrs.evolve(service.settings, db=resolve_database(service.settings.db))
     crew = _Crew(attrs.evolve(service, settings=settings))
     try:
-        for _ in range(service.settings.workers):
-            crew.start()
+        for slot in range(service.settings.workers):
+            crew.start(slot)
         while not (received := signals.wait_beside(crew.events())) & set(STOPPING):
             if signal.SIGHUP in received:
                 crew.reload_tokens()
@@ -84,8 +84,12 @@ class _Signals:
 
 @attrs.define(eq=False)
 class _Worker:
-    """A worker process. ``starting`` receives a message once it is ready, and is ``None`` afterwards."""
+    """A worker process, its slot on the board of the metrics, and whether it is ready.
 
+    ``starting`` receives a message once it is, and is ``None`` afterwards.
+    """
+
+    slot: int
     process: ForkProcess
     starting: Connection | None
 
@@ -98,15 +102,16 @@ class _Crew:
         self._workers: list[_Worker] = []
         self._announced = False
         self._orphaned, self._alive = os.pipe()
+        self._board = Board(service.settings.workers)
 
-    def start(self) -> None:
-        """Start a worker without waiting until it is ready.
+    def start(self, slot: int) -> None:
+        """Start the worker of a slot without waiting until it is ready.
 
         Raises:
             ChildProcessError: the process cannot be created.
         """
         ready, tell_ready = _processes.Pipe(duplex=False)
-        process = _processes.Process(target=self._work, args=(tell_ready,))
+        process = _processes.Process(target=self._work, args=(slot, tell_ready))
         # Signals stay pending until the worker has its own handlers.
         signal.pthread_sigmask(signal.SIG_BLOCK, _ASKING)
         try:
@@ -116,7 +121,7 @@ class _Crew:
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKING)
             tell_ready.close()
-        self._workers.append(_Worker(process, ready))
+        self._workers.append(_Worker(slot, process, ready))
 
     def events(self) -> Sequence[Connection | int]:
         """Return what to wait for: workers becoming ready, and workers exiting."""
@@ -146,7 +151,8 @@ class _Crew:
             process = worker.process
             _log.error("worker %s exited with status %s; starting another", process.pid, process.exitcode)
             self._workers.remove(worker)
-            self.start()
+            bury(self._board, worker.slot)
+            self.start(worker.slot)
 
     def reload_tokens(self) -> None:
         """Reload the tokens in all workers, and for workers started later."""
@@ -162,7 +168,7 @@ class _Crew:
         every ready worker exited by itself with 0, else 1.
         """
         deadline = time.monotonic() + self._service.settings.drain_seconds + CUT_SECONDS
-        close(self._service.sockets)
+        self._service.listeners.close()
         working = [worker.process for worker in self._workers if worker.starting is None]
         for worker in self._workers:
             if worker.starting is None:
@@ -178,11 +184,12 @@ class _Crew:
             worker.process.join()
         return int(any(process.exitcode for process in working))
 
-    def _work(self, tell_ready: Connection) -> None:
+    def _work(self, slot: int, tell_ready: Connection) -> None:
         signal.set_wakeup_fd(-1)
         os.close(self._alive)
         try:
-            serve_until_stopped(self._service, partial(tell_ready.send, None), self._orphaned)
+            seat = Seat(self._board, slot, self._orphaned)
+            serve_until_stopped(self._service, partial(tell_ready.send, None), seat)
         except StoreUnusableError as error:
             end_with(error)
 

@@ -2,15 +2,18 @@
 
 import asyncio
 import signal
-import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
+from importlib.metadata import version
 
 import attrs
 
-from entrypoints.application import Application, build_application
+from adapters.prometheus import Board, Exposition, Metrics
+from entrypoints.application import build_application
 from entrypoints.http.guard.access import Access
-from entrypoints.http.server import start_server
+from entrypoints.http.rejections import Reason
+from entrypoints.http.server import Backend, start_server
+from entrypoints.http.transport.listening import Listeners
 from entrypoints.process.job_service import JobService
 from entrypoints.process.memory import return_large_blocks
 from entrypoints.settings import Settings
@@ -24,33 +27,44 @@ class Service:
 
     settings: Settings
     access: Access
-    sockets: Sequence[socket.socket]
+    listeners: Listeners
 
 
-def serve_until_stopped(service: Service, announce: Callable[[], None], orphaned: int | None = None) -> int:
+@attrs.frozen
+class Seat:
+    """The place of a worker among the others: its slot on the board of their metrics, and how it learns of the end."""
+
+    board: Board
+    slot: int
+    orphaned: int
+
+
+def serve_until_stopped(service: Service, announce: Callable[[], None], seat: Seat | None = None) -> int:
     """Serve requests in this process until SIGTERM or SIGINT, then drain; return the exit status.
 
-    SIGHUP reloads the tokens. ``announce`` is called once the server is ready. If the file descriptor ``orphaned``
-    becomes readable, that has the effect of SIGTERM.
+    SIGHUP reloads the tokens. ``announce`` is called once the server is ready. A worker has a seat; if its file
+    descriptor ``orphaned`` becomes readable, that has the effect of SIGTERM.
 
     Raises:
         StoreUnusableError: the store cannot be opened.
     """
     return_large_blocks()
-    application = build_application(service.settings)
+    metrics = Metrics(version("runsink"), Reason)
+    exposition = Exposition(metrics, seat.board, seat.slot) if seat else Exposition(metrics)
+    application = build_application(service.settings, metrics)
     jobs = JobService(application, service.settings)
+    orphaned = seat.orphaned if seat else None
     time_left = None
     try:
-        time_left = asyncio.run(_serve(application, jobs, service, announce, orphaned))
+        with exposition.published():
+            time_left = asyncio.run(_serve(Backend(application, jobs, exposition), service, announce, orphaned))
     finally:
         jobs.close(within=time_left)
         application.close(within=time_left)
     return 0
 
 
-async def _serve(
-    application: Application, jobs: JobService, service: Service, announce: Callable[[], None], orphaned: int | None
-) -> float:
+async def _serve(backend: Backend, service: Service, announce: Callable[[], None], orphaned: int | None) -> float:
     """Serve until stopped; return the seconds left of the drain time."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -61,7 +75,7 @@ async def _serve(
     signal.pthread_sigmask(signal.SIG_UNBLOCK, actions)
     if orphaned is not None:
         loop.add_reader(orphaned, stop.set)
-    server = await start_server(application, jobs, service.settings, service.access, service.sockets)
+    server = await start_server(backend, service.settings, service.access, service.listeners)
     announce()
     await stop.wait()
     if orphaned is not None:

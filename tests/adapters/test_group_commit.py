@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from itertools import count
 from threading import Event
 
@@ -15,6 +15,7 @@ from adapters.group_commit import MAX_ATTEMPTS, MAX_COMMANDS_PER_COMMIT, GroupCo
 from core.errors import StoreBusyError, StoreClosedError, StoreError, StoreFullError, TransactionConflictError
 from core.ports.unit_of_work import UnitOfWork
 from tests.contract.samples import HANG_GUARD_SECONDS, all_keys, outcome_in_fork, sample_run
+from tests.fakes.observer import RecordingObserver
 from tests.fakes.store import ObservedStore
 from tests.servers import DEADLINE_SECONDS
 
@@ -432,3 +433,37 @@ def test_a_lone_item_fails_alone(store: ObservedStore, writer: GroupCommitWriter
     store.commit_allowed.set()
     assert isinstance(writer.submit_item(add_items, "A").exception(HANG_GUARD_SECONDS), BoomError)
     assert writer.submit_item(add_items, "b").result(HANG_GUARD_SECONDS) == "b of 1"
+
+
+def test_an_observer_learns_of_each_commit(store: ObservedStore) -> None:
+    """It is told how many commands shared it, how long it took and how long the first of them had waited."""
+    observer = RecordingObserver()
+    with closing(GroupCommitWriter(store, observer)) as writer:
+        first = writer.submit(add("first"))
+        assert store.commit_reached.wait(HANG_GUARD_SECONDS)
+        others = [writer.submit(add(f"other-{number}")) for number in range(3)]
+        assert writer.waiting == 3
+        held_up = time.perf_counter()
+        store.commit_allowed.set()
+        for future in (first, *others):
+            future.result(HANG_GUARD_SECONDS)
+        assert writer.waiting == 0
+    (alone, _, _), (together, waited, seconds) = observer.commits
+    assert (alone, together) == (1, 3)
+    assert waited > 0
+    assert 0 < seconds <= time.perf_counter() - held_up
+    assert observer.failed_commits == 0
+
+
+def test_an_observer_learns_of_commits_that_fail(store: ObservedStore) -> None:
+    """A store that fails is a failed commit; a command that fails by itself is none at all."""
+    observer = RecordingObserver()
+    store.commit_allowed.set()
+    with closing(GroupCommitWriter(store, observer)) as writer:
+        store.commit_fails = StoreFullError("the disk is full")
+        with pytest.raises(StoreFullError):
+            writer.submit(add("lost")).result(HANG_GUARD_SECONDS)
+        store.commit_fails = None
+        with pytest.raises(BoomError):
+            writer.submit(add_and_raise("wrong", BoomError())).result(HANG_GUARD_SECONDS)
+    assert (observer.commits, observer.failed_commits) == ([], 1)

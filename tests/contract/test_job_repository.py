@@ -74,6 +74,14 @@ def page(store: Store, which: JobFilter | None = None, **parts: Any) -> JobPage:
         return jobs.page(which or JobFilter(), JobPageRequest(**parts))
 
 
+def counts(store: Store) -> dict[JobState, int]:
+    """How many jobs there are in each state that has any."""
+    with store.job_reader() as jobs:
+        found = jobs.counts()
+    assert found.keys() == set(JobState)
+    return {state: number for state, number in found.items() if number}
+
+
 def ids(found: JobPage) -> list[str]:
     """The ids of the jobs of a page."""
     return [job.job_id for job in found.jobs]
@@ -279,3 +287,14 @@ def test_old_finished_jobs_are_removed_in_parts(store: Store) -> None:
         change(store, lambda work: removed.append(work.jobs.remove_finished(Timestamp(at(2)), 2)))
     assert removed == [2, 1, 0]
     assert ids(page(store)) == ["f", "e", "d"]
+
+
+def test_jobs_are_counted_by_state(store: Store) -> None:
+    """Every state has a number, also where there is no job."""
+    assert counts(store) == {}
+    keep(store, sample_job("a"), sample_job("b"), finished_job("c", at(1)))
+    assert counts(store) == {JobState.QUEUED: 2, JobState.SUCCEEDED: 1}
+    with store.unit_of_work() as work:
+        work.jobs.remove(JobId("a"))
+        assert work.jobs.counts()[JobState.QUEUED] == 1
+        assert counts(store)[JobState.QUEUED] == 2

@@ -11,6 +11,7 @@ from time import sleep
 import pytest
 
 from core.errors import ReadCancelledError, StoreClosedError
+from core.model.job import JobState
 from core.model.listing import RunFilter
 from core.model.run import EventId, Text
 from core.ports.cancellation import Cancellation
@@ -326,3 +327,21 @@ def keep_together(store: Store, *keys: str) -> None:
 
 def _impression(runs: RunReader) -> tuple[tuple[object, ...], int, tuple[str, ...]]:
     return tuple(everything(runs)), runs.count(RunFilter()), agent_names(runs)
+
+
+def test_a_store_is_measured_while_somebody_writes(store: Store) -> None:
+    """Measuring waits for no writer, and tells of every state of jobs and of no negative size."""
+    keep(store, sample_run())
+    with store.unit_of_work() as work:
+        work.runs.add([sample_run("b")])
+        figures = without_waiting(store.measure)
+    assert figures.jobs == dict.fromkeys(JobState, 0)
+    sizes = (figures.database_bytes, figures.wal_bytes, figures.free_bytes, figures.oldest_transaction_seconds)
+    assert all(size is None or size >= 0 for size in sizes)
+
+
+def test_a_closed_store_cannot_be_measured(store: Store) -> None:
+    """After ``close`` it raises as a reader does."""
+    store.close()
+    with pytest.raises(StoreClosedError):
+        store.measure()

@@ -7,6 +7,7 @@ from typing import Self
 
 from adapters.memory import MemoryStore
 from core.errors import StoreError, TransactionConflictError
+from core.model.store_figures import StoreFigures
 from core.ports.cancellation import Cancellation
 from core.ports.job_repository import JobReader, JobRepository
 from core.ports.run_repository import RunReader, RunRepository
@@ -40,6 +41,9 @@ class ObservedStore(Store):
 
     def check_room(self) -> None:
         self._inner.check_room()
+
+    def measure(self) -> StoreFigures:
+        return self._inner.measure()
 
     def maintain(self, *, quiet: bool) -> None:
         self.maintained.append(quiet)

@@ -152,10 +152,14 @@ async def _respond(
     document = stream_answer(result)
     if progress is not None:
         early_end = {} if failure is None else {"status": failure.status, **failure.body}
-        return await progress.end({**document, **early_end})
+        told = await progress.end({**document, **early_end})
+        if failure is not None:
+            failure.mark(told)
+        return told
     if failure is None:
         return json_response(document)
     response = json_response({**document, **failure.body}, status=failure.status, headers=failure.headers)
+    failure.mark(response)
     if failure.closes:
         response.force_close()
     return response

@@ -13,14 +13,15 @@ from aiohttp.http import StreamWriter
 
 from adapters.wire.encode import encode, stream_progress
 from core.model.stream import CHUNK_BYTES, Chunk, StreamResult
-from core.use_cases.stream import take_chunk
+from core.ports.observer import Intake
+from core.use_cases.stream import note_taken, take_chunk
 from entrypoints.http.api.context import Context
 from entrypoints.http.messages.responses import (
     RETRY_AFTER_SECONDS,
     SlowBodyError,
 )
 from entrypoints.http.pressure.admission import Lease
-from entrypoints.http.rejections import RejectedRequestError
+from entrypoints.http.rejections import Reason, RejectedRequestError
 from entrypoints.http.transport.connections import connection_of, lease_of
 from entrypoints.streams import StreamReader
 
@@ -63,7 +64,7 @@ class StreamSlots:
         if self.used >= self.limit:
             detail = f"{self.limit} streams are in progress already (max_streams)"
             headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-            raise RejectedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers)
+            raise RejectedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers, reason=Reason.STREAMS)
         self.used += 1
         try:
             yield
@@ -171,7 +172,7 @@ class Taker:
         if self._writing is not None:
             await asyncio.wait([self._writing])
             if self._writing.exception() is None:
-                self.result = self._writing.result()
+                self._take(self._writing.result())
             self._writing = None
 
     async def _take_pieces(self) -> None:
@@ -204,9 +205,14 @@ class Taker:
         if self._writing is None:
             return
         writing, self._writing = self._writing, None
-        self.result = await writing
+        self._take(await writing)
         if self._progress is not None:
             await self._progress.tell(self.result)
+
+    def _take(self, result: StreamResult) -> None:
+        """Go on from a result that is durable."""
+        note_taken(self._context.application.observer, Intake.STREAM, self.result, result)
+        self.result = result
 
     async def _wait_for_quota(self, runs: int) -> None:
         """Count the runs of a chunk, over as many windows as it takes; raise as ``_check_wanted``."""
@@ -241,4 +247,6 @@ class Taker:
 def stopping() -> RejectedRequestError:
     """Return the error that ends a stream when the server stops."""
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-    return RejectedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, "the server is stopping", headers, closes=True)
+    return RejectedRequestError(
+        HTTPStatus.SERVICE_UNAVAILABLE, "the server is stopping", headers, closes=True, reason=Reason.DRAINING
+    )

@@ -1,19 +1,24 @@
 """Uploads: lenient and atomic batches, and single runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
 import attrs
 from aiohttp import web
 
 from adapters.wire.encode import batch_answer, count_error_bytes
-from core.model.batch import BatchResult, Candidate
+from core.errors import BatchRolledBackError, EveryRunRefusedError
+from core.model.batch import BatchResult, Candidate, RefusedRun
+from core.ports.observer import Intake
+from core.ports.unit_of_work import UnitOfWork
 from core.use_cases.ingest import Admit, check_response_size, ingest_atomic, ingest_lenient
 from entrypoints.http.api.context import Context
 from entrypoints.http.messages.headers import prefers_minimal
 from entrypoints.http.messages.request_body import Allowance
 from entrypoints.http.messages.responses import json_response
 from entrypoints.http.transport.connections import lease_of
+
+_UseCase = Callable[[Sequence[Candidate], UnitOfWork, Admit | None], BatchResult]
 
 
 @attrs.frozen
@@ -34,13 +39,13 @@ class Uploads:
     async def post_batch(self, request: web.Request) -> web.Response:
         """Store the valid runs of a batch and name the invalid ones."""
         batch, admit = await self._read_batch(request), self._admission(request)
-        result = await self.context.write(lambda work: ingest_lenient(batch, work, admit))
+        result = await self._ingest(Intake.LENIENT, ingest_lenient, batch, admit)
         return _batch_response(result, self.partial_status if result.failed else HTTPStatus.CREATED, admit)
 
     async def post_batch_transactional(self, request: web.Request) -> web.Response:
         """Store all runs of a batch or none."""
         batch, admit = await self._read_batch(request), self._admission(request)
-        result = await self.context.write(lambda work: ingest_atomic(batch, work, admit))
+        result = await self._ingest(Intake.ATOMIC, ingest_atomic, batch, admit)
         return _batch_response(result, HTTPStatus.CREATED, admit)
 
     async def post_run(self, request: web.Request) -> web.Response:
@@ -52,9 +57,30 @@ class Uploads:
             lambda body: application.decoder.run(body, application.clock.now()),
         )
         self.context.access.charge_runs(request, 1)
-        created = application.create(candidate, lease_of(request).cover)
-        run = await self.context.completions.wait(created)
+        if isinstance(candidate, RefusedRun):
+            application.observer.note_runs(Intake.SINGLE, created=0, existing=0, failed=1)
+        run = await self.context.completions.wait(application.create(candidate, lease_of(request).cover))
+        # The very object that was sent comes back only if it was stored.
+        created = run is candidate
+        application.observer.note_runs(Intake.SINGLE, created=int(created), existing=int(not created), failed=0)
         return json_response(run, status=HTTPStatus.CREATED)
+
+    async def _ingest(
+        self, intake: Intake, use_case: _UseCase, batch: Sequence[Candidate], admit: Admit | None
+    ) -> BatchResult:
+        """Run the use case and tell the observer what became of the runs, rejected batches included."""
+        try:
+            result = await self.context.write(lambda work: use_case(batch, work, admit))
+        except (EveryRunRefusedError, BatchRolledBackError) as error:
+            self._note(intake, error.result)
+            raise
+        self._note(intake, result)
+        return result
+
+    def _note(self, intake: Intake, result: BatchResult) -> None:
+        self.context.application.observer.note_runs(
+            intake, created=result.created, existing=result.existing, failed=result.failed
+        )
 
     async def _read_batch(self, request: web.Request) -> list[Candidate]:
         application, lease = self.context.application, lease_of(request)

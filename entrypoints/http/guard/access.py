@@ -9,7 +9,7 @@ from aiohttp import web
 from entrypoints.http.guard.addresses import client_network, is_loopback
 from entrypoints.http.guard.rate_limits import RateLimits, Unit
 from entrypoints.http.guard.tokens import TOKENS_VARIABLE, Keyring, Scope, Token, read_tokens
-from entrypoints.http.rejections import RejectedRequestError
+from entrypoints.http.rejections import Reason, RejectedRequestError
 from entrypoints.rates import parse_rate
 from entrypoints.settings import Settings
 
@@ -24,7 +24,8 @@ class AccessDeniedError(RejectedRequestError):
     def __init__(self, status: HTTPStatus, detail: str, **challenge: str) -> None:
         parameters = {"realm": "runsink", **challenge}
         shown = "Bearer " + ", ".join(f'{name}="{value}"' for name, value in parameters.items())
-        super().__init__(status, detail, {"WWW-Authenticate": shown})
+        reason = Reason.TOKEN if status is HTTPStatus.UNAUTHORIZED else Reason.SCOPE
+        super().__init__(status, detail, {"WWW-Authenticate": shown}, reason=reason)
 
 
 @attrs.frozen

@@ -15,7 +15,7 @@ from core.validation.fields import describe
 from entrypoints.authorities import Host, Origin, parse_hosts, parse_origins, read_host, read_origin
 from entrypoints.http.guard.addresses import names_loopback
 from entrypoints.http.guard.tokens import Keyring
-from entrypoints.http.rejections import RejectedRequestError
+from entrypoints.http.rejections import Reason, RejectedRequestError
 from entrypoints.settings import Settings
 
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
@@ -58,14 +58,14 @@ class Origins:
         hosts = _hosts(request)
         if not (self.any_host or self.keyring or all(map(self._is_trusted, hosts))):
             detail = "untrusted Host: use localhost or a loopback address, or list the host in allowed-hosts"
-            raise RejectedRequestError(HTTPStatus.MISDIRECTED_REQUEST, detail)
+            raise RejectedRequestError(HTTPStatus.MISDIRECTED_REQUEST, detail, reason=Reason.HOST)
         if self._is_allowed(request):
             asks_first = request.method == "OPTIONS" and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
             return web.Response(status=HTTPStatus.NO_CONTENT, headers=_PREFLIGHT) if asks_first else None
         evidence = None if request.method in _SAFE_METHODS else _cross_origin_evidence(request, hosts)
         if evidence is not None:
             detail = f"cross-origin writes are rejected unless allowed-origins lists the origin ({evidence})"
-            raise RejectedRequestError(HTTPStatus.FORBIDDEN, detail)
+            raise RejectedRequestError(HTTPStatus.FORBIDDEN, detail, reason=Reason.ORIGIN)
         return None
 
     async def tell_browser(self, request: web.Request, response: web.StreamResponse) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 
 from limits import RateLimitItem
 
-from entrypoints.http.rejections import RejectedRequestError
+from entrypoints.http.rejections import Reason, RejectedRequestError
 
 MAX_WINDOWS: Final = 65_536
 """Maximum windows kept at once, in about 20 MB; the least recently used one is dropped first."""
@@ -30,7 +30,8 @@ class RateLimitedError(RejectedRequestError):
     """
 
     def __init__(self, detail: str, retry_after: int) -> None:
-        super().__init__(HTTPStatus.TOO_MANY_REQUESTS, detail, {"Retry-After": str(retry_after)})
+        headers = {"Retry-After": str(retry_after)}
+        super().__init__(HTTPStatus.TOO_MANY_REQUESTS, detail, headers, reason=Reason.RATE_LIMIT)
         self.retry_after = retry_after
 
 

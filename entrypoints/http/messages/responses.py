@@ -32,10 +32,13 @@ from core.errors import (
     StreamTooLargeError,
 )
 from core.model.validation_error import ValidationError
-from entrypoints.http.rejections import RejectedRequestError
+from entrypoints.http.rejections import Reason, RejectedRequestError
 from entrypoints.streams import UndecodableStreamError
 
 RETRY_AFTER_SECONDS: Final = 1
+
+REASON: Final = web.ResponseKey("reason", Reason)
+"""Where a response says for which reason the request was rejected, if for any."""
 
 _log = logging.getLogger("runsink")
 
@@ -60,12 +63,18 @@ def encoded_response(
 
 @attrs.frozen
 class ErrorDocument:
-    """The response to an error. With ``closes``, the connection is closed afterwards."""
+    """The response to an error. With ``closes``, the connection is closed afterwards; ``reason`` is for the metrics."""
 
     status: int
     body: dict[str, Any]
     headers: Mapping[str, str] | None = None
     closes: bool = False
+    reason: Reason | None = None
+
+    def mark(self, response: web.StreamResponse) -> None:
+        """Note in the response why the request was rejected."""
+        if self.reason is not None:
+            response[REASON] = self.reason
 
 
 def describe_error(error: Exception, request: web.BaseRequest) -> ErrorDocument:
@@ -73,13 +82,15 @@ def describe_error(error: Exception, request: web.BaseRequest) -> ErrorDocument:
     if isinstance(error, RunsinkError):
         return _describe_domain_error(error)
     rejected = _rejection(error, request)
-    return ErrorDocument(rejected.status, {"detail": rejected.detail}, rejected.headers, rejected.closes)
+    document = {"detail": rejected.detail}
+    return ErrorDocument(rejected.status, document, rejected.headers, rejected.closes, rejected.reason)
 
 
 def error_response(error: Exception, request: web.BaseRequest) -> web.Response:
     """Return the response to any error of a request."""
     document = describe_error(error, request)
     response = json_response(document.body, status=document.status, headers=document.headers)
+    document.mark(response)
     if document.closes:
         response.force_close()
     return response
@@ -89,7 +100,7 @@ def _rejection(error: Exception, request: web.BaseRequest) -> RejectedRequestErr
     if isinstance(error, RejectedRequestError):
         return error
     if isinstance(error, SlowBodyError):
-        return RejectedRequestError(HTTPStatus.REQUEST_TIMEOUT, str(error), closes=True)
+        return RejectedRequestError(HTTPStatus.REQUEST_TIMEOUT, str(error), closes=True, reason=Reason.SLOW_CLIENT)
     if isinstance(error, web.RequestPayloadError | ConnectionError):
         # The end of the body is unknown. If the connection is lost, nobody reads this.
         detail = "the body is malformed HTTP (RFC 9112, section 7.1)"
@@ -141,7 +152,8 @@ def say_continue(request: web.Request) -> None:
 def _describe_domain_error(error: RunsinkError) -> ErrorDocument:
     status, body = next((status, body) for kind, status, body in _TABLE if isinstance(error, kind))
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status is HTTPStatus.SERVICE_UNAVAILABLE else None
-    return ErrorDocument(status, body(error), headers)
+    reason = next((reason for kind, reason in _REASONS if isinstance(error, kind)), None)
+    return ErrorDocument(status, body(error), headers, reason=reason)
 
 
 def _malformed(error: HttpProcessingError) -> tuple[HTTPStatus, str]:
@@ -219,4 +231,12 @@ _TABLE: tuple[tuple[type[RunsinkError], HTTPStatus, Callable[[Any], dict[str, An
     (StoreTimeoutError, HTTPStatus.SERVICE_UNAVAILABLE, _read_timeout),
     (StoreFullError, HTTPStatus.INSUFFICIENT_STORAGE, _detail),
     (StoreError, HTTPStatus.INTERNAL_SERVER_ERROR, _detail),
+)
+
+_REASONS: Final = (
+    (SpoolFullError, Reason.SPOOL_FULL),
+    (StoreBusyError, Reason.STORE_BUSY),
+    (StoreTimeoutError, Reason.READ_TIMEOUT),
+    (StoreFullError, Reason.DISK_FULL),
+    (StoreError, Reason.STORE_FAILED),
 )

@@ -8,7 +8,7 @@ from threading import Lock
 from types import TracebackType
 from typing import Final, Self
 
-from entrypoints.http.rejections import RejectedRequestError
+from entrypoints.http.rejections import Reason, RejectedRequestError
 
 MEMORY_SECONDS: Final = 10.0
 """Time constant of the average throughput: a sample loses two thirds of its weight in this time."""
@@ -23,8 +23,8 @@ MAX_RETRY_SECONDS: Final = 60
 class OverloadedError(RejectedRequestError):
     """No capacity for a request now; nothing was done. ``retry_after`` is in whole seconds."""
 
-    def __init__(self, detail: str, retry_after: int) -> None:
-        super().__init__(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": str(retry_after)})
+    def __init__(self, detail: str, retry_after: int, reason: Reason) -> None:
+        super().__init__(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": str(retry_after)}, reason=reason)
         self.retry_after = retry_after
 
 
@@ -33,13 +33,14 @@ class AdmissionControl:
 
     Bytes count once they arrive, not when ``Content-Length`` announces them: otherwise a client that announces much
     and sends nothing would block all others. A request that is alone is admitted whatever its size. ``what`` describes
-    the bytes in error messages. Thread-safe.
+    the bytes in error messages, ``reason`` in the metrics. Thread-safe.
     """
 
-    def __init__(self, limit: int, what: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, limit: int, what: str, reason: Reason, clock: Callable[[], float] = time.monotonic) -> None:
         self.limit = limit
         self.held = 0
         self._what = what
+        self._reason = reason
         self._clock = clock
         self._lock = Lock()
         self._pressed = False
@@ -66,6 +67,7 @@ class AdmissionControl:
             raise OverloadedError(
                 f"more than {self.limit} bytes {self._what} (max_queue_bytes); retry in {retry_after} s",
                 retry_after,
+                self._reason,
             )
 
     def admit(self, more: int, own: int) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from queue import SimpleQueue
 from threading import Thread
@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 import attrs
 
 from entrypoints.http.pressure.admission import OverloadedError
+from entrypoints.http.rejections import Reason
 
 MAX_WAITING: Final = 64
 """Maximum calls waiting for a thread; more would wait longer than clients do."""
@@ -52,7 +53,8 @@ class WorkerPool:
     def __init__(self, name: str, threads: int, max_waiting: int) -> None:
         self._name = name
         self._max_waiting = max_waiting
-        self._waiting = 0
+        self.waiting = 0
+        """The number of calls that wait for a thread."""
         self._free = asyncio.Semaphore(threads)
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._threads = [
@@ -69,16 +71,17 @@ class WorkerPool:
         Raises:
             OverloadedError: the queue is full.
         """
-        if not begun and self._free.locked() and self._waiting >= self._max_waiting:
+        if not begun and self._free.locked() and self.waiting >= self._max_waiting:
             raise OverloadedError(
                 f"{self._max_waiting} requests are already waiting for {self._name}; retry in {RETRY_AFTER_SECONDS} s",
                 RETRY_AFTER_SECONDS,
+                Reason.THREADS,
             )
-        self._waiting += 1
+        self.waiting += 1
         try:
             await self._free.acquire()
         finally:
-            self._waiting -= 1
+            self.waiting -= 1
         loop = asyncio.get_running_loop()
         outcome: Future[_T] = Future()
         # The thread is free only when the call has ended, even if nobody awaits it any more.
@@ -109,6 +112,7 @@ class Pools:
     compressing: WorkerPool
     spooling: WorkerPool
     streaming: WorkerPool
+    scraping: WorkerPool
 
     @classmethod
     def start(cls) -> "Pools":
@@ -120,12 +124,18 @@ class Pools:
             spooling=WorkerPool("spooling", threads=2, max_waiting=MAX_WAITING),
             # One thread, however many streams there are: they take turns, and batches do not wait for all of them.
             streaming=WorkerPool("streaming", threads=1, max_waiting=MAX_WAITING),
+            # One for a store that hangs, one for the metrics.
+            scraping=WorkerPool("scraping", threads=2, max_waiting=MAX_WAITING),
         )
+
+    def by_name(self) -> Mapping[str, WorkerPool]:
+        """Return each pool by the name of its field."""
+        return {field.name: getattr(self, field.name) for field in attrs.fields(Pools)}
 
     def close(self, within: float) -> None:
         """Wait at most ``within`` seconds for running calls. No call may be made afterwards."""
         deadline = time.monotonic() + within
-        for pool in (self.reading, self.decoding, self.compressing, self.spooling, self.streaming):
+        for pool in self.by_name().values():
             pool.close(max(0.0, deadline - time.monotonic()))
 
 

@@ -29,6 +29,7 @@ from core.ports.cancellation import Cancellation
 from entrypoints.http.messages.responses import SlowBodyError, error_response, raw_response
 from entrypoints.http.pressure.admission import Lease
 from entrypoints.http.pressure.worker_pool import WorkerPool
+from entrypoints.http.rejections import Reason, RequestObserver
 from entrypoints.http.transport.mounting import mount
 from entrypoints.settings import Settings
 
@@ -129,6 +130,7 @@ class Connection(web.RequestHandler):
             # an unknown time, health checks included. Do not wait for its request: that would use up the descriptors
             # that the limit protects.
             limit = self._connections.limits.max_connections
+            self._connections.observer.note_rejection(Reason.CONNECTIONS)
             transport.write(
                 raw_response(HTTPStatus.SERVICE_UNAVAILABLE, f"more than {limit} connections (max_connections)")
             )
@@ -285,6 +287,7 @@ class Connection(web.RequestHandler):
             if not self._payload.is_eof():
                 self._payload.set_exception(SlowBodyError(_late("the body", self._seconds, self._phase)))
         elif self._phase is Phase.HEAD:
+            self._connections.observer.note_rejection(Reason.SLOW_CLIENT)
             self._reject(HTTPStatus.REQUEST_TIMEOUT, _late("the request head", self._seconds, self._phase))
         elif self._phase is Phase.CLOSING:
             self._link.abort()
@@ -306,12 +309,14 @@ class Connections(web.Server):
         limits: ConnectionLimits,
         draining: asyncio.Event,
         take_pressure: Callable[[], bool],
+        observer: RequestObserver,
         root_path: str | None = None,
     ) -> None:
         super().__init__(inner.request_handler, request_factory=self._begin)
         self.limits = limits
         self.draining = draining
         self._take_pressure = take_pressure
+        self.observer = observer
         self.time = asyncio.get_running_loop().time
         self.seconds: Mapping[Phase, float] = {
             Phase.FRESH: limits.max_header_seconds,
@@ -335,6 +340,11 @@ class Connections(web.Server):
 
     def __call__(self) -> Connection:
         return Connection(self, self._options)
+
+    @property
+    def number(self) -> int:
+        """How many connections are open."""
+        return len(self._open)
 
     def join(self, connection: Connection) -> bool:
         """Add a connection and return ``True``, or return ``False`` if there are too many."""

@@ -4,10 +4,24 @@ import errno
 import socket
 from collections.abc import Sequence
 
+import attrs
+
 BACKLOG = 1024
 """Maximum connections waiting to be accepted; the kernel may allow fewer."""
 
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
+
+@attrs.frozen
+class Listeners:
+    """The listening sockets of a server. Without ``metrics``, the metrics are where the API is."""
+
+    api: Sequence[socket.socket]
+    metrics: Sequence[socket.socket] = ()
+
+    def close(self) -> None:
+        """Close the sockets in this process."""
+        close([*self.api, *self.metrics])
 
 
 def listen(host: str, port: int) -> Sequence[socket.socket]:

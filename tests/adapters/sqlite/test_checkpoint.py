@@ -11,6 +11,7 @@ import pytest
 from adapters.sqlite import SqliteStore
 from adapters.sqlite import store as store_module
 from tests.contract.samples import HANG_GUARD_SECONDS, all_keys, everything, keep, sample_run
+from tests.fakes.observer import RecordingObserver
 
 
 @pytest.fixture
@@ -107,6 +108,37 @@ def test_a_checkpoint_of_another_process_is_not_in_the_way(
         thread.join()
     other.close()
     assert all_keys(store) == {"first", "second"}
+
+
+@pytest.mark.parametrize("cap", [1, 10_000])
+def test_an_observer_learns_whether_a_reader_holds_up_a_checkpoint(
+    path: Path, monkeypatch: pytest.MonkeyPatch, cap: int
+) -> None:
+    """It is told of each checkpoint, whether it copies the WAL or empties it, and of none that was not due."""
+    monkeypatch.setattr(store_module, "CHECKPOINT_PAGES", 1)
+    monkeypatch.setattr(store_module, "WAL_CAP_PAGES", cap)
+    observer = RecordingObserver()
+    with closing(SqliteStore(path, observer=observer)) as store:
+        store.maintain(quiet=cap > 1)
+        begun = len(observer.checkpoints)
+        keep(store, sample_run("first"))
+        with store.reader() as runs:
+            assert runs.newest("launch-1") is not None
+            keep(store, sample_run("second"))
+            store.maintain(quiet=True)
+        store.maintain(quiet=True)
+    assert observer.checkpoints[begun:] == [False, True]
+
+
+def test_a_store_in_a_file_knows_its_sizes(store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The WAL is measured on its own, and is 0 once it is gone."""
+    figures = store.measure()
+    wal = path.with_name(f"{path.name}-wal")
+    assert (figures.database_bytes, figures.wal_bytes) == (path.stat().st_size, wal.stat().st_size)
+    assert figures.free_bytes is not None
+    assert figures.free_bytes > 0
+    monkeypatch.setattr(store_module, "wal_of", lambda _: path.with_name("missing"))
+    assert store.measure().wal_bytes == 0
 
 
 def _restart_wal(connection: apsw.Connection) -> None:

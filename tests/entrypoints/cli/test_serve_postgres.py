@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from entrypoints.embedded import open_store
+from tests.metrics import scrape
 from tests.servers import Finish, MakeRun, Serve, Start
 
 PASSWORD = "not-shown"
@@ -108,3 +109,16 @@ def test_a_table_that_is_gone_is_500(start: Start, make_run: MakeRun, postgres_u
         answer = server.atomic([make_run()])
         assert (answer.status, list(answer.body)) == (500, ["detail"])
         assert admin.execute("SELECT count(*) FROM runs").fetchone() == (0,)
+
+
+def test_metrics_tell_of_the_database(start: Start, make_run: MakeRun, postgres_url: str) -> None:
+    """Its size and the age of its oldest transaction are there, and nothing that only a file has."""
+    with start(db=postgres_url) as server, psycopg.connect(postgres_url) as other:
+        other.execute("SELECT pg_sleep(0.05)")
+        server.create(make_run())
+        scraped = scrape(server.url)
+    assert scraped.value("runsink_store_up") == 1
+    assert scraped.value("runsink_database_bytes") > 0
+    assert scraped.value("runsink_oldest_reader_seconds") >= 0.05
+    assert scraped.value("runsink_jobs", state="queued") == 0
+    assert {"runsink_wal_bytes", "runsink_disk_free_bytes"}.isdisjoint(scraped.kinds)

@@ -4,6 +4,7 @@ import attrs
 import pytest
 
 from entrypoints.http.pressure.admission import MAX_RETRY_SECONDS, AdmissionControl, Lease, OverloadedError
+from entrypoints.http.rejections import Reason
 
 
 @attrs.define
@@ -25,7 +26,7 @@ def watch() -> Watch:
 @pytest.fixture
 def admission(watch: Watch) -> AdmissionControl:
     """Return an admission control with a limit of 1000 bytes."""
-    return AdmissionControl(1000, "waiting to be written", watch)
+    return AdmissionControl(1000, "waiting to be written", Reason.REQUEST_BYTES, watch)
 
 
 def holding(admission: AdmissionControl, size: int) -> Lease:
