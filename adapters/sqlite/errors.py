@@ -38,13 +38,14 @@ def translated_errors(connection: apsw.Connection | None = None) -> Iterator[Non
     except apsw.Error as error:
         if isinstance(error, apsw.IOError) and connection is not None and connection.system_errno in _NO_ROOM:
             raise StoreFullError(f"the disk is full ({os.strerror(connection.system_errno)})") from error
-        _log.exception("the database failed")
+        # SQLite's messages name tables and columns, never values.
+        _log.exception("the database failed: %s", error)
         raise StoreError(f"the database failed: {error}") from error
 
 
 def damaged(error: Exception) -> StoreDamagedError:
     """Log an error that shows damage, and return the error to raise from it."""
-    _log.error("the database is damaged", exc_info=error)
+    _log.error("the database is damaged: %s", error, exc_info=error)
     return StoreDamagedError(
         f"the database is damaged ({error}); stop every process that uses it and restore it from a backup"
     )

@@ -1,8 +1,9 @@
 """The command line: ``runsink serve``."""
 
+import logging
 import sys
-from functools import partial
-from typing import Any
+from importlib.metadata import version
+from typing import Any, Final
 
 import attrs
 import click
@@ -14,9 +15,12 @@ from entrypoints.exits import end_with
 from entrypoints.http.guard.access import build_access
 from entrypoints.http.transport.connections import reserve_descriptors
 from entrypoints.http.transport.listening import listen, url_of
+from entrypoints.logs import logging_to_stderr
 from entrypoints.process.supervisor import supervise
 from entrypoints.process.worker import Service, serve_until_stopped
 from entrypoints.settings import Range, Settings, shown_name
+
+_log: Final = logging.getLogger("runsink")
 
 
 def _option(field: "attrs.Attribute[Any]") -> click.Option:
@@ -54,18 +58,27 @@ serve_command = click.Command(
 
 def serve(settings: Settings) -> None:
     """Take runs over HTTP until SIGTERM or SIGINT; end with one line where that is not possible."""
-    try:
-        service = _prepare(settings)
-    except ValueError as error:
-        end_with(error, status=2)
-    greet = partial(click.echo, f"runsink listens on {url_of(service.sockets)}, database {shown_database(settings.db)}")
-    run = serve_until_stopped if settings.workers == 1 else supervise
-    try:
-        status = run(service, greet)
-    except StoreUnusableError as error:
-        end_with(error)
-    if status:
-        sys.exit(status)
+    with logging_to_stderr(settings):
+        try:
+            service = _prepare(settings)
+        except ValueError as error:
+            end_with(error, status=2)
+        run = serve_until_stopped if settings.workers == 1 else supervise
+        try:
+            status = run(service, lambda: _announce(service))
+        except StoreUnusableError as error:
+            end_with(error)
+        if status:
+            sys.exit(status)
+
+
+def _announce(service: Service) -> None:
+    """Say that the server is ready: on stdout for people and scripts, and in the log."""
+    settings = service.settings
+    url, database = url_of(service.sockets), shown_database(settings.db)
+    click.echo(f"runsink listens on {url}, database {database}")
+    fields = {"url": url, "database": database, "version": version("runsink"), "workers": settings.workers}
+    _log.info("listening", extra=fields)
 
 
 def _prepare(settings: Settings) -> Service:

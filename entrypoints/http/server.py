@@ -21,7 +21,8 @@ from entrypoints.http.api.stream_taker import MIN_BYTES_PER_SECOND, StreamSlots
 from entrypoints.http.api.uploads import Uploads
 from entrypoints.http.guard.access import Access
 from entrypoints.http.guard.origins import Origins
-from entrypoints.http.messages.responses import check_expectation
+from entrypoints.http.messages.request_log import RequestLog
+from entrypoints.http.messages.responses import check_expectation, tell_request_id
 from entrypoints.http.middleware import Pipeline
 from entrypoints.http.pressure.admission import AdmissionControl
 from entrypoints.http.pressure.completions import Completions
@@ -88,7 +89,7 @@ async def start_server(
     origins = Origins.of(settings, access.keyring)
     pipeline = Pipeline(uploads, responses, origins, access, pools.compressing, draining)
     app = web.Application(middlewares=[pipeline.handle])
-    app.on_response_prepare.extend([access.tell_limits, origins.tell_browser])
+    app.on_response_prepare.extend([access.tell_limits, origins.tell_browser, tell_request_id])
     context = Context(application, access, Completions(), pools)
     readiness = Readiness(application, context.completions, uploads, draining)
     shown_limits = {
@@ -105,7 +106,11 @@ async def start_server(
     await app_runner.setup()
     assert app_runner.server is not None  # noqa: S101 - created by setup
     connections = Connections(
-        app_runner.server, limits, draining, lambda: uploads.take_pressure() | responses.take_pressure()
+        app_runner.server,
+        limits,
+        draining,
+        lambda: uploads.take_pressure() | responses.take_pressure(),
+        RequestLog(access.token_name),
     )
     runner = web.ServerRunner(connections, shutdown_timeout=CUT_SECONDS)
     await runner.setup()

@@ -1,6 +1,7 @@
 """A process that serves requests."""
 
 import asyncio
+import logging
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -11,11 +12,14 @@ import attrs
 from entrypoints.application import Application, build_application
 from entrypoints.http.guard.access import Access
 from entrypoints.http.server import start_server
+from entrypoints.logs import log_loop_error
 from entrypoints.process.job_service import JobService
 from entrypoints.process.memory import return_large_blocks
 from entrypoints.settings import Settings
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
+
+_log = logging.getLogger("runsink")
 
 
 @attrs.frozen
@@ -45,6 +49,7 @@ def serve_until_stopped(service: Service, announce: Callable[[], None], orphaned
     finally:
         jobs.close(within=time_left)
         application.close(within=time_left)
+    _log.info("stopped")
     return 0
 
 
@@ -53,6 +58,7 @@ async def _serve(
 ) -> float:
     """Serve until stopped; return the seconds left of the drain time."""
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(log_loop_error)
     stop = asyncio.Event()
     actions = dict.fromkeys(STOPPING, stop.set) | {signal.SIGHUP: service.access.keyring.reload}
     for number, action in actions.items():
@@ -66,6 +72,7 @@ async def _serve(
     await stop.wait()
     if orphaned is not None:
         loop.remove_reader(orphaned)
+    _log.info("draining: accepted requests are answered, new connections are not accepted")
     time_left = await server.close()
     # Ignore a second signal, such as the supervisor's after one from the terminal, during the rest of the shutdown.
     for number in actions:
