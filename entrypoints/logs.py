@@ -57,10 +57,9 @@ FIELDS: Final[Mapping[str, str]] = {
     "worker": "the pid of the worker that the line is about",
     "job_id": "the background job",
     "state": "the state in which the job ended",
-    "total": "runs of the job",
-    "created": "runs that the job stored",
-    "existing": "runs of the job that were stored before",
-    "failed": "runs of the job that were rejected",
+    "runs_created": "runs that the job stored",
+    "runs_existing": "runs of the job that were stored before",
+    "runs_failed": "runs of the job that were rejected",
     "dropped": "lines that were dropped because nobody read the log",
     "exception": "the type of an error and the calls that led to it, causes first",
 }

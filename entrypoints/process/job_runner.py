@@ -257,6 +257,5 @@ class JobRunner:
 
 
 def _log_end(job: Job) -> None:
-    result = job.result
-    fields = {"total": result.total, "created": result.created, "existing": result.existing, "failed": result.failed}
-    _log.info("job ended", extra={"job_id": job.job_id, "state": job.state.value, **fields})
+    counts = {f"runs_{name}": getattr(job.result, name) for name in ("created", "existing", "failed")}
+    _log.info("job ended", extra={"job_id": job.job_id, "state": job.state.value, **counts})

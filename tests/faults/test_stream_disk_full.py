@@ -33,8 +33,8 @@ def complaining(served: Served) -> Iterator[Api]:
     """A server that may say in its log that the disk is full, and ends with 0."""
     yield served.api
     served.process.send_signal(signal.SIGTERM)
-    _, complaints = served.process.communicate(timeout=DEADLINE_SECONDS)
-    assert served.process.returncode == 0
+    status, complaints = served.wait()
+    assert status == 0
     assert complaints == "" or "the disk is full" in complaints.splitlines()[-1], complaints
 
 
