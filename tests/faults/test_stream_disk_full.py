@@ -15,7 +15,7 @@ from tests.faults.streams import Sender, counts
 from tests.faults.test_disk_full import fill, limit_files, small_disk, wait_until_ready
 from tests.figures import Figures, Scale
 from tests.jobs import lines, sent_run, wait_until
-from tests.servers import DEADLINE_SECONDS, Api, Serve, Served
+from tests.servers import Api, Serve, Served
 
 __all__ = ["small_disk"]  # a fixture
 
