@@ -152,6 +152,7 @@ class Served:
     """A ``runsink serve`` process; ``log`` is what it wrote to stderr, once it was waited for."""
 
     process: "subprocess.Popen[str]"
+    directory: Path = Path()
     secrets: Callable[[], Iterable[str]] = tuple
     log: str = ""
 
@@ -243,7 +244,7 @@ def serving_process(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as process:
-        served = Served(process, lambda: secrets_of(options, environment, directory))
+        served = Served(process, directory, lambda: secrets_of(options, environment, directory))
         try:
             yield served
             if process.poll() is None:
