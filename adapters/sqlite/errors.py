@@ -45,7 +45,9 @@ def translated_errors(connection: apsw.Connection | None = None) -> Iterator[Non
 
 def damaged(error: Exception) -> StoreDamagedError:
     """Log an error that shows damage, and return the error to raise from it."""
-    _log.error("the database is damaged: %s", error, exc_info=error)
+    # Of other errors, the message quotes what was read.
+    reason = str(error) if isinstance(error, apsw.Error) else "a value in it was never written by runsink"
+    _log.error("the database is damaged: %s", reason, exc_info=error)
     return StoreDamagedError(
-        f"the database is damaged ({error}); stop every process that uses it and restore it from a backup"
+        f"the database is damaged ({reason}); stop every process that uses it and restore it from a backup"
     )

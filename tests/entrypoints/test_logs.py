@@ -150,6 +150,18 @@ def test_what_a_request_causes_in_other_threads_has_its_id(serve: Serve, make_ru
     assert (request["level"], request["status"], request["reason"]) == ("info", 500, answer.body["detail"])
 
 
+def test_damage_does_not_show_what_is_damaged(serve: Serve, make_run: MakeRun) -> None:
+    """A value that was never written may be a part of a run that got to the wrong place."""
+    with serve("--port", "0") as served:
+        assert served.api.create(make_run(run_id="r")).status == 201
+        with closing(apsw.Connection(str(served.directory / "runsink.db"))) as other:
+            other.execute("UPDATE runs SET status = ?", (CANARY,))
+        answer = served.api.get("r")
+        assert (answer.status, CANARY in answer.body["detail"]) == (500, False)
+        reason = "a value in it was never written by runsink"
+        assert served.end() == (0, f"the database is damaged: {reason}\n")
+
+
 def test_slow_requests_are_logged(serve: Serve, make_run: MakeRun) -> None:
     """A request that waits for a lock, and succeeds in the end."""
     with serve("--port", "0") as served, closing(apsw.Connection(str(served.directory / "runsink.db"))) as other:
