@@ -5,6 +5,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextvars import Context, copy_context
 from functools import partial
 from queue import Empty, SimpleQueue
 from random import SystemRandom
@@ -61,13 +62,15 @@ class _Mergeable:
 class _Submitted:
     """A command and the future for its outcome; ``mergeable`` if it can be executed together with others.
 
-    ``at`` is when it was submitted, by ``time.perf_counter``.
+    ``at`` is when it was submitted, by ``time.perf_counter``. It is executed in the context of the caller, so that
+    lines of the log name the caller's request.
     """
 
     command: Callable[[UnitOfWork], Any]
     future: "Future[Any]"
     mergeable: _Mergeable | None = None
     at: float = attrs.Factory(time.perf_counter)
+    context: Context = attrs.Factory(copy_context)
 
 
 @attrs.frozen
@@ -189,6 +192,8 @@ class GroupCommitWriter:
                 _log.exception("store housekeeping failed; retrying until it succeeds")
             self._housekeeping_failing = True
         else:
+            if self._housekeeping_failing:
+                _log.info("store housekeeping succeeds again")
             self._housekeeping_failing = False
 
     def _execute(self, group: Sequence[_Submitted]) -> Sequence[_Outcome]:
@@ -198,7 +203,8 @@ class GroupCommitWriter:
             return [_Outcome(error=StoreBusyError("the server stopped before this was written"))] * len(group)
         begun = time.perf_counter()
         try:
-            outcomes = self._retry(group)
+            # What happens to a lone command up to its commit belongs to its caller; a shared commit belongs to nobody.
+            outcomes = group[0].context.run(self._retry, group) if len(group) == 1 else self._retry(group)
         except BaseException as error:  # noqa: BLE001 - every waiting caller must be told, whatever it is
             if isinstance(error, StoreError):
                 self._observer.note_failed_commit()
@@ -237,7 +243,7 @@ def _execute_all(group: Sequence[_Submitted], work: UnitOfWork) -> list[_Outcome
             outcomes.update(zip(items, map(_outcome_of, whole.value), strict=True))
     for place, submitted in enumerate(group):
         if place not in outcomes:
-            outcomes[place] = _attempt(submitted.command, work)
+            outcomes[place] = submitted.context.run(_attempt, submitted.command, work)
     return [outcomes[place] for place in range(len(group))]
 
 

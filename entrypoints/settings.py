@@ -1,5 +1,6 @@
 """The settings, each with one name for the command line, the environment and the configuration file."""
 
+from collections.abc import Callable
 from os import fspath
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -57,6 +58,14 @@ def _is_partial_status(_settings: object, _field: "attrs.Attribute[int]", value:
 
 def _is_rate(_settings: object, field: "attrs.Attribute[str]", value: str) -> None:
     parse_rate(shown_name(field), value)
+
+
+def _is_one_of(*allowed: str) -> Callable[[object, "attrs.Attribute[str]", str], None]:
+    def check(_settings: object, field: "attrs.Attribute[str]", value: str) -> None:
+        if value not in allowed:
+            raise ValueError(f"{shown_name(field)} must be {', '.join(allowed[:-1])} or {allowed[-1]}, not {value!r}")
+
+    return check
 
 
 def option(*, help: str, example: str | int | None = None, **definition: Any) -> Any:  # noqa: A002 - click's name for it
@@ -174,4 +183,14 @@ class Settings:
         default=30,
         validator=_SECONDS,
         help="Seconds that shutdown waits for requests in flight; then they are aborted.",
+    )
+    log_format: str = option(
+        default="auto",
+        validator=_is_one_of("auto", "json", "text"),
+        help="Format of the log: json, text, or auto, which is text on a terminal and JSON elsewhere.",
+    )
+    log_level: str = option(
+        default="info",
+        validator=_is_one_of("debug", "info", "warning", "error"),
+        help="Least level that is logged: debug, info, warning or error.",
     )

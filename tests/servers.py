@@ -28,6 +28,7 @@ from entrypoints.http.transport.listening import Listeners, listen, url_of
 from entrypoints.process.job_service import JobService
 from entrypoints.settings import Settings
 from tests.launcher import Command
+from tests.logs import complaints_of, secrets_of
 
 MakeRun = Callable[..., dict[str, Any]]
 
@@ -41,11 +42,20 @@ POST_RUN = b"POST /api/v1/runs HTTP/1.1\r\nHost: localhost\r\nContent-Type: appl
 
 @attrs.frozen
 class Answer:
-    """A response; every body is JSON, and ``None`` is no body."""
+    """A response; every body is JSON, and ``None`` is no body.
+
+    Every response has the id of its request; an error has it in its body too, from where it is taken once compared.
+    """
 
     status: int
     headers: Message
     body: Any
+
+    def __attrs_post_init__(self) -> None:
+        request_id = self.headers["X-Request-ID"]
+        assert request_id
+        if self.status >= 400 and "detail" in (self.body or {}):
+            assert self.body.pop("request_id") == request_id
 
     @property
     def counts(self) -> tuple[int, int, int, int]:
@@ -139,11 +149,14 @@ class Api:
 Start = Callable[..., AbstractContextManager[Api]]
 
 
-@attrs.frozen
+@attrs.define(slots=False)
 class Served:
-    """A ``runsink serve`` process."""
+    """A ``runsink serve`` process; ``log`` is what it wrote to stderr, once it was waited for."""
 
     process: "subprocess.Popen[str]"
+    directory: Path = Path()
+    secrets: Callable[[], Iterable[str]] = tuple
+    log: str = ""
 
     @cached_property
     def first_line(self) -> str:
@@ -161,11 +174,22 @@ class Served:
         return Api(self.first_line.removeprefix("runsink listens on ").partition(",")[0])
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
-        """Send the signal once the process listens; return its exit status and stderr."""
+        """Send the signal once the process listens; return its exit status and its complaints."""
         assert self.first_line
         self.process.send_signal(number)
-        _, complaints = self.process.communicate(timeout=DEADLINE_SECONDS)
-        return self.process.returncode, complaints
+        return self.wait()
+
+    def wait(self) -> tuple[int, str]:
+        """Wait for the process to end; return its exit status, and what its log says at ``warning`` and above."""
+        _, self.log = self.process.communicate(timeout=DEADLINE_SECONDS)
+        return self.process.returncode, complaints_of(self.log, self.secrets())
+
+    def next_complaint(self) -> str:
+        """Wait for the next complaint of the process and return it."""
+        assert self.process.stderr is not None
+        while not (complaint := complaints_of(self.process.stderr.readline(), self.secrets())):
+            assert self.process.poll() is None
+        return complaint
 
 
 Serve = Callable[..., AbstractContextManager[Served]]
@@ -233,7 +257,7 @@ def serving_process(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as process:
-        served = Served(process)
+        served = Served(process, directory, lambda: secrets_of(options, environment, directory))
         try:
             yield served
             if process.poll() is None:

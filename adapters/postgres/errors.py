@@ -52,4 +52,5 @@ def _translate(error: psycopg.Error) -> StoreError | None:
         return StoreBusyError("the database cannot be reached or is overloaded; retry in a moment")
     if isinstance(error, (psycopg.ProgrammingError, psycopg.IntegrityError, psycopg.DataError)):
         return None
-    return StoreError(f"the database failed: {error}")
+    # The detail and the context of a message may quote stored values; its primary part does not.
+    return StoreError(f"the database failed: {error.diag.message_primary or type(error).__name__}")

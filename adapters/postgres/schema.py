@@ -4,6 +4,7 @@ Everything here works on PostgreSQL, Citus, CockroachDB and YugabyteDB. Not all 
 transaction, so each statement can be executed again after a failure midway.
 """
 
+import logging
 from collections.abc import Sequence
 from typing import Final
 
@@ -12,6 +13,8 @@ from psycopg.sql import SQL
 
 from adapters.postgres.errors import CONFLICTS
 from core.errors import StoreUnusableError
+
+_log = logging.getLogger("runsink")
 
 NAME_PREFIX: Final = 255
 """How many characters of a text are indexed. A row of a PostgreSQL index holds about 2700 bytes and texts have no
@@ -175,10 +178,13 @@ def _migrate(connection: psycopg.Connection) -> None:
         connection.execute(SQL(statement))
     with connection.transaction():
         row = connection.execute("SELECT version FROM runsink_schema WHERE id = 1 FOR UPDATE").fetchone()
-        for step in _STEPS[_known(row) :]:
+        found = _known(row)
+        for step in _STEPS[found:]:
             for statement in step:
                 connection.execute(SQL(in_dialect(statement, connection.info.parameter_status("crdb_version"))))
         connection.execute("UPDATE runsink_schema SET version = %s WHERE id = 1", (VERSION,))
+    if found < VERSION:
+        _log.info("migrated the database from schema version %d to %d", found, VERSION)
 
 
 def in_dialect(statement: str, cockroach_version: str | None) -> str:

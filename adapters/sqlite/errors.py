@@ -38,13 +38,16 @@ def translated_errors(connection: apsw.Connection | None = None) -> Iterator[Non
     except apsw.Error as error:
         if isinstance(error, apsw.IOError) and connection is not None and connection.system_errno in _NO_ROOM:
             raise StoreFullError(f"the disk is full ({os.strerror(connection.system_errno)})") from error
-        _log.exception("the database failed")
+        # SQLite's messages name tables and columns, never values.
+        _log.exception("the database failed: %s", error)
         raise StoreError(f"the database failed: {error}") from error
 
 
 def damaged(error: Exception) -> StoreDamagedError:
     """Log an error that shows damage, and return the error to raise from it."""
-    _log.error("the database is damaged", exc_info=error)
+    # Of other errors, the message quotes what was read.
+    reason = str(error) if isinstance(error, apsw.Error) else "a value in it was never written by runsink"
+    _log.error("the database is damaged: %s", reason, exc_info=error)
     return StoreDamagedError(
-        f"the database is damaged ({error}); stop every process that uses it and restore it from a backup"
+        f"the database is damaged ({reason}); stop every process that uses it and restore it from a backup"
     )

@@ -1,5 +1,6 @@
 """The tables, and the migrations from older versions."""
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -12,6 +13,8 @@ APPLICATION_ID = 0x52_55_4E_53
 """``RUNS`` in ASCII: marks the file as runsink's (https://www.sqlite.org/pragma.html#pragma_application_id)."""
 
 _EPOCH: Final = 1_830_297_600  # 2028-01-01: starts from July 2023 to June 2032 take 6 bytes, all others 8
+
+_log = logging.getLogger("runsink")
 
 
 def start_of(time: str) -> str:
@@ -155,7 +158,8 @@ def migrate(connection: apsw.Connection) -> None:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for step in _STEPS[_version(connection) :]:
+        found = _version(connection)
+        for step in _STEPS[found:]:
             step(connection)
         connection.pragma("application_id", APPLICATION_ID)
         connection.pragma("user_version", VERSION)
@@ -163,6 +167,8 @@ def migrate(connection: apsw.Connection) -> None:
     except BaseException:
         connection.execute("ROLLBACK")
         raise
+    if found < VERSION:
+        _log.info("migrated the database from schema version %d to %d", found, VERSION)
 
 
 def identify(application_id: int, user_version: int, schema_version: int) -> int:

@@ -1,7 +1,9 @@
 """What ``runsink serve`` does; its options are in ``serve_command``."""
 
+import logging
 import sys
-from functools import partial
+from importlib.metadata import version
+from typing import Final
 
 import attrs
 
@@ -14,27 +16,38 @@ from entrypoints.exits import end_with
 from entrypoints.http.guard.access import build_access
 from entrypoints.http.transport.connections import reserve_descriptors
 from entrypoints.http.transport.listening import Listeners, listen, url_of
+from entrypoints.logs import logging_to_stderr
 from entrypoints.process.supervisor import supervise
 from entrypoints.process.worker import Service, serve_until_stopped
 from entrypoints.settings import Settings
 
+_log: Final = logging.getLogger("runsink")
+
 
 def serve(settings: Settings) -> None:
     """Take runs over HTTP until SIGTERM or SIGINT; end with one line where that is not possible."""
-    try:
-        service = _prepare(settings)
-    except ValueError as error:
-        end_with(error, status=2)
-    metrics = f", metrics on {url_of(service.listeners.metrics)}/metrics" if service.listeners.metrics else ""
-    greeting = f"runsink listens on {url_of(service.listeners.api)}, database {shown_database(settings.db)}{metrics}"
-    greet = partial(print_result, greeting)
-    run = serve_until_stopped if settings.workers == 1 else supervise
-    try:
-        status = run(service, greet)
-    except StoreUnusableError as error:
-        end_with(error, status_of(error))
-    if status:
-        sys.exit(status)
+    with logging_to_stderr(settings):
+        try:
+            service = _prepare(settings)
+        except ValueError as error:
+            end_with(error, status=2)
+        run = serve_until_stopped if settings.workers == 1 else supervise
+        try:
+            status = run(service, lambda: _announce(service))
+        except StoreUnusableError as error:
+            end_with(error, status_of(error))
+        if status:
+            sys.exit(status)
+
+
+def _announce(service: Service) -> None:
+    """Say that the server is ready: on stdout for people and scripts, and in the log."""
+    settings, listeners = service.settings, service.listeners
+    url, database = url_of(listeners.api), shown_database(settings.db)
+    metrics = f"{url_of(listeners.metrics)}/metrics" if listeners.metrics else None
+    print_result(f"runsink listens on {url}, database {database}" + (f", metrics on {metrics}" if metrics else ""))
+    fields = {"url": url, "database": database, "version": version("runsink"), "workers": settings.workers}
+    _log.info("listening", extra=fields)
 
 
 def _prepare(settings: Settings) -> Service:

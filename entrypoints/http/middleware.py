@@ -48,7 +48,11 @@ class Pipeline:
         admission = self.responses if request.method in _READING else self.uploads
         with admission.lease() as lease:
             connection_of(request).lease = lease
-            response = await self._respond(request, handler)
+            try:
+                response = await self._respond(request, handler)
+            except asyncio.CancelledError:
+                connection_of(request).note_abandoned(request)
+                raise
             if isinstance(response, web.Response) and isinstance(response.body, bytes):
                 # What was done is done: a response that came out larger than expected counts, and is not rejected.
                 lease.hold(len(response.body))

@@ -3,7 +3,7 @@
 import asyncio
 import select
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import version
 
@@ -24,14 +24,15 @@ from entrypoints.http.api.stream_taker import MIN_BYTES_PER_SECOND, StreamSlots
 from entrypoints.http.api.uploads import Uploads
 from entrypoints.http.guard.access import Access
 from entrypoints.http.guard.origins import Origins
-from entrypoints.http.messages.responses import check_expectation
+from entrypoints.http.messages.request_log import RequestLog
+from entrypoints.http.messages.responses import check_expectation, tell_request_id
 from entrypoints.http.middleware import Pipeline
 from entrypoints.http.pressure.admission import AdmissionControl
 from entrypoints.http.pressure.completions import Completions
 from entrypoints.http.pressure.readiness import Readiness
 from entrypoints.http.pressure.worker_pool import Pools
 from entrypoints.http.rejections import Reason
-from entrypoints.http.transport.connections import CUT_SECONDS, ConnectionLimits, Connections
+from entrypoints.http.transport.connections import CUT_SECONDS, ConnectionLimits, Connections, ServerHooks
 from entrypoints.http.transport.listening import BACKLOG, Listeners
 from entrypoints.settings import Settings
 
@@ -129,6 +130,12 @@ async def start_server(backend: Backend, settings: Settings, access: Access, lis
     uploads = AdmissionControl(settings.max_queue_bytes, "waiting to be written", Reason.REQUEST_BYTES)
     responses = AdmissionControl(settings.max_queue_bytes, "waiting to be read", Reason.RESPONSE_BYTES)
     origins = Origins.of(settings, access.keyring)
+    hooks = ServerHooks(
+        draining,
+        lambda: uploads.take_pressure() | responses.take_pressure(),
+        exposition.metrics,
+        RequestLog(access.token_name),
+    )
     pipeline = Pipeline(uploads, responses, origins, access, pools.compressing, draining, exposition.metrics)
     context = Context(application, access, Completions(), pools, settings.root_path or "")
     readiness = Readiness(application, context.completions, uploads, draining)
@@ -145,15 +152,15 @@ async def start_server(backend: Backend, settings: Settings, access: Access, lis
     metrics = MetricsResource(exposition, application.store, pools.scraping)
     routes = api_routes(context, settings.partial_status, stream, operations, None if listeners.metrics else metrics)
     mounted = _Mounted(routes, settings.root_path)
-    endpoint = await _open(
-        pipeline, mounted, limits, listeners.api, lambda: uploads.take_pressure() | responses.take_pressure()
-    )
+    endpoint = await _open(pipeline, mounted, limits, listeners.api, hooks)
     exposition.metrics.watch_server(partial(_state_of, endpoint.connections, pipeline, context, slots))
     metrics_endpoint = None
     if listeners.metrics:
         few = attrs.evolve(limits, max_connections=METRICS_CONNECTIONS)
         mounted = _Mounted(metrics.routes(), settings.root_path)
-        metrics_endpoint = await _open(pipeline, mounted, few, listeners.metrics, lambda: False)
+        metrics_endpoint = await _open(
+            pipeline, mounted, few, listeners.metrics, attrs.evolve(hooks, take_pressure=lambda: False)
+        )
     return RunningServer(endpoint, metrics_endpoint, pools, settings.drain_seconds)
 
 
@@ -175,18 +182,16 @@ async def _open(
     mounted: _Mounted,
     limits: ConnectionLimits,
     sockets: Sequence[socket.socket],
-    take_pressure: Callable[[], bool],
+    hooks: ServerHooks,
 ) -> _Endpoint:
     """Accept connections from these sockets, and serve these routes."""
     app = web.Application(middlewares=[pipeline.handle])
-    app.on_response_prepare.extend([pipeline.access.tell_limits, pipeline.origins.tell_browser])
+    app.on_response_prepare.extend([pipeline.access.tell_limits, pipeline.origins.tell_browser, tell_request_id])
     app.add_routes(mounted.routes)
     app_runner = web.AppRunner(app)
     await app_runner.setup()
     assert app_runner.server is not None  # noqa: S101 - created by setup
-    connections = Connections(
-        app_runner.server, limits, pipeline.draining, take_pressure, pipeline.observer, mounted.root_path
-    )
+    connections = Connections(app_runner.server, limits, hooks, mounted.root_path)
     runner = web.ServerRunner(connections, shutdown_timeout=CUT_SECONDS)
     await runner.setup()
     # The loop accepts up to ``backlog`` connections at a time. A process that shares the socket accepts one, and

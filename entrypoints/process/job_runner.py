@@ -120,6 +120,8 @@ class JobRunner:
                     _log.exception("jobs cannot be run; it is tried again until it succeeds")
                 self._failing = True
             else:
+                if self._failing:
+                    _log.info("jobs are run again")
                 self._failing = False
             self._woken.wait(LOOK_SECONDS)
 
@@ -171,7 +173,7 @@ class JobRunner:
         except FileNotFoundError:
             detail = "the body of the job is no longer in the spool of the server"
             if self._end(partial(fail_job, job.job_id, detail)) is not None:
-                _log.error("job %s failed: %s", job.job_id, detail)
+                _log.error("job %s failed: %s", job.job_id, detail, extra={"job_id": job.job_id})
             return
         if file is None:
             return
@@ -190,7 +192,7 @@ class JobRunner:
             self._end(partial(fail_job, job.job_id, str(error)))
         except Exception:  # noqa: BLE001 - it is logged, see below
             # A body that breaks the program would do so again and again.
-            _log.exception("job %s failed", job.job_id)
+            _log.exception("job %s failed", job.job_id, extra={"job_id": job.job_id})
             self._end(partial(fail_job, job.job_id, "the server failed to read the body; its log says more"))
         else:
             self._end(partial(finish_job, job.job_id))
@@ -219,7 +221,10 @@ class JobRunner:
             yield done, chunk
 
     def _end(self, change: Callable[[Timestamp, UnitOfWork], Job | None]) -> Job | None:
-        return self._write(partial(change, self._now()))
+        ended = self._write(partial(change, self._now()))
+        if ended is not None:
+            _log_end(ended)
+        return ended
 
     def _write(self, command: Callable[[UnitOfWork], _T]) -> _T:
         """Carry out a command, again and again while the store fails, and return once it is durable.
@@ -253,3 +258,8 @@ class JobRunner:
 
     def _now(self) -> Timestamp:
         return self._application.clock.now()
+
+
+def _log_end(job: Job) -> None:
+    counts = {f"runs_{name}": getattr(job.result, name) for name in ("created", "existing", "failed")}
+    _log.info("job ended", extra={"job_id": job.job_id, "state": job.state.value, **counts})

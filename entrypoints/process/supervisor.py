@@ -4,6 +4,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,7 +18,8 @@ from adapters.prometheus import Board, bury
 from core.errors import StoreUnusableError
 from entrypoints.application import build_application
 from entrypoints.databases import resolve_database
-from entrypoints.exits import end_with
+from entrypoints.exits import REJECTED
+from entrypoints.logs import logging_in_worker, logging_suspended
 from entrypoints.process.worker import STOPPING, Seat, Service, serve_until_stopped
 
 _ASKING = (*STOPPING, signal.SIGHUP)
@@ -115,13 +117,16 @@ class _Crew:
         # Signals stay pending until the worker has its own handlers.
         signal.pthread_sigmask(signal.SIG_BLOCK, _ASKING)
         try:
-            process.start()
+            # A process with threads must not be forked.
+            with logging_suspended():
+                process.start()
         except OSError as error:
             raise ChildProcessError(f"cannot start a worker: {error.strerror}") from error
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKING)
             tell_ready.close()
         self._workers.append(_Worker(slot, process, ready))
+        _log.info("worker started", extra={"worker": process.pid})
 
     def events(self) -> Sequence[Connection | int]:
         """Return what to wait for: workers becoming ready, and workers exiting."""
@@ -149,7 +154,8 @@ class _Crew:
         """
         for worker in [worker for worker in self._workers if worker.process.exitcode is not None]:
             process = worker.process
-            _log.error("worker %s exited with status %s; starting another", process.pid, process.exitcode)
+            text = "worker %s exited with status %s; starting another"
+            _log.error(text, process.pid, process.exitcode, extra={"worker": process.pid})
             self._workers.remove(worker)
             bury(self._board, worker.slot)
             self.start(worker.slot)
@@ -167,6 +173,7 @@ class _Crew:
         Workers that are not ready yet are killed at once, and those still running at the end then. The status is 0 if
         every ready worker exited by itself with 0, else 1.
         """
+        _log.info("stopping all workers")
         deadline = time.monotonic() + self._service.settings.drain_seconds + CUT_SECONDS
         self._service.listeners.close()
         working = [worker.process for worker in self._workers if worker.starting is None]
@@ -178,7 +185,8 @@ class _Crew:
         for process in working:
             process.join(max(0.0, deadline - time.monotonic()))
             if process.exitcode is None:
-                _log.error("worker %s did not exit in time (drain-seconds); killing it", process.pid)
+                text = "worker %s did not exit in time (drain-seconds); killing it"
+                _log.error(text, process.pid, extra={"worker": process.pid})
                 process.kill()
         for worker in self._workers:
             worker.process.join()
@@ -187,11 +195,13 @@ class _Crew:
     def _work(self, slot: int, tell_ready: Connection) -> None:
         signal.set_wakeup_fd(-1)
         os.close(self._alive)
-        try:
-            seat = Seat(self._board, slot, self._orphaned)
-            serve_until_stopped(self._service, partial(tell_ready.send, None), seat)
-        except StoreUnusableError as error:
-            end_with(error)
+        with logging_in_worker():
+            try:
+                seat = Seat(self._board, slot, self._orphaned)
+                serve_until_stopped(self._service, partial(tell_ready.send, None), seat)
+            except StoreUnusableError as error:
+                _log.critical("a worker cannot start: %s", error)
+                sys.exit(REJECTED)
 
 
 def _finish_starting(worker: _Worker) -> None:

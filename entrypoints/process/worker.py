@@ -1,6 +1,7 @@
 """A process that serves requests."""
 
 import asyncio
+import logging
 import signal
 from collections.abc import Callable
 from functools import partial
@@ -14,11 +15,14 @@ from entrypoints.http.guard.access import Access
 from entrypoints.http.rejections import Reason
 from entrypoints.http.server import Backend, start_server
 from entrypoints.http.transport.listening import Listeners
+from entrypoints.logs import dropped_lines, log_loop_error
 from entrypoints.process.job_service import JobService
 from entrypoints.process.memory import return_large_blocks
 from entrypoints.settings import Settings
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
+
+_log = logging.getLogger("runsink")
 
 
 @attrs.frozen
@@ -50,6 +54,7 @@ def serve_until_stopped(service: Service, announce: Callable[[], None], seat: Se
     """
     return_large_blocks()
     metrics = Metrics(version("runsink"), Reason)
+    metrics.watch_dropped_log_lines(dropped_lines)
     exposition = Exposition(metrics, seat.board, seat.slot) if seat else Exposition(metrics)
     application = build_application(service.settings, metrics)
     jobs = JobService(application, service.settings)
@@ -61,12 +66,14 @@ def serve_until_stopped(service: Service, announce: Callable[[], None], seat: Se
     finally:
         jobs.close(within=time_left)
         application.close(within=time_left)
+    _log.info("stopped")
     return 0
 
 
 async def _serve(backend: Backend, service: Service, announce: Callable[[], None], orphaned: int | None) -> float:
     """Serve until stopped; return the seconds left of the drain time."""
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(log_loop_error)
     stop = asyncio.Event()
     actions = dict.fromkeys(STOPPING, stop.set) | {signal.SIGHUP: service.access.keyring.reload}
     for number, action in actions.items():
@@ -80,6 +87,7 @@ async def _serve(backend: Backend, service: Service, announce: Callable[[], None
     await stop.wait()
     if orphaned is not None:
         loop.remove_reader(orphaned)
+    _log.info("draining: accepted requests are answered, new connections are not accepted")
     time_left = await server.close()
     # Ignore a second signal, such as the supervisor's after one from the terminal, during the rest of the shutdown.
     for number in actions:

@@ -39,7 +39,7 @@ class Ended:
         """Return the status of the only response, an error in JSON and the last of its connection."""
         head, _, body = self.received.partition(b"\r\n\r\n")
         assert b"connection: close" in head.lower()
-        assert list(json.loads(body)) == ["detail"]
+        assert list(json.loads(body)) == ["detail", "request_id"]
         return int(head.split()[1])
 
 

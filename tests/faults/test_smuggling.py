@@ -156,6 +156,8 @@ def test_what_could_be_read_in_two_ways_is_refused(api: Api, form: bytes) -> Non
     head, _, body = answer.partition(b"\r\n\r\n")
     assert re.match(rb"HTTP/1\.[01] (400|408|431) ", head), answer
     assert b"application/json" in head
-    assert list(json.loads(body)) == ["detail"]
+    shown = json.loads(body)
+    assert shown.keys() == {"detail", "request_id"}
+    assert f"\r\nX-Request-ID: {shown['request_id']}".encode() in head
     assert answer.count(b"HTTP/1.") == 1
     assert api.find().body["total"] == before

@@ -16,7 +16,7 @@ from tests.faults.streams import Sender, counts
 from tests.faults.test_disk_full import fill, limit_files, small_disk, wait_until_ready
 from tests.figures import Figures, Scale
 from tests.jobs import lines, sent_run, wait_until
-from tests.servers import DEADLINE_SECONDS, Api, Serve, Served
+from tests.servers import Api, Serve, Served
 
 __all__ = ["small_disk"]  # a fixture
 
@@ -35,8 +35,8 @@ def complaining(served: Served) -> Iterator[Api]:
     """A server that may say in its log that the disk is full, and ends with 0."""
     yield served.api
     served.process.send_signal(signal.SIGTERM)
-    _, complaints = served.process.communicate(timeout=DEADLINE_SECONDS)
-    assert served.process.returncode == 0
+    status, complaints = served.wait()
+    assert status == 0
     assert complaints == "" or "the disk is full" in complaints.splitlines()[-1], complaints
 
 

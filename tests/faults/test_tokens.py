@@ -214,8 +214,7 @@ def test_secrets_never_show(serve: Serve, token_file: Path) -> None:
         for broken in (f"a {SECRET} write\n", f"{SECRET}\n", f"a read {SECRET},\n"):
             token_file.write_text(broken)
             served.process.send_signal(signal.SIGHUP)
-            assert served.process.stderr is not None
-            complaint = served.process.stderr.readline()
+            complaint = served.next_complaint()
             assert "line 1: " in complaint
             said.append(complaint.encode())
         said += [part.encode() for part in (served.first_line, served.end()[1])]

@@ -17,6 +17,7 @@ from core.ports.cancellation import Cancellation
 from core.use_cases.export import export_page
 from entrypoints.http.api.context import Context
 from entrypoints.http.messages.compression import choose_coding
+from entrypoints.http.messages.request_log import route_of
 from entrypoints.http.transport.connections import connection_of, lease_of, run_while_awaited
 
 _TYPES: Final = {ExportFormat.NDJSON: "application/x-ndjson", ExportFormat.CSV: "text/csv; charset=utf-8"}
@@ -64,7 +65,7 @@ class Exports:
             # Without the last chunk the client sees that the export is not complete.
             connection_of(request).abort()
             if isinstance(error, RunsinkError):
-                _log.error("the response to GET %s was cut off: %s", request.raw_path, error)
+                _log.error("the response to GET %s was cut off: %s", route_of(request), error)
             raise
         return response
 

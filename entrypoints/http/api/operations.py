@@ -6,6 +6,7 @@ from http import HTTPStatus
 import attrs
 from aiohttp import web
 
+from entrypoints.http.messages.request_log import FAILURE
 from entrypoints.http.messages.responses import RETRY_AFTER_SECONDS, detail_response, json_response
 from entrypoints.http.pressure.readiness import Readiness
 
@@ -34,10 +35,11 @@ class Operations:
         """Return 200 while the process responds."""
         return json_response({"status": "ok", "version": self.version})
 
-    async def get_ready(self, _request: web.Request) -> web.Response:
+    async def get_ready(self, request: web.Request) -> web.Response:
         """Return whether a write would be accepted."""
         failure = await self.readiness.failure()
         if failure is None:
             return json_response({"status": "ready"})
+        request[FAILURE] = failure
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
         return detail_response(HTTPStatus.SERVICE_UNAVAILABLE, failure, headers)

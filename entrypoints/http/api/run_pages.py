@@ -16,6 +16,7 @@ from core.ports.cancellation import Cancellation
 from core.use_cases.query import list_part, rest_of
 from entrypoints.application import Application
 from entrypoints.http.messages.compression import choose_coding
+from entrypoints.http.messages.request_log import route_of
 from entrypoints.http.messages.responses import encoded_response
 from entrypoints.http.pressure.worker_pool import WorkerPool
 from entrypoints.http.transport.connections import connection_of, lease_of, run_while_awaited
@@ -72,7 +73,7 @@ class PageSender:
             # Without the last chunk, the client can tell that the page is incomplete.
             connection_of(self._request).abort()
             if isinstance(error, RunsinkError):
-                _log.error("the response to GET %s was cut off: %s", self._request.raw_path, error)
+                _log.error("the response to GET %s was cut off: %s", route_of(self._request), error)
             raise
 
     async def _read(self, asked: PageRequest, encode_part: Callable[[RunPage], bytes], *, begun: bool) -> "_Part":

@@ -55,6 +55,11 @@ class Access:
         if self.rate_limits and request.path != _UNLIMITED:
             response.headers.update(self.rate_limits.fields(self._client(request)))
 
+    def token_name(self, request: web.BaseRequest) -> str | None:
+        """Return the name of the request's token, or ``None`` without a known one."""
+        token = self._token(request) if self.keyring else None
+        return None if token is None else token.name
+
     def charge_runs(self, request: web.Request, count: int) -> None:
         """Count the runs of an admitted request, or raise ``RateLimitedError``."""
         if self.rate_limits:
@@ -74,7 +79,7 @@ class Access:
         token = self._token(request)
         return f"address/{client_network(request.remote)}" if token is None else f"token/{token.name}"
 
-    def _token(self, request: web.Request) -> Token | None:
+    def _token(self, request: web.BaseRequest) -> Token | None:
         """Return the request's token (RFC 6750, section 2.1) if there is exactly one and it is known."""
         credentials = request.headers.getall("Authorization", [])
         if len(credentials) != 1 or not _is_bearer(credentials[0]):

@@ -29,7 +29,8 @@ _EVERY_RESPONSE: Final = {"Cross-Origin-Resource-Policy": "same-origin", "X-Cont
 _EXPOSED: Final = "ETag, Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, X-Request-ID"
 _PREFLIGHT: Final = {
     hdrs.ACCESS_CONTROL_ALLOW_METHODS: "GET, HEAD, POST, PATCH, DELETE",
-    hdrs.ACCESS_CONTROL_ALLOW_HEADERS: "Authorization, Content-Encoding, Content-Type, If-None-Match, Prefer",
+    hdrs.ACCESS_CONTROL_ALLOW_HEADERS: "Authorization, Content-Encoding, Content-Type, If-None-Match, Prefer, "
+    "X-Request-ID",
 }
 
 

@@ -72,6 +72,8 @@ class Keyring:
             self._tokens = self._read()
         except TokensError as error:
             _log.error("tokens not reloaded, the old ones stay in force: %s", error)
+        else:
+            _log.info("tokens reloaded: %d in force", len(self._tokens))
 
 
 def read_tokens(file: Path | None, variable: str | None) -> tuple[Token, ...]:

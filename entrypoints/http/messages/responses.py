@@ -32,7 +32,9 @@ from core.errors import (
     StreamTooLargeError,
 )
 from core.model.validation_error import ValidationError
+from entrypoints.http.messages.request_log import FAILURE, route_of
 from entrypoints.http.rejections import Reason, RejectedRequestError
+from entrypoints.request_ids import HEADER, current_request_id
 from entrypoints.streams import UndecodableStreamError
 
 RETRY_AFTER_SECONDS: Final = 1
@@ -79,11 +81,11 @@ class ErrorDocument:
 
 def describe_error(error: Exception, request: web.BaseRequest) -> ErrorDocument:
     """Return the response to an error, as data; log an error that this module does not know."""
-    if isinstance(error, RunsinkError):
-        return _describe_domain_error(error)
-    rejected = _rejection(error, request)
-    document = {"detail": rejected.detail}
-    return ErrorDocument(rejected.status, document, rejected.headers, rejected.closes, rejected.reason)
+    document = _describe_domain_error(error) if isinstance(error, RunsinkError) else _describe_other(error, request)
+    if document.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        # With such a status, the detail is about the server and quotes no run.
+        request[FAILURE] = document.body["detail"]
+    return attrs.evolve(document, body={**document.body, "request_id": current_request_id()})
 
 
 def error_response(error: Exception, request: web.BaseRequest) -> web.Response:
@@ -94,6 +96,12 @@ def error_response(error: Exception, request: web.BaseRequest) -> web.Response:
     if document.closes:
         response.force_close()
     return response
+
+
+def _describe_other(error: Exception, request: web.BaseRequest) -> ErrorDocument:
+    rejected = _rejection(error, request)
+    document = {"detail": rejected.detail}
+    return ErrorDocument(rejected.status, document, rejected.headers, rejected.closes, rejected.reason)
 
 
 def _rejection(error: Exception, request: web.BaseRequest) -> RejectedRequestError:
@@ -112,25 +120,31 @@ def _rejection(error: Exception, request: web.BaseRequest) -> RejectedRequestErr
         return RejectedRequestError(
             HTTPStatus(error.status), f"{error.reason}: {request.method} {request.path}", allowed
         )
-    # The raw path: the decoded one may contain a line break.
-    _log.error("%s %s failed", request.method, request.raw_path, exc_info=error)
+    # Not the path, which may contain a run_id.
+    _log.error("internal error", exc_info=error, extra={"route": route_of(request) or "none"})
     return RejectedRequestError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; see the server's log")
 
 
-def raw_response(status: HTTPStatus, detail: str) -> bytes:
+def raw_response(status: HTTPStatus, detail: str, request_id: str) -> bytes:
     """Return the bytes of a response that closes a connection without a complete request."""
-    body = encode({"detail": detail})
+    body = encode({"detail": detail, "request_id": request_id})
     retry = f"Retry-After: {RETRY_AFTER_SECONDS}\r\n" if status is HTTPStatus.SERVICE_UNAVAILABLE else ""
     head = (
-        f"HTTP/1.1 {status.value} {status.phrase}\r\n{retry}"
+        f"HTTP/1.1 {status.value} {status.phrase}\r\n{retry}{HEADER}: {request_id}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     )
     return head.encode() + body
 
 
 def detail_response(status: int, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    """Return a response with only a ``detail``."""
-    return json_response({"detail": detail}, status=status, headers=headers)
+    """Return a response with only a ``detail`` and the request's id."""
+    body = {"detail": detail, "request_id": current_request_id()}
+    return json_response(body, status=status, headers=headers)
+
+
+async def tell_request_id(_request: web.Request, response: web.StreamResponse) -> None:
+    """Add its id to the response of every request that reaches the application (a response-prepare signal)."""
+    response.headers[HEADER] = current_request_id() or ""
 
 
 async def check_expectation(request: web.Request) -> web.StreamResponse | None:

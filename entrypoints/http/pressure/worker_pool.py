@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextvars import Context, copy_context
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, Final, TypeVar
@@ -28,16 +29,17 @@ _T = TypeVar("_T")
 
 @attrs.frozen
 class _Job:
-    """A call and the future for its outcome."""
+    """A call, the future for its outcome, and the caller's context, which lines of the log name the request from."""
 
     call: Callable[[], Any]
     future: "Future[Any]"
+    context: Context = attrs.field(factory=copy_context)
 
     def run(self) -> None:
         if not self.future.set_running_or_notify_cancel():
             return
         try:
-            self.future.set_result(self.call())
+            self.future.set_result(self.context.run(self.call))
         except BaseException as error:  # noqa: BLE001 - passed on to whoever awaits the outcome
             # What the call had read must not stay in memory for as long as its error.
             traceback.clear_frames(error.__traceback__)

@@ -26,11 +26,13 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from core.ports.cancellation import Cancellation
+from entrypoints.http.messages.request_log import RequestLog
 from entrypoints.http.messages.responses import SlowBodyError, error_response, raw_response
 from entrypoints.http.pressure.admission import Lease
 from entrypoints.http.pressure.worker_pool import WorkerPool
 from entrypoints.http.rejections import Reason, RequestObserver
 from entrypoints.http.transport.mounting import mount
+from entrypoints.request_ids import HEADER, RequestIds, current_request_id
 from entrypoints.settings import Settings
 
 _T = TypeVar("_T")
@@ -93,6 +95,7 @@ class Connection(web.RequestHandler):
     """The connection of one client."""
 
     __slots__ = (
+        "_begun_at",
         "_connections",
         "_head_bytes",
         "_link",
@@ -131,9 +134,7 @@ class Connection(web.RequestHandler):
             # that the limit protects.
             limit = self._connections.limits.max_connections
             self._connections.observer.note_rejection(Reason.CONNECTIONS)
-            transport.write(
-                raw_response(HTTPStatus.SERVICE_UNAVAILABLE, f"more than {limit} connections (max_connections)")
-            )
+            self._respond_raw(HTTPStatus.SERVICE_UNAVAILABLE, f"more than {limit} connections (max_connections)")
             transport.close()
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -182,6 +183,7 @@ class Connection(web.RequestHandler):
         """Note that the head of a request has arrived."""
         self._payload = payload
         self._enter(Phase.REQUEST)
+        self._begun_at = self._since
         self._end_malformed_body()
 
     def _end_malformed_body(self) -> None:
@@ -206,10 +208,18 @@ class Connection(web.RequestHandler):
         if isinstance(resp, web.HTTPException):
             # Raised before the application's own code, by an expectation on an unknown path.
             resp = error_response(resp, request)
+        if not resp.prepared:
+            # The application has not seen the request, or could not respond.
+            resp.headers[HEADER] = current_request_id() or ""
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
             self._enter(Phase.RESTING)
+            self._connections.log.note(request, resp.status, self._since - self._begun_at)
+
+    def note_abandoned(self, request: web.BaseRequest) -> None:
+        """Log a request that gets no response, because its client left or the time to drain is over."""
+        self._connections.log.note(request, None, self._connections.time() - self._begun_at)
 
     def handle_error(
         self,
@@ -296,27 +306,42 @@ class Connection(web.RequestHandler):
 
     def _reject(self, status: HTTPStatus, detail: str) -> None:
         """Respond and close the connection although no complete request has arrived."""
-        self._link.write(raw_response(status, detail))
+        self._respond_raw(status, detail)
         self.force_close()
+
+    def _respond_raw(self, status: HTTPStatus, detail: str) -> None:
+        request_id = self._connections.ids.new()
+        self._link.write(raw_response(status, detail, request_id))
+        self._connections.log.note_rejected(status, detail, request_id, self._link.get_extra_info("peername"))
+
+
+@attrs.frozen
+class ServerHooks:
+    """What the connections of a server ask and report to.
+
+    ``draining`` is set when the server stops. ``take_pressure`` returns whether a request was rejected for lack of room
+    since it was called last.
+    """
+
+    draining: asyncio.Event
+    take_pressure: Callable[[], bool]
+    observer: RequestObserver
+    log: RequestLog
 
 
 class Connections(web.Server):
     """All connections of one server: create, sweep and drain them."""
 
     def __init__(
-        self,
-        inner: web.Server,
-        limits: ConnectionLimits,
-        draining: asyncio.Event,
-        take_pressure: Callable[[], bool],
-        observer: RequestObserver,
-        root_path: str | None = None,
+        self, inner: web.Server, limits: ConnectionLimits, hooks: ServerHooks, root_path: str | None = None
     ) -> None:
         super().__init__(inner.request_handler, request_factory=self._begin)
         self.limits = limits
-        self.draining = draining
-        self._take_pressure = take_pressure
-        self.observer = observer
+        self.draining = hooks.draining
+        self.observer = hooks.observer
+        self.log = hooks.log
+        self._take_pressure = hooks.take_pressure
+        self.ids = RequestIds()
         self.time = asyncio.get_running_loop().time
         self.seconds: Mapping[Phase, float] = {
             Phase.FRESH: limits.max_header_seconds,
@@ -387,6 +412,8 @@ class Connections(web.Server):
     ) -> web.BaseRequest:
         assert isinstance(protocol, Connection)  # noqa: S101 - created only here
         protocol.begin(payload)
+        # The task of the request copies the context.
+        self.ids.begin(message.headers.get(HEADER))
         return self._make_request_of_app(message, payload, protocol, writer, task)
 
     def _sweep(self) -> None:

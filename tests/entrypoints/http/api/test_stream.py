@@ -329,7 +329,7 @@ def test_an_early_end_shows_in_the_last_line_of_progress(server: Api) -> None:
         told = fetch(server, "POST", STREAM, body, Content_Type=kind, Content_Encoding=coding, Accept=NDJSON)
         assert told.status == 200
         last = told.lines[-1]
-        assert last.keys() == {*MEMBERS, "status", "detail"}
+        assert last.keys() == {*MEMBERS, "status", "detail", "request_id"}
         assert last["status"] == status
     with sending(server, Accept=NDJSON) as half:
         half.send(lines(RUNS))

@@ -223,7 +223,8 @@ def test_preflight(open_to_app: Api) -> None:
         assert cors(answer) == {
             "Access-Control-Allow-Origin": APP,
             "Access-Control-Allow-Methods": "GET, HEAD, POST, PATCH, DELETE",
-            "Access-Control-Allow-Headers": "Authorization, Content-Encoding, Content-Type, If-None-Match, Prefer",
+            "Access-Control-Allow-Headers": "Authorization, Content-Encoding, Content-Type, "
+            "If-None-Match, Prefer, X-Request-ID",
             "Access-Control-Expose-Headers": EXPOSED,
         }
     assert open_to_app.request("OPTIONS", "/api/v1/runs", headers={"Origin": APP}).status == 405

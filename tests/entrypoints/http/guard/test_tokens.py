@@ -403,8 +403,7 @@ def test_signal_reloads(serve: Serve, token_file: Callable[[str], Path]) -> None
         assert served.api.request("GET", "/api/v1/runs", headers=bearer(READER)).status == 200
         token_file(f"a {WRITER}")
         served.process.send_signal(signal.SIGHUP)
-        assert served.process.stderr is not None
-        complaint = served.process.stderr.readline()
+        complaint = served.next_complaint()
         assert "tokens.txt line 1: " in complaint
         assert served.api.request("GET", "/api/v1/runs", headers=bearer(READER)).status == 200
         token_file(f"b read {OTHER}")

@@ -53,7 +53,9 @@ def test_one_connection_too_many_is_told_so(start: Start) -> None:
             head, _, body = read_to_end(refused).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 503 ")
         assert b"\r\nRetry-After: 1\r\n" in head
-        assert json.loads(body) == {"detail": "more than 3 connections (max_connections)"}
+        shown = json.loads(body)
+        assert f"\r\nX-Request-ID: {shown.pop('request_id')}\r\n".encode() in head
+        assert shown == {"detail": "more than 3 connections (max_connections)"}
         assert all(map(is_served, kept))
         kept.pop().close()
         assert wait_for_room(server)
@@ -177,5 +179,7 @@ def test_a_body_that_cannot_come_to_its_end_is_400_at_once(server: Api, ending: 
         head, _, body = read_to_end(client).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 ")
     assert b"\r\nConnection: close" in head
-    assert json.loads(body) == {"detail": "the body is malformed HTTP (RFC 9112, section 7.1)"}
+    shown = json.loads(body)
+    assert f"\r\nX-Request-ID: {shown.pop('request_id')}".encode() in head
+    assert shown == {"detail": "the body is malformed HTTP (RFC 9112, section 7.1)"}
     assert time.monotonic() - begun < 10
