@@ -10,6 +10,7 @@ import attrs
 from aiohttp import web
 
 from entrypoints.application import Application
+from entrypoints.http.api.api_description import ApiDescription
 from entrypoints.http.api.context import Context
 from entrypoints.http.api.exports import Exports
 from entrypoints.http.api.jobs import Jobs, JobsResource
@@ -128,6 +129,7 @@ def api_routes(context: Context, partial_status: int, stream: Stream, operations
         *Runs(context).routes(),
         *MetadataResource(context).routes(),
         *operations.routes(),
+        *ApiDescription(context, operations.version).routes(),
     ]
     for route in routes:
         route.kwargs["expect_handler"] = check_expectation
