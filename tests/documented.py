@@ -10,7 +10,7 @@ import attrs
 import yaml
 from jsonschema_rs import Draft202012Validator
 from openapi_core import Config, OpenAPI
-from openapi_core.templating.paths.exceptions import OperationNotFound, PathNotFound
+from openapi_core.templating.paths.exceptions import OperationNotFound, PathNotFound, ServerNotFound
 from openapi_core.templating.paths.finders import APICallPathFinder
 from openapi_core.testing import MockRequest, MockResponse
 
@@ -107,7 +107,7 @@ class Description:
             try:
                 found = APICallPathFinder(self.openapi.spec, base_url=None).find(name, f"{_HOST}{path}")
                 self._found[name, path] = found.path_result.pattern
-            except PathNotFound:
+            except (PathNotFound, ServerNotFound):  # the latter where a parameter would have a slash
                 self._found[name, path] = None
         return self._found[name, path]
 
