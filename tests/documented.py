@@ -14,16 +14,20 @@ from openapi_core.templating.paths.exceptions import OperationNotFound, PathNotF
 from openapi_core.templating.paths.finders import APICallPathFinder
 from openapi_core.testing import MockRequest, MockResponse
 
-_TEXT: Final = files("entrypoints.http").joinpath("openapi.yaml").read_text(encoding="utf-8")
-API: Final[Mapping[str, Any]] = yaml.load(_TEXT, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - safe
+
+def _read_yaml(text: bytes) -> Any:
+    return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
+
+
+API: Final[Mapping[str, Any]] = _read_yaml(files("entrypoints.http").joinpath("openapi.yaml").read_bytes())
 
 _ANY_REQUEST: Final = {400, 408, 417, 431, 503}
 """Statuses for malformed, late and surplus requests, which the document describes once for all operations."""
 _OTHER_METHOD: Final = {204, 401, 403, 405, 421, 429} | _ANY_REQUEST
 """Statuses of a request whose method the path does not have; 204 is a preflight."""
 
-_TEXTS: Final = ("application/x-ndjson", "application/yaml", "text/css", "text/csv", "text/javascript")
-"""Media types that openapi-core does not know."""
+_TEXTS: Final = ("application/x-ndjson", "text/css", "text/csv", "text/javascript")
+"""Media types of texts that openapi-core does not know."""
 
 _ERROR: Final = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
 _HOST: Final = "http://server"
@@ -78,8 +82,8 @@ class Description:
     @cached_property
     def openapi(self) -> OpenAPI:
         """Return the document as openapi-core knows it, at any server."""
-        texts = dict.fromkeys(_TEXTS, bytes.decode)
-        return OpenAPI.from_dict({**API, "servers": [{"url": "/"}]}, Config(extra_media_type_deserializers=texts))
+        readers = {**dict.fromkeys(_TEXTS, bytes.decode), "application/yaml": _read_yaml}
+        return OpenAPI.from_dict({**API, "servers": [{"url": "/"}]}, Config(extra_media_type_deserializers=readers))
 
     def check(self, method: str, target: str, received: Received) -> None:
         """Fail unless the response to this request is documented; ignore paths that are not."""

@@ -1,0 +1,60 @@
+"""schemathesis reads the OpenAPI document, tests a live server by it, and finds nothing."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.documented import API
+from tests.figures import Scale
+from tests.servers import Serve, own_environment
+
+SCHEMATHESIS = Path(sys.executable).parent / "schemathesis"
+HERE = Path(__file__).parent
+SECRET = "writer-0123456789abcdef"
+ALL_PHASES = "examples,coverage,fuzzing,stateful"
+
+
+Phases = Callable[[str], str]
+
+
+@pytest.fixture
+def phases(scale: Scale) -> Phases:
+    """Return a function that chooses these phases, and all of them with ``--soak``."""
+    return lambda few: ALL_PHASES if scale(0, 1) else few
+
+
+def found_nothing(directory: Path, *arguments: str) -> bool:
+    """Return whether schemathesis found nothing; show what it found."""
+    config = HERE / "schemathesis.toml"
+    finished = subprocess.run(
+        [SCHEMATHESIS, "--config-file", config, "run", "--seed=1", "--no-color", "--warnings=off", *arguments],
+        cwd=directory,
+        env=own_environment({"SCHEMATHESIS_HOOKS": str(HERE / "schemathesis_hooks.py")}),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    print(finished.stdout)  # noqa: T201 - pytest shows it if the test fails
+    return finished.returncode == 0
+
+
+def test_an_open_server_keeps_to_its_document(serve: Serve, scale: Scale, tmp_path: Path, phases: Phases) -> None:
+    """With generated requests, valid and invalid ones."""
+    chosen = f"--phases={phases('examples,fuzzing')}", f"--max-examples={scale(5, 500)}"
+    with serve("--port=0") as served:
+        assert found_nothing(tmp_path, f"{served.api.url}/openapi.json", *chosen)
+
+
+def test_a_server_with_tokens_keeps_to_its_document(serve: Serve, scale: Scale, tmp_path: Path, phases: Phases) -> None:
+    """With all edges of all parameters, with requests that build on each other, and with tokens missing or wrong."""
+    chosen = f"--phases={phases('coverage,stateful')}", f"--max-examples={scale(2, 500)}"
+    # Of the ways to be authorized, this server has only the one.
+    strict = tmp_path / "openapi.json"
+    strict.write_text(json.dumps({**API, "security": [{"bearer": []}]}))
+    with serve("--port=0", RUNSINK_TOKENS=f"nightly write {SECRET}") as served:
+        authorized = ("--url", served.api.url, "--header", f"Authorization: Bearer {SECRET}")
+        assert found_nothing(tmp_path, str(strict), *authorized, *chosen)
