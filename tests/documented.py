@@ -1,7 +1,7 @@
 """The OpenAPI document, and whether a response is as it says."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from importlib.resources import files
 from typing import Any, Final
@@ -25,9 +25,6 @@ _ANY_REQUEST: Final = {400, 408, 417, 431, 503}
 """Statuses for malformed, late and surplus requests, which the document describes once for all operations."""
 _OTHER_METHOD: Final = {204, 401, 403, 405, 421, 429} | _ANY_REQUEST
 """Statuses of a request whose method the path does not have; 204 is a preflight."""
-
-_TEXTS: Final = ("application/x-ndjson", "text/css", "text/csv", "text/javascript")
-"""Media types of texts that openapi-core does not know."""
 
 _ERROR: Final = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
 _HOST: Final = "http://server"
@@ -67,6 +64,16 @@ def resolved(part: Mapping[str, Any]) -> Mapping[str, Any]:
     return part
 
 
+def _texts(part: object) -> Iterator[str]:
+    """Return the media types of texts, which openapi-core does not all know."""
+    if isinstance(part, dict):
+        for media_type, media in part.get("content", {}).items():
+            if resolved(media["schema"]).get("type") == "string":
+                yield media_type
+    for inner in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        yield from _texts(inner)
+
+
 @attrs.define
 class Description:
     """The judge of responses.
@@ -82,7 +89,7 @@ class Description:
     @cached_property
     def openapi(self) -> OpenAPI:
         """Return the document as openapi-core knows it, at any server."""
-        readers = {**dict.fromkeys(_TEXTS, bytes.decode), "application/yaml": _read_yaml}
+        readers = {**dict.fromkeys(_texts(API), bytes.decode), "application/yaml": _read_yaml}
         return OpenAPI.from_dict({**API, "servers": [{"url": "/"}]}, Config(extra_media_type_deserializers=readers))
 
     def check(self, method: str, target: str, received: Received) -> None:
