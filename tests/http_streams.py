@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from tests.servers import DEADLINE_SECONDS, Answer, Api
+from tests.documented import Received
+from tests.servers import DEADLINE_SECONDS, DESCRIPTION, Answer, Api
 
 STREAM = "/api/v1/runs/stream"
 NDJSON = "application/x-ndjson"
@@ -49,7 +50,10 @@ def fetch(api: Api, method: str, path: str, body: bytes | None = None, **headers
     with closing(connection):
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request(method, path, body, named)
-        return received(connection.getresponse())
+        fetched = received(connection.getresponse())
+    if fetched.complete and "Content-Encoding" not in fetched.headers:
+        DESCRIPTION.check(method, path, Received(fetched.status, fetched.headers, fetched.body))
+    return fetched
 
 
 def received(response: http.client.HTTPResponse) -> Fetched:
@@ -86,8 +90,9 @@ class Sending:
     def answer(self) -> Answer:
         """Return the response, once it is there."""
         self.response.begin()
-        body = self.response.read()
-        return Answer(self.response.status, self.response.headers, json.loads(body))
+        arrived = Received(self.response.status, self.response.headers, self.response.read())
+        DESCRIPTION.check("POST", STREAM, arrived)
+        return Answer(arrived.status, self.response.headers, arrived.document)
 
     def begin_response(self) -> http.client.HTTPResponse:
         """Return the head of the response; lines of its body can be read as they come."""

@@ -27,12 +27,15 @@ from entrypoints.http.server import Backend, start_server
 from entrypoints.http.transport.listening import Listeners, listen, url_of
 from entrypoints.process.job_service import JobService
 from entrypoints.settings import Settings
+from tests.documented import Description, Received
 from tests.launcher import Command
 from tests.logs import complaints_of, secrets_of
 
 MakeRun = Callable[..., dict[str, Any]]
 
 RUNSINK = Path(sys.executable).parent / "runsink"
+DESCRIPTION = Description()
+"""Judges every response that an ``Api`` receives."""
 DEADLINE_SECONDS = 30
 """Only a guard against tests that hang."""
 
@@ -42,7 +45,7 @@ POST_RUN = b"POST /api/v1/runs HTTP/1.1\r\nHost: localhost\r\nContent-Type: appl
 
 @attrs.frozen
 class Answer:
-    """A response; every body is JSON, and ``None`` is no body.
+    """A response; ``None`` is no body, and one that is not JSON is a text.
 
     Every response has the id of its request; an error has it in its body too, from where it is taken once compared.
     """
@@ -97,8 +100,9 @@ class Api:
         try:
             connection.request(method, path, body, dict(headers or {}), encode_chunked=True)
             response = connection.getresponse()
-            received = response.read()
-            return Answer(response.status, response.headers, json.loads(received) if received else None)
+            received = Received(response.status, response.headers, response.read())
+            DESCRIPTION.check(method, path, received)
+            return Answer(response.status, response.headers, received.document)
         finally:
             connection.close()
 

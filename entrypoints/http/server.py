@@ -12,6 +12,7 @@ from aiohttp import web
 
 from adapters.prometheus import Exposition, ServerState
 from entrypoints.application import Application
+from entrypoints.http.api.api_description import ApiDescription
 from entrypoints.http.api.context import Context
 from entrypoints.http.api.exports import Exports
 from entrypoints.http.api.jobs import Jobs, JobsResource
@@ -220,6 +221,7 @@ def api_routes(
         *MetadataResource(context).routes(),
         *operations.routes(),
         *(metrics.routes() if metrics else ()),
+        *ApiDescription(context, operations.version).routes(),
     ]
     for route in routes:
         route.kwargs["expect_handler"] = check_expectation

@@ -14,8 +14,9 @@ from entrypoints.rates import parse_rate
 from entrypoints.settings import Settings
 
 _UNLIMITED = "/health"
-_OPEN = (_UNLIMITED, "/ready")
-"""Polled by load balancers, which seldom have a token; the responses reveal nothing about runs."""
+_OPEN = (_UNLIMITED, "/ready", "/openapi.json", "/openapi.yaml", "/docs")
+"""Polled by load balancers or opened by hand, both without a token; the responses reveal nothing about runs."""
+_OPEN_FILES = "/docs/"
 
 
 class AccessDeniedError(RejectedRequestError):
@@ -47,7 +48,7 @@ class Access:
         if self.rate_limits:
             # Before the token is checked, so that guessing tokens uses up the address's quota.
             self.rate_limits.charge(self._client(request), Unit.REQUESTS)
-        if self.keyring and request.path not in _OPEN:
+        if self.keyring and not _is_open(request.path):
             _check_token(self._token(request), request)
 
     async def tell_limits(self, request: web.Request, response: web.StreamResponse) -> None:
@@ -87,6 +88,10 @@ class Access:
         secret = credentials[0].partition(" ")[2].strip(" \t")
         # Bytes that are not UTF-8 were decoded to surrogates.
         return self.keyring.find(secret.encode(errors="surrogateescape"))
+
+
+def _is_open(path: str) -> bool:
+    return path in _OPEN or path.startswith(_OPEN_FILES)
 
 
 def _is_bearer(credentials: str) -> bool:

@@ -20,7 +20,7 @@ async def compress(request: web.Request, response: web.StreamResponse, pool: Wor
     """Compress a complete response if worthwhile and accepted by the client; a large one in a thread."""
     if not (isinstance(response, web.Response) and isinstance(response.body, bytes)):
         return
-    if len(response.body) < MIN_COMPRESSED_BYTES:
+    if len(response.body) < MIN_COMPRESSED_BYTES or "Content-Encoding" in response.headers:
         return
     response.headers["Vary"] = "Accept-Encoding"
     coding = choose_coding(request)
