@@ -210,11 +210,13 @@ def running_server(settings: Settings) -> Iterator[Api]:
     thread = Thread(target=loop.run_forever, name="server under test")
     thread.start()
     try:
-        sockets = listen(settings.host, settings.port)
-        url = url_of(sockets)
+        listeners = Listeners(listen(settings.host, settings.port))
+        if settings.metrics_port is not None:
+            listeners = attrs.evolve(listeners, metrics=listen(settings.host, settings.metrics_port))
+        url = url_of(listeners.api)
         jobs = JobService(application, settings)
         backend = Backend(application, jobs, Exposition(metrics))
-        starting = start_server(backend, settings, access, Listeners(sockets))
+        starting = start_server(backend, settings, access, listeners)
         server = asyncio.run_coroutine_threadsafe(starting, loop).result()
         try:
             yield Api(url)

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from email.message import Message
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,7 +23,7 @@ from core.model.limits import Limits
 from entrypoints.settings import Settings
 from tests.deploy.examples import DEFAULT_PORT, DEPLOY, ROOT, TOKENS
 from tests.http_streams import NDJSON, STREAM
-from tests.servers import DEADLINE_SECONDS, Answer, Api, MakeRun, Start
+from tests.servers import DEADLINE_SECONDS, Api, MakeRun, Start
 
 CADDYFILE = DEPLOY / "proxy" / "Caddyfile"
 NGINX = (DEPLOY / "proxy" / "nginx.conf").read_text("utf-8")
@@ -84,6 +85,15 @@ def test_caddy_accepts_its_configuration() -> None:
 
 
 @attrs.frozen
+class Reply:
+    """A response, by the server or by the proxy itself; ``None`` is a body that is not JSON."""
+
+    status: int
+    headers: Message
+    body: Any
+
+
+@attrs.frozen
 class Nginx:
     """A running nginx, which listens on sockets in a directory: no port can be taken by somebody else."""
 
@@ -102,7 +112,7 @@ class Nginx:
         connection.sock = link
         return connection
 
-    def send(self, method: str, path: str, document: object = None, name: str = "tls", **headers: str) -> Answer:
+    def send(self, method: str, path: str, document: object = None, name: str = "tls", **headers: str) -> Reply:
         """Send a document as JSON with the token; return the response."""
         named = {key.replace("_", "-"): text for key, text in headers.items()}
         sent = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json", **named}
@@ -111,7 +121,7 @@ class Nginx:
             response = connection.getresponse()
             body = response.read()
             is_json = response.headers.get_content_type() == "application/json"
-            return Answer(response.status, response.headers, json.loads(body) if is_json else None)
+            return Reply(response.status, response.headers, json.loads(body) if is_json else None)
 
 
 def site(directory: Path, api: Api, change: Callable[[str], str]) -> str:

@@ -20,6 +20,8 @@ from core.model.job import JobPage
 from core.model.limits import Limits
 from entrypoints.http.pressure.admission import Lease, OverloadedError
 from entrypoints.http.pressure.readiness import Readiness
+from entrypoints.http.pressure.worker_pool import WorkerPool
+from entrypoints.http.rejections import Reason
 from entrypoints.process import job_runner
 from entrypoints.settings import Settings
 from tests.documented import API, Received
@@ -154,12 +156,16 @@ def fail_room(patched: Patch) -> None:
     """Let no response have room, and no server be ready."""
 
     def grow(*_: object) -> NoReturn:
-        raise OverloadedError("injected", 1)
+        raise OverloadedError("injected", 1, Reason.THREADS)
+
+    async def run(*_: object, **__: object) -> NoReturn:
+        grow()
 
     async def failure(_: object) -> str:
         return "injected"
 
     patched.setattr(Lease, "grow", grow)
+    patched.setattr(WorkerPool, "run", run)
     patched.setattr(Readiness, "failure", failure)
 
 

@@ -95,7 +95,7 @@ def test_documented_methods_are_those_that_the_server_allows(shared_server: Api)
             {"GET", "HEAD", "PATCH"} if path in {BATCH, ATOMIC, STREAM} else set()
         )
         assert allowed == methods | ({"HEAD"} if "GET" in methods else set())
-        check(SCHEMAS["Error"], answer.body)
+        check(SCHEMAS["Error"], {**answer.body, "request_id": answer.headers["X-Request-ID"]})
 
 
 def test_documented_limits_are_those_that_are_told(shared_server: Api) -> None:
@@ -156,7 +156,8 @@ def test_every_example_is_valid_by_its_schema() -> None:
     [
         (418, {}, b'{"detail":"x"}', "418"),
         (201, {}, b'{"runs":[]}', "."),
-        (503, {}, b'{"detail":"x"}', "Retry-After"),
+        (503, {}, b'{"detail":"x","request_id":"y"}', "Retry-After"),
+        (429, {"Retry-After": "1"}, b'{"detail":"x"}', "request_id"),
         (201, {"Content-Type": "text/html"}, b"x", "."),
         (201, {}, b"", "body"),
         (404, {}, b'{"detail":"x"}', "404"),
@@ -164,7 +165,7 @@ def test_every_example_is_valid_by_its_schema() -> None:
 )
 def test_an_undocumented_response_is_noticed(status: int, headers: dict[str, str], body: bytes, wrong: str) -> None:
     """What judges the responses in all tests of HTTP finds a wrong status, header, type and body."""
-    received = Received(status, {"Content-Type": "application/json", **headers}, body)
+    received = Received(status, {"Content-Type": "application/json", "X-Request-ID": "y", **headers}, body)
     with pytest.raises((AssertionError, OpenAPIError, ValidationError), match=wrong):
         Description().check("POST", BATCH, received)
 
