@@ -1,0 +1,134 @@
+"""Copy a store file into a new one, from one snapshot and while servers write, and check the copy before it appears.
+
+SQLite's backup interface copies page by page. It begins again whenever another process has written, and beside a busy
+server it would never end, so a read transaction is held for its length. Meanwhile the WAL grows; ``VACUUM INTO`` would
+hold one twice as long, and the copy would not show damage to indexes, because it builds new ones.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from adapters.sqlite.disk_space import MIB, free_bytes
+from adapters.sqlite.errors import translated_errors
+from adapters.sqlite.file import resolve
+from adapters.sqlite.maintenance.check import Advance, check_file, explained
+from adapters.sqlite.maintenance.new_file import companions_of, new_file
+from adapters.sqlite.maintenance.reading import read_unchanged
+from adapters.store_check import StoreReport
+from core.errors import StoreDamagedError, StoreFullError, StoreUnusableError
+
+STEP_PAGES: Final = 2048
+"""So many pages are copied between two looks at signals and at the progress."""
+
+Finish = Callable[[Path], object]
+"""Changes a copy before it appears."""
+
+
+class TargetExistsError(StoreUnusableError):
+    """There is something under the name of the file that was to be created; it was left alone."""
+
+
+def back_up(source: Path, target: Path, advance: Advance) -> StoreReport:
+    """Copy a store file, which may be in use, to a new file; return the report on the copy.
+
+    Raises:
+        TargetExistsError: the target exists already.
+        StoreUnusableError: one of them cannot be used.
+        StoreDamagedError: the source is damaged, so nothing was kept.
+        StoreError: reading or writing failed; nothing was kept.
+    """
+    return _copy_checked(resolve(source), resolve(target), advance)
+
+
+def restore(source: Path, target: Path, advance: Advance, finish: Finish) -> StoreReport:
+    """Copy a backup to where a store is to be, which must not be there; ``finish`` is called with the checked copy.
+
+    Raises:
+        TargetExistsError: the target exists already, or what belongs to a store that was there.
+        StoreUnusableError: one of them cannot be used.
+        StoreDamagedError: the backup is damaged, so nothing was kept.
+        StoreError: reading or writing failed; nothing was kept.
+    """
+    target = resolve(target)
+    if not target.exists() and (left := companions_of(target)):
+        names = " and ".join(path.name for path in left)
+        raise TargetExistsError(
+            f"cannot use {target}: it is not there but {names} is, and a server may still use it or it may hold runs "
+            "that were acknowledged; stop the server and move it away together with the database to which it belongs"
+        )
+    return _copy_checked(resolve(source), target, advance, finish)
+
+
+def _copy_checked(source: Path, target: Path, advance: Advance, finish: Finish = lambda _: None) -> StoreReport:
+    with explained(source):
+        if not source.is_file():
+            raise StoreUnusableError("there is no such file")
+    with _naming(target), new_file(target) as path:
+        with explained(source):
+            read_unchanged(source, partial(_copy, path, advance))
+        report = _check_copy(source, path)
+        finish(path)
+    return report
+
+
+def _copy(path: Path, advance: Advance, source: apsw.Connection) -> None:
+    """Copy what the source holds now into an existing file, which is worth nothing until that is done."""
+    with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)) as target, translated_errors(target):
+        target.pragma("journal_mode", "off")
+        target.pragma("synchronous", "off")
+        with _snapshot(source):
+            _check_room(source, path)
+            with target.backup("main", source, "main") as backup:
+                while not backup.done:
+                    backup.step(STEP_PAGES)
+                    advance(backup.page_count - backup.remaining, backup.page_count)
+
+
+@contextmanager
+def _snapshot(connection: apsw.Connection) -> Iterator[None]:
+    connection.execute("BEGIN")
+    try:
+        # The transaction begins with the first read.
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+        yield
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _check_room(source: apsw.Connection, path: Path) -> None:
+    ((size,),) = source.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size").fetchall()
+    free = free_bytes(path)
+    if free < int(size):
+        raise StoreFullError(
+            f"the disk of {path.parent} has {free / MIB:.1f} MiB free but the copy takes {int(size) / MIB:.1f} MiB; "
+            "free up space or name a file on another disk"
+        )
+
+
+def _check_copy(source: Path, path: Path) -> StoreReport:
+    report = check_file(path)
+    if not report.healthy:
+        raise StoreDamagedError(
+            f"{source} is damaged: {report.problems[0]}; nothing was kept; "
+            f"`runsink check --db {source}` names all problems and says what to do"
+        )
+    return report
+
+
+@contextmanager
+def _naming(target: Path) -> Iterator[None]:
+    """Name the target in what goes wrong with it."""
+    try:
+        yield
+    except FileExistsError as error:
+        raise TargetExistsError(
+            f"{target} exists already and was left alone; name another file or move it away"
+        ) from error
+    except OSError as error:
+        raise StoreUnusableError(f"cannot write {target}: {error.strerror or error}") from error
