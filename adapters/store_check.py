@@ -24,6 +24,13 @@ from core.validation.fields import (
 MAX_PROBLEMS: Final = 100
 """So many problems are reported; a damaged store may have millions."""
 
+Advance = Callable[[int, int], object]
+"""Called with how much of how much is done: runs checked, or pages copied."""
+
+
+def ignore_progress(_done: int, _whole: int) -> None:
+    """Show nothing."""
+
 
 @attrs.frozen(kw_only=True)
 class StoreReport:

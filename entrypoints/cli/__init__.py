@@ -9,6 +9,9 @@ COMMANDS = {
     "upload": LazyCommand("entrypoints.cli.upload", "upload", "Upload files of runs to a server."),
     "export": LazyCommand("entrypoints.cli.export", "export", "Export runs from a server or a database."),
     "outbox": LazyCommand("entrypoints.cli.outbox", "outbox", "Send what Local Telemetry clients could not send."),
+    "check": LazyCommand("entrypoints.cli.check", "check", "Check a database for damage, in use or not."),
+    "backup": LazyCommand("entrypoints.cli.backup", "backup", "Copy a database file, in use or not."),
+    "restore": LazyCommand("entrypoints.cli.restore", "restore", "Put a backup where a server expects its database."),
     "migrate-store": LazyCommand(
         "entrypoints.cli.migrate_store", "migrate_store", "Copy every run of one database into another."
     ),

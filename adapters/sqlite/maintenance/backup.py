@@ -9,47 +9,54 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import apsw
+import attrs
 
 from adapters.sqlite.disk_space import MIB, free_bytes
 from adapters.sqlite.errors import translated_errors
 from adapters.sqlite.file import resolve
-from adapters.sqlite.maintenance.check import Advance, check_file, explained
+from adapters.sqlite.maintenance.check import check_file
+from adapters.sqlite.maintenance.errors import WrongFileError, explained, require_file
 from adapters.sqlite.maintenance.new_file import companions_of, new_file
 from adapters.sqlite.maintenance.reading import read_unchanged
-from adapters.store_check import StoreReport
+from adapters.store_check import Advance, StoreReport, ignore_progress
 from core.errors import StoreDamagedError, StoreFullError, StoreUnusableError
 
 STEP_PAGES: Final = 2048
 """So many pages are copied between two looks at signals and at the progress."""
 
+
+@attrs.frozen
+class CopyProgress:
+    """How far copying is, in pages, and then how far checking the copy is, in runs."""
+
+    copying: Advance = ignore_progress
+    checking: Advance = ignore_progress
+
+
 Finish = Callable[[Path], object]
 """Changes a copy before it appears."""
 
 
-class TargetExistsError(StoreUnusableError):
-    """There is something under the name of the file that was to be created; it was left alone."""
-
-
-def back_up(source: Path, target: Path, advance: Advance) -> StoreReport:
+def back_up(source: Path, target: Path, progress: CopyProgress) -> StoreReport:
     """Copy a store file, which may be in use, to a new file; return the report on the copy.
 
     Raises:
-        TargetExistsError: the target exists already.
+        WrongFileError: the source does not exist, or the target does.
         StoreUnusableError: one of them cannot be used.
         StoreDamagedError: the source is damaged, so nothing was kept.
         StoreError: reading or writing failed; nothing was kept.
     """
-    return _copy_checked(resolve(source), resolve(target), advance)
+    return _copy_checked(resolve(source), resolve(target), progress)
 
 
-def restore(source: Path, target: Path, advance: Advance, finish: Finish) -> StoreReport:
+def restore(source: Path, target: Path, progress: CopyProgress, finish: Finish) -> StoreReport:
     """Copy a backup to where a store is to be, which must not be there; ``finish`` is called with the checked copy.
 
     Raises:
-        TargetExistsError: the target exists already, or what belongs to a store that was there.
+        WrongFileError: the source does not exist, or the target does, or what belongs to a store that was there.
         StoreUnusableError: one of them cannot be used.
         StoreDamagedError: the backup is damaged, so nothing was kept.
         StoreError: reading or writing failed; nothing was kept.
@@ -57,21 +64,19 @@ def restore(source: Path, target: Path, advance: Advance, finish: Finish) -> Sto
     target = resolve(target)
     if not target.exists() and (left := companions_of(target)):
         names = " and ".join(path.name for path in left)
-        raise TargetExistsError(
+        raise WrongFileError(
             f"cannot use {target}: it is not there but {names} is, and a server may still use it or it may hold runs "
             "that were acknowledged; stop the server and move it away together with the database to which it belongs"
         )
-    return _copy_checked(resolve(source), target, advance, finish)
+    return _copy_checked(resolve(source), target, progress, finish)
 
 
-def _copy_checked(source: Path, target: Path, advance: Advance, finish: Finish = lambda _: None) -> StoreReport:
-    with explained(source):
-        if not source.is_file():
-            raise StoreUnusableError("there is no such file")
+def _copy_checked(source: Path, target: Path, progress: CopyProgress, finish: Finish = lambda _: None) -> StoreReport:
+    require_file(source)
     with _naming(target), new_file(target) as path:
         with explained(source):
-            read_unchanged(source, partial(_copy, path, advance))
-        report = _check_copy(source, path)
+            read_unchanged(source, partial(_copy, path, progress.copying))
+        report = _check_copy(source, path, progress.checking)
         finish(path)
     return report
 
@@ -102,17 +107,18 @@ def _snapshot(connection: apsw.Connection) -> Iterator[None]:
 
 
 def _check_room(source: apsw.Connection, path: Path) -> None:
-    ((size,),) = source.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size").fetchall()
+    sizes: Any = source.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size").fetchall()
+    ((size,),) = sizes
     free = free_bytes(path)
-    if free < int(size):
+    if free < size:
         raise StoreFullError(
-            f"the disk of {path.parent} has {free / MIB:.1f} MiB free but the copy takes {int(size) / MIB:.1f} MiB; "
+            f"the disk of {path.parent} has {free / MIB:.1f} MiB free but the copy takes {size / MIB:.1f} MiB; "
             "free up space or name a file on another disk"
         )
 
 
-def _check_copy(source: Path, path: Path) -> StoreReport:
-    report = check_file(path)
+def _check_copy(source: Path, path: Path, advance: Advance) -> StoreReport:
+    report = check_file(path, advance)
     if not report.healthy:
         raise StoreDamagedError(
             f"{source} is damaged: {report.problems[0]}; nothing was kept; "
@@ -127,7 +133,7 @@ def _naming(target: Path) -> Iterator[None]:
     try:
         yield
     except FileExistsError as error:
-        raise TargetExistsError(
+        raise WrongFileError(
             f"{target} exists already and was left alone; name another file or move it away"
         ) from error
     except OSError as error:

@@ -19,6 +19,7 @@ from adapters.sql_rows import COLUMNS, TALLIED
 from adapters.sqlite.errors import translated_errors
 from adapters.sqlite.file import check_file as check_header
 from adapters.sqlite.file import resolve, wal_of
+from adapters.sqlite.maintenance.errors import explained, require_file
 from adapters.sqlite.maintenance.keys import (
     add_hash_functions,
     count_entries,
@@ -27,14 +28,10 @@ from adapters.sqlite.maintenance.keys import (
 )
 from adapters.sqlite.maintenance.reading import read_unchanged
 from adapters.sqlite.schema import VERSION, migrate, start_of
-from adapters.store_check import MAX_PROBLEMS, StoreReport, problems_of_run
-from core.errors import StoreBusyError, StoreUnusableError
+from adapters.store_check import MAX_PROBLEMS, Advance, StoreReport, ignore_progress, problems_of_run
 
 SLICE_RUNS: Final = 1000
 """So many runs are compared with their keys in one transaction."""
-
-Advance = Callable[[int, int], object]
-"""Called with how many of how many runs were checked."""
 
 _DAMAGE: Final = (apsw.CorruptError, apsw.NotADBError, apsw.SQLError, UnicodeDecodeError)
 """What reading a damaged file raises; a statement of our own fails where a table is not what it should be."""
@@ -70,22 +67,18 @@ _RUNS: Final = (
 )
 
 
-def _ignore(_done: int, _whole: int) -> None:
-    """Show no progress."""
-
-
-def check_file(path: Path, advance: Advance = _ignore) -> StoreReport:
+def check_file(path: Path, advance: Advance = ignore_progress) -> StoreReport:
     """Check a store file and return what was found; damage is in the report.
 
     Raises:
-        StoreUnusableError: there is no such file, or it is none of this runsink's; the message says why.
+        WrongFileError: there is no such file.
+        StoreUnusableError: it is no store of this version of runsink; the message says why.
         StoreBusyError: another process keeps it locked.
         StoreError: it cannot be read.
     """
     path = resolve(path)
+    require_file(path)
     with explained(path):
-        if not path.exists():
-            raise StoreUnusableError("there is no such file")
         try:
             check_header(path)
         except apsw.NotADBError:
@@ -95,24 +88,6 @@ def check_file(path: Path, advance: Advance = _ignore) -> StoreReport:
                 return read_unchanged(path, lambda connection: _Check(connection, path, advance).run())
             except _DAMAGE as error:
                 return StoreReport(problems=(f"the file cannot be read: {error}",))
-
-
-@contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Name the file in what is raised about it."""
-    try:
-        yield
-    except StoreUnusableError as error:
-        raise StoreUnusableError(f"cannot use {path}: {error}") from error
-    except (apsw.CantOpenError, apsw.PermissionsError, apsw.ReadOnlyError) as error:
-        raise StoreUnusableError(
-            f"cannot use {path}: no permission to read it, or its WAL cannot be read where it is; "
-            "grant it, or copy the file and its WAL to where they can be written"
-        ) from error
-    except OSError as error:
-        raise StoreUnusableError(f"cannot use {path}: {error.strerror}") from error
-    except StoreBusyError as error:
-        raise StoreBusyError(f"{path} is locked by another process; try again later") from error
 
 
 class _Check:

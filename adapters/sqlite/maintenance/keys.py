@@ -58,9 +58,11 @@ SELECT
 
 _ENTRIES_WITHOUT_RUN: Final = f"""
 WITH entries AS (
-    {" UNION ALL ".join(
+    {
+    " UNION ALL ".join(
         f"SELECT '{table}' AS name, hash, start, arrival FROM {table} WHERE hash BETWEEN ?1 AND ?2" for table in TABLES
-    )}
+    )
+}
 )
 SELECT e.name, e.hash, e.start, e.arrival FROM entries AS e LEFT JOIN runs AS r ON r.arrival = e.arrival
 WHERE r.arrival IS NULL
@@ -70,7 +72,8 @@ OR NOT ((e.start = 0 AND e.hash = event_hash(r.event_id)) OR (e.start = r.start 
 
 def add_hash_functions(connection: apsw.Connection) -> None:
     """Let the connection's SQL compute the hashes of IDs, ``event_hash`` and ``run_hash``."""
-    for function in (event_hash, run_hash):
+    functions: tuple[Any, ...] = (event_hash, run_hash)
+    for function in functions:
         connection.create_scalar_function(function.__name__, function, 1, deterministic=True)
 
 

@@ -1,0 +1,47 @@
+"""The command line: ``runsink check``."""
+
+import sys
+
+import click
+
+from adapters.store_check import MAX_PROBLEMS, StoreReport
+from entrypoints.cli.maintenance import database_option, ending, facts_of, settings_with, show, showing
+from entrypoints.cli.options import json_option
+from entrypoints.cli.terminal import say
+from entrypoints.databases import shown_database
+from entrypoints.exits import REJECTED
+from entrypoints.maintenance import check_database
+
+
+@click.command("check")
+@database_option
+@json_option
+def check(db: str | None, *, as_json: bool) -> None:
+    """Check a database for damage: its schema, every page, every run, the index of their IDs, and the counts.
+
+    Nothing is written, and servers may be at work meanwhile. Exit status 1 means damage.
+    """
+    database = settings_with(db).db
+    with ending("nothing was changed"):
+        report = check_database(database, showing("checking", "runs"))
+    shown = shown_database(database)
+    if as_json:
+        facts = {"database": shown, "healthy": report.healthy, **facts_of(report), "problems": report.problems}
+        show(facts, as_json=True)
+    else:
+        show({"database": shown, **facts_of(report), "healthy": "yes" if report.healthy else "no"}, as_json=False)
+    if not report.healthy:
+        _complain(report)
+        sys.exit(REJECTED)
+
+
+def _complain(report: StoreReport) -> None:
+    """Say what is wrong, and what to do."""
+    for problem in report.problems:
+        say(problem)
+    if len(report.problems) == MAX_PROBLEMS:
+        say(f"these are the first {MAX_PROBLEMS} problems; there may be more")
+    say(
+        "the database is damaged: stop every process that uses it, keep a copy of its files, and restore a backup; "
+        "without one, `runsink migrate-store` copies what can be read into a new database"
+    )
