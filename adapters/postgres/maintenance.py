@@ -1,8 +1,8 @@
 """Check a database: its schema, every run, that no key is there twice, and the tallies.
 
 What is compared with each other is read in one transaction, so servers may be at work meanwhile; while the runs are
-read, VACUUM keeps the rows that were deleted or replaced since. That the pages of tables and indexes are whole, PostgreSQL itself verifies (data checksums,
-amcheck); here an index only has to exist and to be valid.
+read, VACUUM keeps the rows that were deleted or replaced since. That the pages of tables and indexes are whole,
+PostgreSQL itself verifies (data checksums, amcheck); here an index only has to exist and to be valid.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -32,7 +32,8 @@ _DAMAGE: Final = (psycopg.DataError, psycopg.ProgrammingError, psycopg.InternalE
 
 _INDEXES: Final = (
     "SELECT c.relname::text, i.indisvalid AND i.indisready FROM pg_index AS i "
-    "JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = current_schema()"
+    "JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+    "WHERE n.nspname = current_schema()"
 )
 _RELATIONS: Final = (
     "SELECT c.relname::text FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
