@@ -16,6 +16,7 @@ import attrs
 
 from adapters.sqlite.disk_space import MIB, free_bytes
 from adapters.sqlite.errors import translated_errors
+from adapters.sqlite.file import check_file as check_header
 from adapters.sqlite.file import resolve
 from adapters.sqlite.maintenance.check import check_file
 from adapters.sqlite.maintenance.errors import WrongFileError, explained, require_file
@@ -75,7 +76,11 @@ def _copy_checked(source: Path, target: Path, progress: CopyProgress, finish: Fi
     require_file(source)
     with _naming(target), new_file(target) as path:
         with explained(source):
-            read_unchanged(source, partial(_copy, path, progress.copying))
+            check_header(source)
+            try:
+                read_unchanged(source, partial(_copy, path, progress.copying))
+            except (apsw.CorruptError, apsw.NotADBError) as error:
+                raise _damaged(source, error) from error
         report = _check_copy(source, path, progress.checking)
         finish(path)
     return report
@@ -83,15 +88,14 @@ def _copy_checked(source: Path, target: Path, progress: CopyProgress, finish: Fi
 
 def _copy(path: Path, advance: Advance, source: apsw.Connection) -> None:
     """Copy what the source holds now into an existing file, which is worth nothing until that is done."""
-    with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)) as target, translated_errors(target):
+    with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)) as target, _snapshot(source):
         target.pragma("journal_mode", "off")
         target.pragma("synchronous", "off")
-        with _snapshot(source):
-            _check_room(source, path)
-            with target.backup("main", source, "main") as backup:
-                while not backup.done:
-                    backup.step(STEP_PAGES)
-                    advance(backup.page_count - backup.remaining, backup.page_count)
+        _check_room(source, path)
+        with translated_errors(target), target.backup("main", source, "main") as backup:
+            while not backup.done:
+                backup.step(STEP_PAGES)
+                advance(backup.page_count - backup.remaining, backup.page_count)
 
 
 @contextmanager
@@ -120,11 +124,15 @@ def _check_room(source: apsw.Connection, path: Path) -> None:
 def _check_copy(source: Path, path: Path, advance: Advance) -> StoreReport:
     report = check_file(path, advance)
     if not report.healthy:
-        raise StoreDamagedError(
-            f"{source} is damaged: {report.problems[0]}; nothing was kept; "
-            f"`runsink check --db {source}` names all problems and says what to do"
-        )
+        raise _damaged(source, report.problems[0])
     return report
+
+
+def _damaged(source: Path, problem: object) -> StoreDamagedError:
+    return StoreDamagedError(
+        f"{source} is damaged: {problem}; nothing was kept; "
+        f"`runsink check --db {source}` names all problems and says what to do"
+    )
 
 
 @contextmanager

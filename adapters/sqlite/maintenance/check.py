@@ -16,7 +16,6 @@ import apsw
 import attrs
 
 from adapters.sql_rows import COLUMNS, TALLIED
-from adapters.sqlite.errors import translated_errors
 from adapters.sqlite.file import check_file as check_header
 from adapters.sqlite.file import resolve, wal_of
 from adapters.sqlite.maintenance.errors import explained, require_file
@@ -74,7 +73,6 @@ def check_file(path: Path, advance: Advance = ignore_progress) -> StoreReport:
         WrongFileError: there is no such file.
         StoreUnusableError: it is no store of this version of runsink; the message says why.
         StoreBusyError: another process keeps it locked.
-        StoreError: it cannot be read.
     """
     path = resolve(path)
     require_file(path)
@@ -83,11 +81,10 @@ def check_file(path: Path, advance: Advance = ignore_progress) -> StoreReport:
             check_header(path)
         except apsw.NotADBError:
             return StoreReport(problems=("the file does not begin as an SQLite database does",))
-        with translated_errors():
-            try:
-                return read_unchanged(path, lambda connection: _Check(connection, path, advance).run())
-            except _DAMAGE as error:
-                return StoreReport(problems=(f"the file cannot be read: {error}",))
+        try:
+            return read_unchanged(path, lambda connection: _Check(connection, path, advance).run())
+        except _DAMAGE as error:
+            return StoreReport(problems=(f"the file cannot be read: {error}",))
 
 
 class _Check:

@@ -27,6 +27,12 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except StoreUnusableError as error:
         raise StoreUnusableError(f"cannot use {path}: {error}") from error
+    except apsw.NotADBError as error:
+        raise StoreUnusableError(f"cannot use {path}: the file is not an SQLite database; name another") from error
+    except (apsw.BusyError, apsw.LockedError) as error:
+        raise StoreBusyError(f"{path} is locked by another process; try again later") from error
+    except apsw.IOError as error:
+        raise StoreUnusableError(f"cannot read {path}: {error}; the disk may be failing") from error
     except (PermissionError, apsw.CantOpenError, apsw.PermissionsError, apsw.ReadOnlyError) as error:
         raise StoreUnusableError(
             f"cannot use {path}: no permission to read it, or to write the index of its WAL beside it; "
@@ -34,5 +40,3 @@ def explained(path: Path) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise StoreUnusableError(f"cannot use {path}: {error.strerror}") from error
-    except StoreBusyError as error:
-        raise StoreBusyError(f"{path} is locked by another process; try again later") from error
