@@ -24,9 +24,6 @@ from core.errors import StoreUnusableError
 FETCHED_RUNS: Final = 16
 """So many runs are in memory at a time, since each may be large."""
 
-_SHOWN_RUNS: Final = 1000
-"""After so many runs the progress is shown again."""
-
 _DAMAGE: Final = (psycopg.DataError, psycopg.ProgrammingError, psycopg.InternalError, UnicodeDecodeError)
 """What reading a damaged table raises: corrupted pages, or a table that is not what it should be."""
 
@@ -79,6 +76,7 @@ def check_postgres(url: str, shown: str, advance: Advance = ignore_progress) -> 
     """
     with closing(open_for_check(url, shown)) as connection, translated_errors():
         version = found_version(connection)
+        connection.commit()
         if version == 0:
             raise StoreUnusableError(
                 f"cannot use {shown}: it has no tables of runsink; name another database or schema"
@@ -167,8 +165,7 @@ class _Check:
                 for row in rows:
                     yield from (f"run {row[0]!r}: {problem}" for problem in problems_of_run(row))
                 done += len(rows)
-                if done % _SHOWN_RUNS < FETCHED_RUNS:
-                    self._advance(done, whole)
+                self._advance(done, whole)
 
     def _names(self, sql: str) -> set[str]:
         return {name for (name,) in self._rows(sql)}
