@@ -1,9 +1,10 @@
 """What the commands that look after a database share."""
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 import click
@@ -16,6 +17,8 @@ from entrypoints.configuration import load_settings
 from entrypoints.exits import INTERRUPTED, REJECTED, UNAVAILABLE, WRONG_USAGE, end_with
 from entrypoints.maintenance import NoFileError
 from entrypoints.settings import Settings
+
+_CHECK_NICENESS: Final = 10
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -44,7 +47,12 @@ def showing(label: str, unit: str) -> Advance:
 
 def showing_copy(name: str) -> CopyProgress:
     """Return what shows how far a copy to this file is."""
-    return CopyProgress(showing(f"copying {name}", "pages"), showing(f"checking {name}", "runs"))
+    return CopyProgress(
+        copying=showing(f"copying {name}", "pages"),
+        # While the copy is checked nobody waits for it, so servers go first.
+        copied=lambda: os.nice(_CHECK_NICENESS),
+        checking=showing(f"checking {name}", "runs"),
+    )
 
 
 @contextmanager

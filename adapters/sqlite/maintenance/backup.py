@@ -31,9 +31,10 @@ STEP_PAGES: Final = 2048
 
 @attrs.frozen
 class CopyProgress:
-    """How far copying is, in pages, and then how far checking the copy is, in runs."""
+    """How far copying is, in pages, and then how far checking the copy is, in runs; ``copied`` is called in between."""
 
     copying: Advance = ignore_progress
+    copied: Callable[[], object] = lambda: None
     checking: Advance = ignore_progress
 
 
@@ -81,6 +82,7 @@ def _copy_checked(source: Path, target: Path, progress: CopyProgress, finish: Fi
                 read_unchanged(source, partial(_copy, path, progress.copying))
             except (apsw.CorruptError, apsw.NotADBError) as error:
                 raise _damaged(source, error) from error
+        progress.copied()
         report = _check_copy(source, path, progress.checking)
         finish(path)
     return report
