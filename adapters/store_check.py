@@ -59,6 +59,11 @@ class StoreReport:
         """Whether nothing is wrong."""
         return not self.problems
 
+    @property
+    def is_full(self) -> bool:
+        """Whether there may be more problems than it has room for."""
+        return len(self.problems) >= MAX_PROBLEMS
+
     def with_problems(self, problems: Iterable[str]) -> "StoreReport":
         """Return the report with further problems, as far as there is room for them."""
         room = MAX_PROBLEMS - len(self.problems)

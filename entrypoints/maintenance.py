@@ -11,13 +11,14 @@ from adapters.sqlite import SqliteStore
 from adapters.sqlite.maintenance import CopyProgress, back_up, check_file, restore
 from adapters.store_check import Advance, StoreReport
 from adapters.system_clock import SystemClock
+from core.errors import RunsinkError
 from core.use_cases.jobs import fail_jobs_elsewhere
 from entrypoints.databases import is_url, require_postgres, shown_database
 
 _LOST_BODY: Final = "the store was restored from a backup, which does not have the body of the job; send it again"
 
 
-class NoFileError(ValueError):
+class NoFileError(RunsinkError):
     """A command that copies files was given a database that is none; the message says what to use."""
 
 

@@ -101,7 +101,7 @@ class _Check:
         return self._report
 
     def _carry_out(self, part: _Part) -> None:
-        if len(self._report.problems) < MAX_PROBLEMS:
+        if not self._report.is_full:
             found = tuple(islice(self._or_damage(part), MAX_PROBLEMS))
             self._report = self._report.with_problems(found)
 

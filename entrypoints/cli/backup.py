@@ -4,9 +4,8 @@ from pathlib import Path
 
 import click
 
-from entrypoints.cli.maintenance import database_option, ending, facts_of, settings_with, show, showing_copy
+from entrypoints.cli.maintenance import at_work, database_option, facts_of, settings_with, show
 from entrypoints.cli.options import json_option
-from entrypoints.maintenance import back_up_database
 
 
 @click.command("backup")
@@ -19,7 +18,9 @@ def backup(file: Path, db: str | None, *, as_json: bool) -> None:
     FILE appears only once it is complete, checked and on the disk. It has every run that was acknowledged before the
     command began. A FILE that exists is left alone.
     """
+    from entrypoints.maintenance import back_up_database  # noqa: PLC0415 - only what the command needs
+
     database = settings_with(db).db
-    with ending("there is no backup"):
-        report = back_up_database(database, file, showing_copy(file.name))
+    with at_work("there is no backup") as screen:
+        report = back_up_database(database, file, screen.show_copy(file.name))
     show({"backup": str(file), **facts_of(report)}, as_json=as_json)

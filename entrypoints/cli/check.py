@@ -1,16 +1,17 @@
 """The command line: ``runsink check``."""
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from adapters.store_check import MAX_PROBLEMS, StoreReport
-from entrypoints.cli.maintenance import database_option, ending, facts_of, settings_with, show, showing
+from entrypoints.cli.maintenance import at_work, database_option, facts_of, settings_with, show
 from entrypoints.cli.options import json_option
 from entrypoints.cli.terminal import say
-from entrypoints.databases import shown_database
 from entrypoints.exits import REJECTED
-from entrypoints.maintenance import check_database
+
+if TYPE_CHECKING:
+    from adapters.store_check import StoreReport
 
 
 @click.command("check")
@@ -21,9 +22,12 @@ def check(db: str | None, *, as_json: bool) -> None:
 
     Nothing is written, and servers may be at work meanwhile. Exit status 1 means damage.
     """
+    from entrypoints.databases import shown_database  # noqa: PLC0415 - only what the command needs
+    from entrypoints.maintenance import check_database  # noqa: PLC0415 - only what the command needs
+
     database = settings_with(db).db
-    with ending("nothing was changed"):
-        report = check_database(database, showing("checking", "runs"))
+    with at_work("nothing was changed") as screen:
+        report = check_database(database, screen.show("checking", "runs"))
     shown = shown_database(database)
     if as_json:
         facts = {"database": shown, "healthy": report.healthy, **facts_of(report), "problems": report.problems}
@@ -35,12 +39,12 @@ def check(db: str | None, *, as_json: bool) -> None:
         sys.exit(REJECTED)
 
 
-def _complain(report: StoreReport) -> None:
+def _complain(report: "StoreReport") -> None:
     """Say what is wrong, and what to do."""
     for problem in report.problems:
         say(problem)
-    if len(report.problems) == MAX_PROBLEMS:
-        say(f"these are the first {MAX_PROBLEMS} problems; there may be more")
+    if report.is_full:
+        say(f"these are the first {len(report.problems)} problems; there may be more")
     say(
         "the database is damaged: stop every process that uses it, keep a copy of its files, and restore a backup; "
         "without one, `runsink migrate-store` copies what can be read into a new database"

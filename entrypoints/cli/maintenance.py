@@ -1,22 +1,22 @@
-"""What the commands that look after a database share."""
+"""What the commands that look after a database share. What they need of the rest is imported when they are run."""
 
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 import click
 
-from adapters.sqlite.maintenance import CopyProgress, WrongFileError
-from adapters.store_check import Advance, StoreReport
-from core.errors import StoreBusyError, StoreError
+from core.errors import RunsinkError, StoreBusyError
 from entrypoints.cli.terminal import Progress
-from entrypoints.configuration import load_settings
 from entrypoints.exits import INTERRUPTED, REJECTED, UNAVAILABLE, WRONG_USAGE, end_with
-from entrypoints.maintenance import NoFileError
-from entrypoints.settings import Settings
+
+if TYPE_CHECKING:
+    from adapters.sqlite.maintenance import CopyProgress
+    from adapters.store_check import Advance, StoreReport
+    from entrypoints.settings import Settings
 
 _CHECK_NICENESS: Final = 10
 
@@ -27,52 +27,76 @@ database_option: Callable[[_Command], _Command] = click.option(
 )
 
 
-def settings_with(db: str | None) -> Settings:
+def settings_with(db: str | None) -> "Settings":
     """Return the settings of a server, with this database if one is given; end the command if they are invalid."""
+    from entrypoints.configuration import load_settings  # noqa: PLC0415 - see above
+
     try:
         return load_settings({} if db is None else {"db": db})
     except ValueError as error:
         end_with(error, WRONG_USAGE)
 
 
-def showing(label: str, unit: str) -> Advance:
-    """Return what shows, on a terminal, how many of how many units are done; it removes its line at the end."""
-    progress = Progress(label, None, unit)
+class Screen:
+    """Lines on a terminal that say how far a command is, one after the other."""
 
-    def advance(done: int, whole: int) -> None:
-        progress.clear() if done >= whole else progress.update(done, done, whole)
+    def __init__(self) -> None:
+        self._lines: list[Progress] = []
 
-    return advance
+    def show(self, label: str, unit: str) -> "Advance":
+        """Return what shows how many of how many units are done; it removes its line at the end."""
+        line = Progress(label, None, unit)
+        self._lines.append(line)
 
+        def advance(done: int, whole: int) -> None:
+            if done < whole:
+                line.update(done, done, whole)
+            else:
+                line.clear()
 
-def showing_copy(name: str) -> CopyProgress:
-    """Return what shows how far a copy to this file is."""
-    return CopyProgress(
-        copying=showing(f"copying {name}", "pages"),
-        # While the copy is checked nobody waits for it, so servers go first.
-        copied=lambda: os.nice(_CHECK_NICENESS),
-        checking=showing(f"checking {name}", "runs"),
-    )
+        return advance
+
+    def show_copy(self, name: str) -> "CopyProgress":
+        """Return what shows how far a copy to this file is."""
+        from adapters.sqlite.maintenance import CopyProgress  # noqa: PLC0415 - see above
+
+        return CopyProgress(
+            copying=self.show(f"copying {name}", "pages"),
+            # While the copy is checked nobody waits for it, so servers go first.
+            copied=lambda: os.nice(_CHECK_NICENESS),
+            checking=self.show(f"checking {name}", "runs"),
+        )
+
+    def clear(self) -> None:
+        """Remove what is shown, so that something else can be printed."""
+        for line in self._lines:
+            line.clear()
 
 
 @contextmanager
-def ending(interrupted: str) -> Iterator[None]:
-    """End the command with one line and an exit status if the block fails."""
+def at_work(interrupted: str) -> Iterator[Screen]:
+    """Show how far the block is, and end the command with one line and an exit status if it fails."""
+    screen = Screen()
     try:
-        yield
-    except (StoreError, NoFileError) as error:
+        yield screen
+    except RunsinkError as error:
+        screen.clear()
         end_with(error, _status_of(error))
     except KeyboardInterrupt:
+        screen.clear()
         end_with(f"interrupted; {interrupted}", INTERRUPTED)
 
 
 def _status_of(error: Exception) -> int:
+    from adapters.sqlite.maintenance import WrongFileError  # noqa: PLC0415 - see above
+    from entrypoints.maintenance import NoFileError  # noqa: PLC0415 - see above
+
     if isinstance(error, (WrongFileError, NoFileError)):
         return WRONG_USAGE
     return UNAVAILABLE if isinstance(error, StoreBusyError) else REJECTED
 
 
-def facts_of(report: StoreReport) -> Mapping[str, Any]:
+def facts_of(report: "StoreReport") -> Mapping[str, Any]:
     """Return what a report counts and measures, by name."""
     return attrs.asdict(report, filter=lambda field, _: field.name != "problems")
 

@@ -4,11 +4,9 @@ from pathlib import Path
 
 import click
 
-from entrypoints.cli.maintenance import database_option, ending, facts_of, settings_with, show, showing_copy
+from entrypoints.cli.maintenance import at_work, database_option, facts_of, settings_with, show
 from entrypoints.cli.options import json_option
 from entrypoints.cli.terminal import say
-from entrypoints.maintenance import restore_database
-from entrypoints.process.job_service import spool_directory
 
 
 @click.command("restore")
@@ -20,10 +18,13 @@ def restore(file: Path, db: str | None, *, as_json: bool) -> None:
 
     Runs that were acknowledged after the backup are missing until their clients send them again.
     """
+    from entrypoints.maintenance import restore_database  # noqa: PLC0415 - only what the command needs
+    from entrypoints.process.job_service import spool_directory  # noqa: PLC0415 - only what the command needs
+
     settings = settings_with(db)
     spool = spool_directory(settings)
-    with ending("nothing was restored"):
-        restored = restore_database(file, settings.db, spool, showing_copy(file.name))
+    with at_work("nothing was restored") as screen:
+        restored = restore_database(file, settings.db, spool, screen.show_copy(file.name))
     found = {"failed_jobs": restored.failed_jobs, "unknown_bodies": restored.unknown_bodies}
     show({"database": settings.db, **facts_of(restored.report), **found}, as_json=as_json)
     if restored.failed_jobs:

@@ -62,6 +62,7 @@ def test_a_report_has_room_for_some_problems() -> None:
     many = (str(number) for number in range(MAX_PROBLEMS + 10))
     report = StoreReport(problems=("first",)).with_problems(many)
     assert len(report.problems) == MAX_PROBLEMS
+    assert report.is_full
     assert not report.healthy
     assert next(many) == str(MAX_PROBLEMS - 1)
     assert attrs.evolve(report, problems=()).healthy

@@ -109,7 +109,7 @@ class _Check:
         return self._report
 
     def _carry_out(self, part: Callable[[], Iterable[str]]) -> None:
-        if len(self._report.problems) < MAX_PROBLEMS:
+        if not self._report.is_full:
             self._note(_or_damage(part))
 
     def _note(self, problems: Iterable[str]) -> None:

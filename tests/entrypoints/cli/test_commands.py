@@ -42,6 +42,9 @@ def test_help_imports_no_command(arguments: list[str]) -> None:
         (["upload", "--help"], {"zstandard"}),
         (["outbox", "flush", "--help"], set()),
         (["export", "--help"], set()),
+        (["check", "--help"], set()),
+        (["backup", "--help"], set()),
+        (["restore", "--help"], set()),
     ],
 )
 def test_client_commands_import_no_server(arguments: list[str], needed: set[str]) -> None:
