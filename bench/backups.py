@@ -106,7 +106,7 @@ def _back_up(db: Path, target: Path, backups: _Backups) -> None:
     with subprocess.Popen([find_runsink(), "backup", target, "--db", db], stdout=subprocess.DEVNULL) as process:
         # Not the usage that waiting returns: it begins with the memory of the process that forked.
         while process.poll() is None:
-            with suppress(OSError, StopIteration, psutil.Error):
+            with suppress(OSError, RuntimeError, psutil.Error):  # it may end meanwhile
                 backups.mib = max(backups.mib, peak_mib(process.pid))
             sleep(_POLL_SECONDS)
     if process.returncode:

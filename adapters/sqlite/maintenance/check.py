@@ -8,7 +8,7 @@ sums, hold a transaction for a few seconds per million runs.
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from itertools import islice, takewhile
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,12 +54,17 @@ SELECT name, sum(kept), sum(counted) FROM (
 
 _LAST_ARRIVALS: Final = "SELECT coalesce((SELECT max(arrival) FROM runs), 0), coalesce((SELECT last FROM arrivals), 0)"
 
-_BEGIN: Final = """
-SELECT coalesce(min(arrival), 0) - 1, 0, (SELECT total(runs) FROM tallies WHERE field = 'agent_name') FROM runs
+_ENDS: Final = """
+SELECT
+    (SELECT coalesce(min(arrival), 0) - 1 FROM runs),
+    (SELECT coalesce(max(arrival), 0) FROM runs),
+    (SELECT coalesce(sum(runs), 0) FROM tallies WHERE field = 'agent_name')
 """
-"""The arrival before the first, how many runs are done, and how many there are."""
+"""The arrival before the first, the last arrival, and how many runs there are."""
 
-_SLICE_END: Final = "SELECT max(arrival) FROM (SELECT arrival FROM runs WHERE arrival > ? ORDER BY arrival LIMIT ?)"
+_SLICE_END: Final = (
+    "SELECT max(arrival) FROM (SELECT arrival FROM runs WHERE arrival > ? AND arrival <= ? ORDER BY arrival LIMIT ?)"
+)
 
 _RUNS: Final = (
     f"SELECT arrival, start IS {start_of('start_time')}, {COLUMNS} FROM runs WHERE arrival > ? AND arrival <= ?"
@@ -164,15 +169,17 @@ class _Check:
 
     def _runs(self) -> Iterator[str]:
         """Compare every run with the rules of its fields and with its keys, a slice at a time."""
-        after, done, whole = self._row(_BEGIN)
-        for last in self._slice_ends(after, SLICE_RUNS):
+        # Not those that arrive from now on: a busy server may add runs faster than they can be compared.
+        after, until, whole = self._row(_ENDS)
+        done = 0
+        for last in self._slice_ends(after, until, SLICE_RUNS):
             yield from self._slice(after, last)
             after, done = last, done + SLICE_RUNS
             self._advance(min(done, whole), whole)
 
-    def _slice_ends(self, after: int, size: int) -> Iterator[int]:
-        """Yield the last arrival of every slice of so many runs."""
-        while (last := self._row(_SLICE_END, (after, size))[0]) is not None:
+    def _slice_ends(self, after: int, until: int, size: int) -> Iterator[int]:
+        """Yield the last arrival of every slice of so many runs, beyond ``after`` up to ``until``."""
+        while (last := self._row(_SLICE_END, (after, until, size))[0]) is not None:
             yield last
             after = last
 
@@ -181,7 +188,7 @@ class _Check:
         try:
             yield from self._problems_of_slice(after, last)
         except _DAMAGE:
-            for one in takewhile(lambda end: end <= last, self._slice_ends(after, 1)):
+            for one in self._slice_ends(after, last, 1):
                 try:
                     yield from self._problems_of_slice(one - 1, one)
                 except _DAMAGE as error:

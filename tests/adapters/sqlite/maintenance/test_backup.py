@@ -69,6 +69,7 @@ def test_a_copy_is_of_one_moment(source: Path, target: Path) -> None:
             keep(store, sample_run(f"late-{done}"))
             store.maintain(quiet=True)
             seen.append((done, whole))
+            assert len(seen) < 20 * STEPS, "it begins again whenever something is written"
 
         report = back_up(source, target, CopyProgress(copying=write))
         assert len(seen) > STEPS

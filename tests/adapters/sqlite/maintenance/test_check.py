@@ -146,7 +146,39 @@ def test_a_store_under_load_is_never_accused(path: Path) -> None:
     assert check_file(path).runs == check_file(path).event_ids
 
 
-def test_what_was_read_while_a_server_came_is_read_again(path: Path) -> None:
+def test_a_write_between_any_two_statements_accuses_nothing(path: Path) -> None:
+    """Runs are added and entries moved before each statement of a check, which comes to its end all the same."""
+    store = SqliteStore(path)
+    count = 0
+
+    def write(cursor: apsw.Cursor, _sql: str, _bindings: object) -> bool:
+        nonlocal count
+        # The connection of the store has a trace of its own, which would never end.
+        if cursor.connection.readonly("main"):
+            count += 1
+            runs = [
+                sample_run(f"e{count}-{place}", run_id=f"r{place % 5}", agent_name=f"a{count}") for place in range(64)
+            ]
+            with store.unit_of_work() as work:
+                work.runs.add(runs)
+                work.commit()
+        return True
+
+    def trace(connection: apsw.Connection) -> None:
+        connection.exec_trace = write
+
+    keep(store, sample_run("first"))
+    apsw.connection_hooks.append(trace)
+    try:
+        assert problems(path) == ()
+    finally:
+        apsw.connection_hooks.remove(trace)
+        store.close()
+    assert count > 10
+
+
+@pytest.mark.parametrize("is_torn", [False, True])
+def test_what_was_read_while_a_server_came_is_read_again(path: Path, *, is_torn: bool) -> None:
     """A file that was at rest and is written meanwhile is read once more, and only that counts."""
     fill(path)
     seen = []
@@ -157,7 +189,7 @@ def test_what_was_read_while_a_server_came_is_read_again(path: Path) -> None:
             with closing(SqliteStore(path)) as store:
                 keep(store, sample_run("late"))
         seen.append(found)
-        if len(seen) == 1:
+        if is_torn and len(seen) == 1:
             raise apsw.CorruptError("as if it had read half of a page")
         return int(str(found))
 
