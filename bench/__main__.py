@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 
 import apsw
 
-from bench import breakdown, growth, setups, start, streams, throughput
+from bench import backups, breakdown, growth, setups, start, streams, throughput
 from bench.plotting import plot_growth
 from bench.processes import Server
 from bench.scenarios import ANSWERS, BATCH_PATHS, SCENARIOS, make_cases
@@ -107,6 +107,12 @@ def _start(options: argparse.Namespace) -> Any:
     return measured.as_json()
 
 
+def _backups(options: argparse.Namespace) -> Any:
+    measured = backups.measure_backups(_plan(options, ["S3"], ("minimal",)), options.stored, options.cache)
+    _show(measured.table(f"{options.stored} runs stored: median (lowest-highest)", backups.FIGURES))
+    return measured.as_json()
+
+
 _PARTS: Final = {
     "floor": _floor,
     "http": _http,
@@ -117,6 +123,7 @@ _PARTS: Final = {
     "metrics": _metrics,
     "streams": _streams,
     "start": _start,
+    "backups": _backups,
 }
 
 
@@ -165,6 +172,7 @@ def _parse() -> argparse.Namespace:
     add("--sizes", type=_sizes, default=[0, 100_000, 2_000_000, 10_000_000], help="growth: runs stored before")
     add("--queries", type=int, default=300, help="growth: queries of each kind a repetition")
     add("--runs", type=_size, default=200_000, help="streams: runs sent in each way, such as 1m")
+    add("--stored", type=_size, default=2_000_000, help="backups: runs stored before, such as 300k")
     add("--tolerance", type=float, default=0.05, help="growth: share by which a database may grow while measuring")
     add("--url", help="http: a server that runs already, instead of a new runsink for each measurement")
     add("--pid", type=int, default=0, help="http: the process behind --url, for its use of the processor")

@@ -31,6 +31,19 @@ def open_database(database: str, limits: Limits = _DEFAULT_LIMITS, observer: Obs
         raise DatabaseNameError("the database name is empty; give a file or a URL such as postgresql://…")
     if not is_url(database):
         return SqliteStore(Path(database), limits, observer)
+    require_postgres(database)
+    # Imported here because a server on a file does not need the package installed.
+    from adapters.postgres import PostgresStore  # noqa: PLC0415
+
+    return PostgresStore(database, shown_database(database), limits)
+
+
+def require_postgres(database: str) -> None:
+    """Check a URL, without connecting to it.
+
+    Raises:
+        DatabaseNameError: it is none of PostgreSQL, or what it takes to use one is not installed.
+    """
     shown = shown_database(database)
     if not database.startswith(("postgresql://", "postgres://")):
         raise DatabaseNameError(f"cannot use {shown}: give a file or a URL that begins with postgresql://")
@@ -39,13 +52,11 @@ def open_database(database: str, limits: Limits = _DEFAULT_LIMITS, observer: Obs
             f"cannot use {shown}: not a PostgreSQL URL; percent-encode special characters in names and password"
         )
     try:
-        # Imported here because a server on a file does not need the package installed.
-        from adapters.postgres import PostgresStore  # noqa: PLC0415
+        import adapters.postgres  # noqa: F401, PLC0415 - to see whether it can be
     except ImportError as error:
         raise DatabaseNameError(
             f"cannot use {shown}: PostgreSQL needs extra packages; pip install 'runsink[postgres]' ({error})"
         ) from error
-    return PostgresStore(database, shown, limits)
 
 
 def resolve_database(database: str) -> str:

@@ -11,7 +11,7 @@ from psycopg_pool import ConnectionPool
 
 from adapters.postgres.privileges import NEEDED_PRIVILEGES, check_privileges
 from adapters.postgres.schema import migrate
-from core.errors import StoreError, StoreUnusableError
+from core.errors import StoreBusyError, StoreError, StoreUnusableError
 
 MAX_CONNECTIONS: Final = 8
 """One for writing, and one for each reader; more than the HTTP server ever uses at once."""
@@ -82,6 +82,27 @@ def open_pool(url: str, shown: str) -> ConnectionPool:
     with _explain_errors(shown):
         pool.wait()
     return pool
+
+
+def open_for_check(url: str, shown: str) -> psycopg.Connection:
+    """Open a connection that changes nothing and whose statements may take long; ``shown`` as in ``open_pool``.
+
+    Raises:
+        StoreUnusableError: the database cannot be used; the message says why in one line.
+        StoreBusyError: it cannot be reached.
+    """
+    conninfo = _conninfo(url, shown)
+    with _explain_errors(shown):
+        try:
+            connection = psycopg.connect(conninfo)
+        except psycopg.OperationalError as error:
+            raise StoreBusyError(f"cannot reach {shown}: {' '.join(str(error).split())}") from error
+        configure(connection)
+        connection.execute("SELECT set_config('statement_timeout', '0', false)")
+        connection.commit()
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        connection.read_only = True
+    return connection
 
 
 def configure(connection: psycopg.Connection) -> None:

@@ -5,7 +5,8 @@ transaction, so each statement can be executed again after a failure midway.
 """
 
 import logging
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import psycopg
@@ -152,6 +153,8 @@ catalogue, a duplicate type or table or, when it creates an index, "tuple concur
 
 _ATTEMPTS: Final = 20
 
+_CREATED: Final = re.compile(r"CREATE (TABLE|INDEX|SEQUENCE) IF NOT EXISTS (\w+)")
+
 
 def migrate(connection: psycopg.Connection) -> None:
     """Migrate the database to this version; several processes may do so at once.
@@ -164,7 +167,7 @@ def migrate(connection: psycopg.Connection) -> None:
     """
     for remaining in reversed(range(_ATTEMPTS)):
         try:
-            if _found_version(connection) < VERSION:
+            if found_version(connection) < VERSION:
                 _migrate(connection)
         except psycopg.Error as error:
             if error.sqlstate not in _REPEATABLE or not remaining:
@@ -196,7 +199,7 @@ def in_dialect(statement: str, cockroach_version: str | None) -> str:
     return statement if cockroach_version is None else statement.replace(_BY_CODE_POINT, "")
 
 
-def _found_version(connection: psycopg.Connection) -> int:
+def found_version(connection: psycopg.Connection) -> int:
     """Return the version of the connection's schema; 0 if it is empty."""
     rows = connection.execute(
         # The information schema would hide tables that this role may not use.
@@ -209,6 +212,12 @@ def _found_version(connection: psycopg.Connection) -> int:
     if found:
         raise StoreUnusableError(f"it has a table {min(found)} of another application; name another database or schema")
     return 0
+
+
+def created_objects() -> Mapping[str, str]:
+    """Return the kind of each object that the migrations create, such as ``table``, by its name."""
+    statements = "".join(statement for step in _STEPS for statement in step)
+    return {name: kind.lower() for kind, name in _CREATED.findall(statements)}
 
 
 def _known(row: tuple[int, ...] | None) -> int:

@@ -4,6 +4,8 @@ A job is queued once its whole body is in a spool, runs a chunk at a time, and i
 job and the runs that it brought are committed together, so a job that was broken off goes on at its next line.
 """
 
+from typing import Final
+
 import attrs
 
 from core.errors import JobNotFoundError
@@ -13,6 +15,8 @@ from core.model.stream import Chunk
 from core.ports.job_repository import JobReader
 from core.ports.unit_of_work import UnitOfWork
 from core.use_cases.stream import take_chunk
+
+_PAGE_JOBS: Final = 100
 
 
 def queue_job(job: Job, work: UnitOfWork) -> Job:
@@ -81,6 +85,20 @@ def fail_job(job_id: JobId, detail: str, now: Timestamp, work: UnitOfWork) -> Jo
     if job is None or job.finished:
         return None
     return _replace(attrs.evolve(job, state=JobState.FAILED, finished_at=now, detail=detail), work)
+
+
+def fail_jobs_elsewhere(spool: SpoolId | None, detail: str, now: Timestamp, work: UnitOfWork) -> int:
+    """Fail every unfinished job whose body is in another spool than this; return how many. ``None`` is no spool."""
+    failed, cursor = 0, None
+    while True:
+        request = JobPageRequest(limit=_PAGE_JOBS, cursor=cursor, oldest_first=True)
+        page = work.jobs.page(JobFilter(unfinished=True), request)
+        lost = [job.job_id for job in page.jobs if job.spool != spool]
+        for job_id in lost:
+            fail_job(job_id, detail, now, work)
+        failed, cursor = failed + len(lost), page.next_cursor
+        if cursor is None:
+            return failed
 
 
 def delete_job(job_id: str, now: Timestamp, work: UnitOfWork) -> Job | None:

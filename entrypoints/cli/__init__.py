@@ -11,6 +11,11 @@ COMMANDS = {
     "outbox": LazyCommand(
         "entrypoints.cli.commands.outbox", "outbox", "Send what Local Telemetry clients could not send."
     ),
+    "check": LazyCommand("entrypoints.cli.commands.check", "check", "Check a database for damage, in use or not."),
+    "backup": LazyCommand("entrypoints.cli.commands.backup", "backup", "Copy a database file, in use or not."),
+    "restore": LazyCommand(
+        "entrypoints.cli.commands.restore", "restore", "Put a backup where a server expects its database."
+    ),
     "migrate-store": LazyCommand(
         "entrypoints.cli.commands.migrate_store", "migrate_store", "Copy every run of one database into another."
     ),

@@ -14,7 +14,9 @@ WITH_EXAMPLES = [page for page in PAGES if any(block.is_run for block in blocks_
 NOT_RUN = {
     "README.md": 2,
     "docs/explanation/scaling.md": 3,
+    "docs/how-to/back-up-and-restore.md": 4,
     "docs/how-to/behind-a-proxy.md": 2,
+    "docs/how-to/monitor.md": 1,
     "docs/how-to/move-to-postgresql.md": 3,
     "docs/how-to/run-in-a-container.md": 5,
     "docs/how-to/run-under-systemd.md": 3,

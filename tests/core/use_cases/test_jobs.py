@@ -15,6 +15,7 @@ from core.use_cases.jobs import (
     advance_job,
     delete_job,
     fail_job,
+    fail_jobs_elsewhere,
     finish_job,
     get_job,
     list_jobs,
@@ -131,3 +132,18 @@ def test_old_jobs_are_purged() -> None:
     work = work_with(JOB, attrs.evolve(FINISHED[1], job_id=JobId("job-2")))
     assert [purge_jobs(Timestamp(at(second)), 10, work) for second in (4, 5, 6)] == [0, 1, 0]
     assert work.jobs.get(ID) == JOB
+
+
+@pytest.mark.parametrize(("spool", "failed"), [(SpoolId("spool-1"), 75), (None, 225), (SpoolId("spool-9"), 225)])
+def test_jobs_whose_body_is_elsewhere_fail(spool: SpoolId | None, failed: int) -> None:
+    """All of them, however many there are, and no finished one."""
+    unfinished = [
+        attrs.evolve(JOB, job_id=JobId(f"job-{number}"), spool=SpoolId(f"spool-{number % 3 % 2 + 1}"))
+        for number in range(225)
+    ]
+    work = work_with(*unfinished, attrs.evolve(FINISHED[0], job_id=JobId("finished")))
+    assert fail_jobs_elsewhere(spool, "it is elsewhere", NOW, work) == failed
+    jobs = list_jobs(JobFilter(state=JobState.FAILED), JobPageRequest(limit=1000), work.jobs).jobs
+    assert {(job.spool == spool, job.finished_at, job.detail) for job in jobs} == {(False, NOW, "it is elsewhere")}
+    assert get_job("finished", work.jobs).state is JobState.SUCCEEDED
+    assert fail_jobs_elsewhere(spool, "again", NOW, work) == 0
