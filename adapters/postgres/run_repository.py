@@ -213,7 +213,7 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
         if len(new) + existing != len(runs):
             # Neither new nor existing: another transaction deleted it between the two statements.
             raise TransactionConflictError("a run was deleted while it was being sent; retry")
-        self._tally(count_names(run for run in runs if run.event_id in new))
+        self._tally(count_names([run for run in runs if run.event_id in new]))
 
     def replace(self, run: Run) -> None:
         with translated_errors():

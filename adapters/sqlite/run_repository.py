@@ -1,6 +1,6 @@
 """The run repository on SQLite: its statements, and the conversion of rows to runs."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from typing import Any, cast
 
@@ -95,7 +95,7 @@ class SqliteRunRepository(RunRepository):
             remove_keys(self._connection, (entry for place, run in taken for entry in _entries(place, run)))
             arrivals = integers(arrival for (_, arrival), _ in taken)
             self._connection.execute(f"DELETE FROM runs WHERE {AMONG_ARRIVALS}", {"arrivals": arrivals})
-            names = count_names(run for _, run in taken)
+            names = count_names([run for _, run in taken])
             self._connection.executemany(_UNTALLY, [(count, *named) for named, count in names.items()])
             self._connection.executemany(_FORGET, list(names))
         return RemovedPage(len(taken), next_cursor)
@@ -148,7 +148,7 @@ class SqliteRunRepository(RunRepository):
         with translated_errors(self._connection):
             return find_arrivals(self._connection, hashes)
 
-    def _tally(self, runs: Iterable[Run]) -> None:
+    def _tally(self, runs: Collection[Run]) -> None:
         names = count_names(runs)
         self._connection.executemany(_TALLY, [(*named, count) for named, count in names.items()])
 
