@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 from typing import Final
 
-from adapters.sqlite import SqliteStore
+from adapters.sqlite import SqliteStore, compaction
+from adapters.sqlite.compaction import Space
 from adapters.sqlite.file import resolve
 from core.errors import StoreUnusableError
 from core.model.limits import Limits
@@ -44,6 +45,17 @@ def open_database(database: str, limits: Limits = _DEFAULT_LIMITS) -> Store:
             f"cannot use {shown}: PostgreSQL needs extra packages; pip install 'runsink[postgres]' ({error})"
         ) from error
     return PostgresStore(database, shown, limits)
+
+
+def return_space(database: str) -> Space | None:
+    """Give the space of deleted runs back to the disk, as far as possible; ``None`` where the database does so itself.
+
+    The database must exist, and this process must not have it open.
+
+    Raises:
+        StoreError: the file failed; it holds the same as before.
+    """
+    return None if is_url(database) else compaction.return_space(resolve(Path(database)))
 
 
 def resolve_database(database: str) -> str:

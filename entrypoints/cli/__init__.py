@@ -9,6 +9,7 @@ COMMANDS = {
     "upload": LazyCommand("entrypoints.cli.upload", "upload", "Upload files of runs to a server."),
     "export": LazyCommand("entrypoints.cli.export", "export", "Export runs from a server or a database."),
     "outbox": LazyCommand("entrypoints.cli.outbox", "outbox", "Send what Local Telemetry clients could not send."),
+    "prune": LazyCommand("entrypoints.cli.prune", "prune", "Delete the runs that start before a date."),
     "migrate-store": LazyCommand(
         "entrypoints.cli.migrate_store", "migrate_store", "Copy every run of one database into another."
     ),
