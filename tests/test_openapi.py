@@ -99,7 +99,7 @@ def test_documented_routes_are_the_servers() -> None:
     served = defaultdict(set)
     # The handlers are only inspected, so they need no dependencies.
     nothing: Any = None
-    for route in api_routes(nothing, 500, Stream(nothing, nothing, nothing, 60), Operations(nothing, {}, "")):
+    for route in api_routes(nothing, 500, Stream(nothing, nothing, nothing, 60), Operations(nothing, nothing, {}, "")):
         served[re.sub(r"\{[^}]*\}", "{id}", route.path)].add(route.method.lower())
     documented = defaultdict(set)
     for path, method, _ in operations():

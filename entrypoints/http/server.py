@@ -99,7 +99,7 @@ async def start_server(
         "min_stream_bytes_per_second": MIN_BYTES_PER_SECOND,
     }
     stream = Stream(context, jobs, StreamSlots(settings.max_streams, draining), settings.body_seconds)
-    operations = Operations(readiness, shown_limits, version("runsink"))
+    operations = Operations(context, readiness, shown_limits, version("runsink"))
     app.add_routes(api_routes(context, settings.partial_status, stream, operations))
     app_runner = web.AppRunner(app)
     await app_runner.setup()
