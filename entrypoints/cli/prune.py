@@ -1,10 +1,10 @@
 """The command line: ``runsink prune``."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,7 @@ from core.model.listing import Cursor, RunFilter
 from core.model.run import Timestamp, shown_time
 from core.ports.store import Store
 from core.use_cases.retention import check_horizon, count_before, prune_slice, raise_horizon
-from core.validation.fields import InvalidValueError, format_timestamp, parse_timestamp
+from core.validation.fields import InvalidValueError, parse_timestamp
 from entrypoints.cli.options import json_option
 from entrypoints.cli.terminal import Progress
 from entrypoints.configuration import load_settings
@@ -30,6 +30,8 @@ from entrypoints.settings import DEFAULT_DB
 
 PAUSE_SHARE: Final = 1.0
 """How long to pause after each slice, as a multiple of the time that the slice took, so that others write meanwhile."""
+
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 @attrs.define
@@ -60,9 +62,8 @@ class Pruning:
 def _parse_date(_context: click.Context, _parameter: click.Parameter, value: str) -> Timestamp:
     """Return the instant of a date (its midnight in UTC) or of a timestamp with an offset."""
     try:
-        day = date.fromisoformat(value) if len(value) == len("2026-01-31") else None
-        return parse_timestamp(value) if day is None else format_timestamp(datetime(*day.timetuple()[:3], tzinfo=UTC))
-    except (InvalidValueError, ValueError):
+        return parse_timestamp(f"{value}T00:00:00Z" if _DATE.fullmatch(value) else value)
+    except InvalidValueError:
         raise click.BadParameter(
             f"{value!r} is neither a date, such as 2026-01-31, nor a timestamp with an offset, "
             "such as 2026-01-31T12:00:00Z"
