@@ -28,8 +28,9 @@ from entrypoints.databases import is_url, open_database, return_space
 from entrypoints.exits import INTERRUPTED, REJECTED, UNAVAILABLE, WRONG_USAGE, end_with
 from entrypoints.settings import DEFAULT_DB
 
-PAUSE_SHARE: Final = 1.0
-"""How long to pause after each slice, as a multiple of the time that the slice took, so that others write meanwhile."""
+PAUSE_SHARE: Final = 2.0
+"""How long to pause after each slice, as a multiple of the time that the slice took: the time that others have to write
+for each slice. Pauses also let the checkpoints keep up."""
 
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
