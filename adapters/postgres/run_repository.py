@@ -168,6 +168,7 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
         self._slot = slot
         self._known = known
         self._relies_on_horizon = False
+        self._has_raised = False
         self._unconfirmed: psycopg.Cursor | None = None
 
     def get(self, event_id: EventId) -> Run | None:
@@ -186,10 +187,14 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
     def forget_horizon(self) -> None:
         """Rely on the horizon no longer: a savepoint was rolled back, and maybe the lock with it."""
         self._relies_on_horizon, self._unconfirmed = False, None
+        if self._has_raised:
+            self._known = KnownHorizon()
 
     def raise_retention_horizon(self, horizon: Timestamp) -> None:
         self._confirm_horizon()
         self._known.is_read = False
+        # Until this is committed, what is read concerns no other unit of work.
+        self._has_raised = True
         self.forget_horizon()
         with translated_errors():
             self._connection.execute(_RAISE.encode(), (horizon, horizon))

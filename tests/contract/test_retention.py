@@ -91,6 +91,23 @@ def test_raising_the_horizon_is_undone(store: Store) -> None:
         assert work.runs.retention_horizon() == at(1)
 
 
+def test_an_undone_horizon_is_not_remembered(store: Store) -> None:
+    """What a unit of work or a savepoint read of its own raise is forgotten with it."""
+    raise_to(store, at(1))
+    with store.unit_of_work() as work:
+        with suppress(KeyError), work.savepoint():
+            work.runs.raise_retention_horizon(HORIZON)
+            assert work.runs.retention_horizon() == HORIZON
+            raise KeyError
+        assert work.runs.retention_horizon() == at(1)
+        work.runs.raise_retention_horizon(HORIZON)
+        assert work.runs.retention_horizon() == HORIZON
+    with store.unit_of_work() as work:
+        assert work.runs.retention_horizon() == at(1)
+        work.runs.add([sample_run("a", start_time=at(2))])
+        work.commit()
+
+
 def test_the_horizon_outlives_its_store(open_durable: Callable[[], Store]) -> None:
     """Durable stores only: it is there when the store is opened again."""
     with closing(open_durable()) as store:
