@@ -170,7 +170,7 @@ def _slices(writer: GroupCommitWriter) -> Iterator[int]:
 
 def _forecast(pruning: Pruning) -> str:
     horizon = "none" if pruning.horizon is None else shown_time(pruning.horizon)
-    runs = "more runs than could be counted in time" if pruning.runs is None else f"{pruning.runs:,}"
+    runs = "an unknown number, too many to count in time," if pruning.runs is None else f"{pruning.runs:,}"
     return (
         f"{runs} of {pruning.total:,} runs start before {shown_time(pruning.before)} and would be deleted\n"
         f"retention horizon in force: {horizon}\n"

@@ -309,3 +309,19 @@ def test_two_stores_that_remove_the_same_count_it_once(open_durable: Callable[[]
         assert read(
             store, lambda runs: (runs.count(RunFilter()), runs.names(NameField.JOB_TYPE, NamesRequest()).total)
         ) == (0, 0)
+
+
+@pytest.mark.parametrize("oldest_first", [True, False])
+def test_pages_go_on_where_runs_were_removed(store: Store, *, oldest_first: bool) -> None:
+    """A walk through the list ends earlier if what follows was removed, and meets nothing twice."""
+    keep(store, *(sample_run(f"event-{number}", start_time=at(number)) for number in range(8)))
+    met: list[str] = []
+    cursor, pages = None, 0
+    while pages == 0 or cursor is not None:
+        request = PageRequest(limit=2, cursor=cursor, oldest_first=oldest_first)
+        page = read(store, lambda runs, request=request: runs.page(RunFilter(), request))  # type: ignore[misc]
+        met += [run.event_id[-1] for run in page.runs]
+        cursor, pages = page.next_cursor, pages + 1
+        if pages == 1:
+            remove(store, RunFilter(start_time_to=Timestamp(at(3))))
+    assert "".join(met) == ("014567" if oldest_first else "7654")
