@@ -32,6 +32,9 @@ PAUSE_SHARE: Final = 2.0
 """How long to pause after each slice, as a multiple of the time that the slice took: the time that others have to write
 for each slice. Pauses also let the checkpoints keep up."""
 
+MAX_PAUSE_SECONDS: Final = 1.0
+"""A slice that took long was waiting for others, and need not wait again."""
+
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
@@ -96,6 +99,8 @@ def prune(before: Timestamp, db: str | None, *, yes: bool, as_json: bool) -> Non
         end_with(f"{error}; run the same command again to go on", UNAVAILABLE)
     except StoreError as error:
         end_with(error, REJECTED)
+    except KeyboardInterrupt:
+        end_with("interrupted; run the same command again to go on", INTERRUPTED)
     if as_json:
         click.echo(json.dumps(pruning.shown(dry_run=not yes)))
     else:
@@ -165,7 +170,7 @@ def _slices(writer: GroupCommitWriter) -> Iterator[int]:
         cursor = removed.next_cursor
         if cursor is None:
             return
-        time.sleep(PAUSE_SHARE * (time.monotonic() - begun))
+        time.sleep(min(MAX_PAUSE_SECONDS, PAUSE_SHARE * (time.monotonic() - begun)))
 
 
 def _forecast(pruning: Pruning) -> str:
