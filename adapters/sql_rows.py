@@ -1,7 +1,7 @@
 """Runs as table rows, shared by all SQL stores. Columns have the names and order of the fields."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final
 
@@ -50,7 +50,7 @@ def run_of(row: Sequence[Any]) -> Run:
     return Run(*values)
 
 
-def count_names(runs: Iterable[Run]) -> Mapping[tuple[str, str], int]:
+def count_names(runs: Collection[Run]) -> Mapping[tuple[str, str], int]:
     """Return the number of runs with each name, by column and name."""
     return Counter((field, name) for field in TALLIED for name in map(attrgetter(field), runs))
 

@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 
 import apsw
 
-from bench import backups, breakdown, growth, setups, start, streams, throughput
+from bench import backups, breakdown, growth, maintenance, setups, start, streams, throughput
 from bench.plotting import plot_growth
 from bench.processes import Server
 from bench.scenarios import ANSWERS, BATCH_PATHS, SCENARIOS, make_cases
@@ -113,6 +113,13 @@ def _backups(options: argparse.Namespace) -> Any:
     return measured.as_json()
 
 
+def _maintenance(options: argparse.Namespace) -> Any:
+    plan = maintenance.MaintenancePlan(_plan(options, ["S3"], ("minimal",)), options.stored, options.cache)
+    measured = maintenance.measure_maintenance(plan)
+    _show(measured.table(f"Maintenance, {options.stored:,} stored: median (lowest-highest)", maintenance.FIGURES))
+    return measured.as_json()
+
+
 _PARTS: Final = {
     "floor": _floor,
     "http": _http,
@@ -124,6 +131,7 @@ _PARTS: Final = {
     "streams": _streams,
     "start": _start,
     "backups": _backups,
+    "maintenance": _maintenance,
 }
 
 
@@ -172,7 +180,7 @@ def _parse() -> argparse.Namespace:
     add("--sizes", type=_sizes, default=[0, 100_000, 2_000_000, 10_000_000], help="growth: runs stored before")
     add("--queries", type=int, default=300, help="growth: queries of each kind a repetition")
     add("--runs", type=_size, default=200_000, help="streams: runs sent in each way, such as 1m")
-    add("--stored", type=_size, default=2_000_000, help="backups: runs stored before, such as 300k")
+    add("--stored", type=_size, default=2_000_000, help="backups, maintenance: runs stored before, such as 100k")
     add("--tolerance", type=float, default=0.05, help="growth: share by which a database may grow while measuring")
     add("--url", help="http: a server that runs already, instead of a new runsink for each measurement")
     add("--pid", type=int, default=0, help="http: the process behind --url, for its use of the processor")
@@ -188,7 +196,12 @@ def _parse() -> argparse.Namespace:
     add("--json", type=Path, help="write everything, single repetitions included, to this file")
     add("--plot", type=Path, default=Path("runsink-growth.png"), help="growth: write the plot to this file")
     add("--dir", type=Path, default=temporary, help="where to put databases for the time of the bench; a real disk")
-    add("--cache", type=Path, default=temporary / "runsink-bench-cache", help="growth: keeps the filled databases")
+    add(
+        "--cache",
+        type=Path,
+        default=temporary / "runsink-bench-cache",
+        help="growth, maintenance: keeps the filled databases",
+    )
     return parser.parse_args()
 
 

@@ -12,7 +12,7 @@ from core.model.run import FIELDS
 COLUMNS = ", ".join(FIELDS)
 INSERT = f"INSERT INTO runs (arrival, {COLUMNS}) VALUES (?, {', '.join('?' * len(FIELDS))})"
 
-_KNOWN_TABLES = {"runs", "tallies", "arrivals", "jobs", "job_findings", *keys.TABLES}
+_KNOWN_TABLES = {"runs", "tallies", "arrivals", "retention", "jobs", "job_findings", *keys.TABLES}
 _EVENT_ID = FIELDS.index("event_id")
 _RUN_ID = FIELDS.index("run_id")
 

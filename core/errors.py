@@ -85,6 +85,10 @@ class InvalidQueryError(InvalidFieldsError):
     """A query for runs has an unknown filter or an invalid value."""
 
 
+class HorizonError(RunsinkError):
+    """The retention horizon may not be raised to this instant; nothing was done. The message says why."""
+
+
 class RunNotFoundError(RunsinkError):
     """No stored run has this ``event_id`` or ``run_id``."""
 

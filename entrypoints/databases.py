@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Final
 
-from adapters.sqlite import SqliteStore
+from adapters.sqlite import SqliteStore, compaction
+from adapters.sqlite.compaction import Space
 from adapters.sqlite.file import resolve
 from core.errors import StoreUnusableError
 from core.model.limits import Limits
@@ -57,6 +58,17 @@ def require_postgres(database: str) -> None:
         raise DatabaseNameError(
             f"cannot use {shown}: PostgreSQL needs extra packages; pip install 'runsink[postgres]' ({error})"
         ) from error
+
+
+def return_space(database: str) -> Space | None:
+    """Give the space of deleted runs back to the disk, as far as possible; ``None`` where the database does so itself.
+
+    The database must exist, and this process must not have it open.
+
+    Raises:
+        StoreError: the file failed; it holds the same as before.
+    """
+    return None if is_url(database) else compaction.return_space(resolve(Path(database)))
 
 
 def resolve_database(database: str) -> str:

@@ -11,11 +11,12 @@ from core.model.listing import (
     Names,
     NamesRequest,
     PageRequest,
+    RemovedPage,
     RunFilter,
     RunPage,
     take_what_fits,
 )
-from core.model.run import EventId, Run, count_bytes, count_text_bytes
+from core.model.run import EventId, Run, Timestamp, count_bytes, count_text_bytes
 from core.ports.run_repository import RunRepository, ignore
 
 
@@ -32,11 +33,20 @@ class StoredRun:
         return Cursor(self.run.start_time, self.arrival)
 
 
+@attrs.define
+class Marks:
+    """What a store knows beside its runs: the retention horizon, and the number of runs that ever arrived."""
+
+    horizon: Timestamp | None = None
+    arrived: int = 0
+
+
 class MemoryRunRepository(RunRepository):
     """Runs by key, in order of arrival."""
 
-    def __init__(self, stored: dict[EventId, StoredRun]) -> None:
+    def __init__(self, stored: dict[EventId, StoredRun], marks: Marks) -> None:
         self._stored = stored
+        self._marks = marks
 
     def get(self, event_id: EventId) -> Run | None:
         stored = self._stored.get(event_id)
@@ -68,12 +78,25 @@ class MemoryRunRepository(RunRepository):
         chosen, _ = take_what_fits(names[request.offset :], count_bytes, request.limit, request.max_text_bytes)
         return Names(tuple(chosen), len(names))
 
+    def retention_horizon(self) -> Timestamp | None:
+        return self._marks.horizon
+
+    def raise_retention_horizon(self, horizon: Timestamp) -> None:
+        self._marks.horizon = max(horizon, self._marks.horizon or horizon)
+
+    def remove(self, which: RunFilter, request: PageRequest) -> RemovedPage:
+        page = self.page(which, request)
+        for run in page.runs:
+            del self._stored[run.event_id]
+        return RemovedPage(len(page.runs), page.next_cursor)
+
     def add(self, runs: Sequence[Run], found: Callable[[Run], object] = ignore) -> None:
         for run in runs:
             if run.event_id in self._stored:
                 found(self._stored[run.event_id].run)
             else:
-                self._stored[run.event_id] = StoredRun(run, arrival=len(self._stored))
+                self._stored[run.event_id] = StoredRun(run, arrival=self._marks.arrived)
+                self._marks.arrived += 1
 
     def replace(self, run: Run) -> None:
         self._stored[run.event_id] = StoredRun(run, self._stored[run.event_id].arrival)

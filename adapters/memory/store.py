@@ -26,7 +26,8 @@ class MemoryStore(Store):
 
     @contextmanager
     def reader(self, cancellation: Cancellation | None = None) -> Iterator[RunReader]:
-        yield MemoryRunRepository(self._current(cancellation).runs)
+        state = self._current(cancellation)
+        yield MemoryRunRepository(state.runs, state.marks)
 
     @contextmanager
     def job_reader(self, cancellation: Cancellation | None = None) -> Iterator[JobReader]:

@@ -9,7 +9,7 @@ import attrs
 
 from adapters.lifetime import Lifetime
 from adapters.memory.job_repository import KeptJob, MemoryJobRepository
-from adapters.memory.run_repository import MemoryRunRepository, StoredRun
+from adapters.memory.run_repository import Marks, MemoryRunRepository, StoredRun
 from core.model.job import JobId
 from core.model.run import EventId
 from core.ports.unit_of_work import UnitOfWork
@@ -21,10 +21,11 @@ class State:
 
     runs: dict[EventId, StoredRun] = attrs.field(factory=dict)
     jobs: dict[JobId, KeptJob] = attrs.field(factory=dict)
+    marks: Marks = attrs.field(factory=Marks)
 
     def copy(self) -> Self:
         """Return a state that may be changed by itself."""
-        return attrs.evolve(self, runs=dict(self.runs), jobs=dict(self.jobs))
+        return attrs.evolve(self, runs=dict(self.runs), jobs=dict(self.jobs), marks=attrs.evolve(self.marks))
 
     def become(self, other: "State") -> None:
         """Hold what another state holds."""
@@ -32,6 +33,7 @@ class State:
         self.runs.update(other.runs)
         self.jobs.clear()
         self.jobs.update(other.jobs)
+        self.marks.horizon, self.marks.arrived = other.marks.horizon, other.marks.arrived
 
 
 class MemoryUnitOfWork(UnitOfWork):
@@ -42,7 +44,7 @@ class MemoryUnitOfWork(UnitOfWork):
         self._publish = publish
         self._lifetime = lifetime
         self._state = State()
-        self._runs = MemoryRunRepository(self._state.runs)
+        self._runs = MemoryRunRepository(self._state.runs, self._state.marks)
         self._jobs = MemoryJobRepository(self._state.jobs)
 
     @property

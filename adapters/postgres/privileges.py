@@ -8,19 +8,22 @@ from core.errors import StoreError
 
 NEEDED_PRIVILEGES: Final = (
     "it needs SELECT, INSERT and UPDATE on the tables runs and tallies, the same and DELETE on jobs and job_findings, "
-    "SELECT on runsink_schema, and USAGE on the sequence arrivals"
+    "SELECT and UPDATE on retention, SELECT on runsink_schema, and USAGE on the sequence arrivals; "
+    "to prune, also DELETE on runs and tallies"
 )
 """The end of every message about a role that lacks one of them."""
 
 _LACKING: Final = """
 SELECT name || ' cannot be found'
-FROM (VALUES ('runs'), ('tallies'), ('jobs'), ('job_findings'), ('arrivals')) AS needed (name)
+FROM (VALUES ('runs'), ('tallies'), ('retention'), ('jobs'), ('job_findings'), ('arrivals')) AS needed (name)
 WHERE to_regclass(name) IS NULL
 UNION ALL
-SELECT privilege || ' on ' || name FROM (VALUES ('runs'), ('tallies'), ('jobs'), ('job_findings')) AS needed (name)
+SELECT privilege || ' on ' || name
+FROM (VALUES ('runs'), ('tallies'), ('retention'), ('jobs'), ('job_findings')) AS needed (name)
 CROSS JOIN (VALUES ('SELECT'), ('INSERT'), ('UPDATE'), ('DELETE')) AS wanted (privilege)
 WHERE NOT has_table_privilege(to_regclass(name)::oid, privilege)
 AND (privilege <> 'DELETE' OR name IN ('jobs', 'job_findings'))
+AND (privilege <> 'INSERT' OR name <> 'retention')
 UNION ALL
 SELECT 'USAGE on arrivals' WHERE NOT has_sequence_privilege(to_regclass('arrivals')::oid, 'USAGE')
 """

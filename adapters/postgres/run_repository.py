@@ -1,8 +1,9 @@
 """The run repository on PostgreSQL: its statements, and the conversion of rows to runs."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 import psycopg
@@ -29,19 +30,17 @@ from core.model.listing import (
     Names,
     NamesRequest,
     PageRequest,
+    RemovedPage,
     RunFilter,
     RunPage,
     take_what_fits,
 )
-from core.model.run import FIELDS, LONG_TEXTS, Count, EventId, Run, Text
+from core.model.run import FIELDS, LONG_TEXTS, Count, EventId, Run, Text, Timestamp
 from core.ports.cancellation import Cancellation
 from core.ports.run_repository import RunReader, RunRepository, ignore
 
 ARRIVALS_PER_CALL: Final = 1 << 16
 """Each value of the sequence stands for this many arrivals, distinguished by their positions in the batch."""
-
-TALLY_SLOTS: Final = 64
-"""Servers with different slots never wait for each other's tallies; those with the same slot only wait."""
 
 _NUMBERS = frozenset(field.name for field in attrs.fields(Run) if field.type == Count | None)
 _ARRAYS = ", ".join(f"%s::{'bigint' if name in _NUMBERS else 'text'}[]" for name in FIELDS)
@@ -64,11 +63,28 @@ _TALLY = (
     "ON CONFLICT (field, digest, slot) DO UPDATE SET runs = tallies.runs + excluded.runs"
 )
 
+_EMPTIED = (
+    "SELECT digest FROM tallies WHERE field = %s AND digest = ANY(%s::text[]) GROUP BY digest HAVING sum(runs) <= 0"
+)
+_TAKE_TALLIES = "DELETE FROM tallies WHERE field = %s AND digest = ANY(%s::text[]) RETURNING field, name, runs"
+_USED_NAMES = "SELECT name FROM tallies WHERE field = %s GROUP BY name HAVING sum(runs) > 0"
+
+_RELY_ON_HORIZON = "SELECT horizon FROM retention WHERE slot = %s FOR SHARE"
+_RAISE = "UPDATE retention SET horizon = %s WHERE horizon IS NULL OR horizon < %s"
+
 _PREFIXES: Mapping[str, int] = {
     **dict.fromkeys(("run_id", "parent_run_id"), NAME_PREFIX),
     **dict.fromkeys((*TALLIED, "product"), FILTER_PREFIX),
 }
 """How many characters of a column are indexed."""
+
+
+@attrs.define
+class KnownHorizon:
+    """The retention horizon as this process last read it; ``is_read`` says whether it did."""
+
+    value: Timestamp | None = None
+    is_read: bool = False
 
 
 class PostgresRunReader(RunReader):
@@ -86,16 +102,11 @@ class PostgresRunReader(RunReader):
         return runs[0] if runs else None
 
     def page(self, which: RunFilter, request: PageRequest) -> RunPage:
-        walk = walk_of(which, request)
-        where, bindings = _where(which, walk)
-        sql = f"SELECT {{}} FROM runs{where} ORDER BY start_time {{order}}, arrival {{order}} LIMIT %s OFFSET %s"
-        # Read the sizes first, because psycopg fetches all rows of a result before it returns one. One row more than
-        # requested tells whether there is a next page.
-        sizes = self._rows(walk.sql(sql, TEXT_BYTES), (*bindings, request.limit + 1, request.offset))
-        fitting, more = take_what_fits(sizes, lambda row: row[0], request.limit, request.max_text_bytes)
+        # Read the sizes first, because psycopg fetches all rows of a result before it returns one.
+        fitting, more = self._fitting(which, request, "")
         if not fitting:
             return RunPage((), None)
-        rows = self._rows(walk.sql(sql, f"arrival, {COLUMNS}"), (*bindings, len(fitting), request.offset))
+        rows = self._listed(which, attrs.evolve(request, limit=len(fitting)), f"arrival, {COLUMNS}")
         runs = tuple(run_of(row[1:]) for row in rows)
         return RunPage(runs, Cursor(runs[-1].start_time, rows[-1][0]) if more else None)
 
@@ -110,14 +121,30 @@ class PostgresRunReader(RunReader):
         return self._number(walk.sql(f"SELECT count(*) FROM runs{where}"), bindings)
 
     def names(self, field: NameField, request: NamesRequest) -> Names:
-        total = self._number("SELECT count(DISTINCT name) FROM tallies WHERE field = %s", (field,))
-        sql = "SELECT {} FROM (SELECT DISTINCT name FROM tallies WHERE field = %s) AS distinct_names ORDER BY name"
+        total = self._number(f"SELECT count(*) FROM ({_USED_NAMES}) AS used", (field,))
+        sql = f"SELECT {{}} FROM ({_USED_NAMES}) AS used ORDER BY name"
         sizes = self._rows(
             f"{sql.format('octet_length(name)')} LIMIT %s OFFSET %s", (field, request.limit, request.offset)
         )
         fitting, _ = take_what_fits(sizes, lambda row: row[0], request.limit, request.max_text_bytes)
         rows = self._rows(f"{sql.format('name')} LIMIT %s OFFSET %s", (field, len(fitting), request.offset))
         return Names(tuple(name for (name,) in rows), total)
+
+    def retention_horizon(self) -> Timestamp | None:
+        return cast(Timestamp | None, self._rows("SELECT max(horizon) FROM retention", ())[0][0])
+
+    def _fitting(self, which: RunFilter, request: PageRequest, columns: str) -> tuple[Sequence[tuple[Any, ...]], bool]:
+        """Return the sizes of the runs of a page, each followed by these columns, and whether more runs follow."""
+        # One row more than requested tells whether there is a next page.
+        sizes = self._listed(which, attrs.evolve(request, limit=request.limit + 1), TEXT_BYTES + columns)
+        return take_what_fits(sizes, lambda row: row[0], request.limit, request.max_text_bytes)
+
+    def _listed(self, which: RunFilter, request: PageRequest, columns: str) -> list[tuple[Any, ...]]:
+        """Return these columns of part of the list, whatever its size."""
+        walk = walk_of(which, request)
+        where, bindings = _where(which, walk)
+        sql = f"SELECT {{}} FROM runs{where} ORDER BY start_time {{order}}, arrival {{order}} LIMIT %s OFFSET %s"
+        return self._rows(walk.sql(sql, columns), (*bindings, request.limit, request.offset))
 
     def _one(self, event_id: EventId, ending: str) -> Run | None:
         sql = f"{_SELECT} WHERE event_id = %s{ending}"
@@ -136,22 +163,62 @@ class PostgresRunReader(RunReader):
 class PostgresRunRepository(PostgresRunReader, RunRepository):
     """The same in a writing transaction, for the server with this slot."""
 
-    def __init__(self, connection: psycopg.Connection, slot: int) -> None:
+    def __init__(self, connection: psycopg.Connection, slot: int, known: KnownHorizon) -> None:
         super().__init__(connection, Cancellation())
         self._slot = slot
+        self._known = known
+        self._relies_on_horizon = False
+        self._has_raised = False
+        self._unconfirmed: psycopg.Cursor | None = None
 
     def get(self, event_id: EventId) -> Run | None:
         return self._one(event_id, " FOR UPDATE")
+
+    def retention_horizon(self) -> Timestamp | None:
+        """See the port. The known horizon is returned at once, and confirmed by ``add``, which waits in any case."""
+        if not self._relies_on_horizon:
+            with translated_errors():
+                self._unconfirmed = self._connection.execute(_RELY_ON_HORIZON.encode(), (self._slot,))
+            self._relies_on_horizon = True
+        if not self._known.is_read:
+            self._read_horizon()
+        return self._known.value
+
+    def forget_horizon(self) -> None:
+        """Rely on the horizon no longer: a savepoint was rolled back, and maybe the lock with it."""
+        self._relies_on_horizon, self._unconfirmed = False, None
+        if self._has_raised:
+            self._known = KnownHorizon()
+
+    def raise_retention_horizon(self, horizon: Timestamp) -> None:
+        self._confirm_horizon()
+        self._known.is_read = False
+        # Until this is committed, what is read concerns no other unit of work.
+        self._has_raised = True
+        self.forget_horizon()
+        with translated_errors():
+            self._connection.execute(_RAISE.encode(), (horizon, horizon))
+
+    def remove(self, which: RunFilter, request: PageRequest) -> RemovedPage:
+        fitting, more = self._fitting(which, request, ", event_id, start_time, arrival")
+        if not fitting:
+            return RemovedPage(0, None)
+        keys = sorted(event_id for _, event_id, *_ in fitting)
+        returned = ", ".join(TALLIED)
+        gone = self._rows(f"DELETE FROM runs WHERE event_id = ANY(%s::text[]) RETURNING {returned}", (keys,))
+        self._untally(gone)
+        return RemovedPage(len(gone), Cursor(*fitting[-1][2:]) if more else None)
 
     def add(self, runs: Sequence[Run], found: Callable[[Run], object] = ignore) -> None:
         if not runs:
             return
         new = self._insert(runs)
+        self._confirm_horizon()
         existing = self._find([run.event_id for run in runs if run.event_id not in new], found)
         if len(new) + existing != len(runs):
             # Neither new nor existing: another transaction deleted it between the two statements.
             raise TransactionConflictError("a run was deleted while it was being sent; retry")
-        self._tally([run for run in runs if run.event_id in new])
+        self._tally(count_names([run for run in runs if run.event_id in new]))
 
     def replace(self, run: Run) -> None:
         with translated_errors():
@@ -176,12 +243,41 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
                 found(run_of(row))
         return len(sizes)
 
-    def _tally(self, runs: Iterable[Run]) -> None:
-        names = count_names(runs)
+    def _read_horizon(self) -> None:
+        if self._unconfirmed is not None:
+            with translated_errors():
+                ((self._known.value,),) = self._unconfirmed.fetchall()
+            self._known.is_read, self._unconfirmed = True, None
+
+    def _confirm_horizon(self) -> None:
+        """Raise ``TransactionConflictError`` if the horizon was raised since this process read it."""
+        relied_on = self._known.value
+        self._read_horizon()
+        if self._known.value != relied_on:
+            raise TransactionConflictError("the retention horizon was raised; retry")
+
+    def _tally(self, names: Mapping[tuple[str, str], int]) -> None:
+        """Add to the number of runs with each name, by column and name."""
         added = sorted((field, _digest(name), self._slot, name, count) for (field, name), count in names.items())
         if added:
             with translated_errors():
                 self._connection.execute(_TALLY.encode(), [list(column) for column in zip(*added, strict=True)])
+
+    def _untally(self, gone: Iterable[Sequence[str]]) -> None:
+        """Subtract deleted runs, given by their names, from the tallies, and forget names that no run has any more."""
+        names = Counter(named for row in gone for named in zip(TALLIED, row, strict=True))
+        self._tally({named: -count for named, count in names.items()})
+        for field in TALLIED:
+            digests = [_digest(name) for column, name in names if column == field]
+            if emptied := [digest for (digest,) in self._rows(_EMPTIED, (field, digests))]:
+                self._forget_names(field, emptied)
+
+    def _forget_names(self, field: str, digests: Sequence[str]) -> None:
+        """Delete the rows of names; what other servers added to them meanwhile is added again, so no run is missed."""
+        left: Counter[tuple[str, str]] = Counter()
+        for column, name, count in self._rows(_TAKE_TALLIES, (field, digests)):
+            left[column, name] += count
+        self._tally({named: count for named, count in left.items() if count})
 
 
 def _where(which: RunFilter, walk: Walk) -> tuple[str, list[Any]]:

@@ -24,6 +24,10 @@ limit, so a lookup compares the whole text as well."""
 FILTER_PREFIX: Final = 64
 """The same for columns that are in the list's index only to skip rows."""
 
+SLOTS: Final = 64
+"""Each server picks one of so many slots. Those with different slots never wait for each other where rows belong to
+slots; those with the same slot are still correct."""
+
 _BY_CODE_POINT = ' COLLATE "C"'  # as SQLite does, whatever the database's locale
 _TEXT = f"TEXT{_BY_CODE_POINT}"
 
@@ -98,6 +102,16 @@ _VERSION_1: Final = (
         PRIMARY KEY (field, digest, slot)
     )
     """,
+    # The retention horizon, the same in every row: no run may start before it. Each server locks a row of its own while
+    # it relies on it, and raising it locks all of them.
+    f"""
+    CREATE TABLE IF NOT EXISTS retention (
+        slot BIGINT NOT NULL,
+        horizon {_TEXT},  -- NULL until it is raised
+        PRIMARY KEY (slot)
+    )
+    """,
+    f"INSERT INTO retention (slot) SELECT generate_series(0, {SLOTS - 1}) ON CONFLICT (slot) DO NOTHING",
     # A row for each background job; its body is in the spool of one server.
     f"""
     CREATE TABLE IF NOT EXISTS jobs (
@@ -204,7 +218,8 @@ def found_version(connection: psycopg.Connection) -> int:
     rows = connection.execute(
         # The information schema would hide tables that this role may not use.
         "SELECT relname::text FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace "
-        "WHERE nspname = current_schema() AND relname IN ('runs', 'tallies', 'jobs', 'job_findings', 'runsink_schema')"
+        "WHERE nspname = current_schema() AND relname IN ('runs', 'tallies', 'retention', 'jobs', 'job_findings', "
+        "'runsink_schema')"
     ).fetchall()
     found = {name for (name,) in rows}
     if "runsink_schema" in found:

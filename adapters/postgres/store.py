@@ -14,7 +14,8 @@ from adapters.lifetime import Lifetime
 from adapters.postgres.connection import open_pool
 from adapters.postgres.errors import translated_errors
 from adapters.postgres.job_repository import PostgresJobRepository
-from adapters.postgres.run_repository import TALLY_SLOTS, PostgresRunReader
+from adapters.postgres.run_repository import KnownHorizon, PostgresRunReader
+from adapters.postgres.schema import SLOTS
 from adapters.postgres.unit_of_work import PostgresUnitOfWork
 from core.errors import ReadCancelledError, StoreBusyError, StoreTimeoutError
 from core.model.limits import Limits
@@ -51,10 +52,11 @@ class PostgresStore(Store):
         ).format(f"{limits.max_read_seconds}s")
         self._pool = open_pool(url, shown)
         self._lifetime = Lifetime()
-        self._slot = randbelow(TALLY_SLOTS)
+        self._slot = randbelow(SLOTS)
+        self._known_horizon = KnownHorizon()
 
     def unit_of_work(self) -> PostgresUnitOfWork:
-        return PostgresUnitOfWork(self._pool, self._lifetime, self._slot)
+        return PostgresUnitOfWork(self._pool, self._lifetime, self._slot, self._known_horizon)
 
     @contextmanager
     def reader(self, cancellation: Cancellation | None = None) -> Iterator[RunReader]:

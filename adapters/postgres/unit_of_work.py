@@ -13,7 +13,7 @@ from adapters.lifetime import Lifetime
 from adapters.postgres.errors import translated_errors
 from adapters.postgres.job_repository import PostgresJobRepository
 from adapters.postgres.privileges import check_privileges
-from adapters.postgres.run_repository import PostgresRunRepository
+from adapters.postgres.run_repository import KnownHorizon, PostgresRunRepository
 from core.errors import StoreBusyError, StoreError
 from core.ports.cancellation import Cancellation
 from core.ports.unit_of_work import UnitOfWork
@@ -30,10 +30,11 @@ class PostgresUnitOfWork(UnitOfWork):
     commit.
     """
 
-    def __init__(self, pool: ConnectionPool, lifetime: Lifetime, slot: int) -> None:
+    def __init__(self, pool: ConnectionPool, lifetime: Lifetime, slot: int, known_horizon: KnownHorizon) -> None:
         self._pool = pool
         self._lifetime = lifetime
         self._slot = slot
+        self._known_horizon = known_horizon
 
     @property
     def runs(self) -> PostgresRunRepository:
@@ -59,7 +60,7 @@ class PostgresUnitOfWork(UnitOfWork):
         except BaseException:
             self._release()
             raise
-        self._runs = PostgresRunRepository(self._connection, self._slot)
+        self._runs = PostgresRunRepository(self._connection, self._slot, self._known_horizon)
         self._jobs = PostgresJobRepository(self._connection, Cancellation(), writing=True)
         return self
 
@@ -74,6 +75,7 @@ class PostgresUnitOfWork(UnitOfWork):
         try:
             yield
         except BaseException:
+            self._runs.forget_horizon()
             # After an error, nothing is executed until the next synchronisation point.
             with suppress(psycopg.Error):
                 self._pipeline.sync()

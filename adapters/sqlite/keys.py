@@ -10,8 +10,8 @@ An entry holds a 32-bit hash, which is shorter than the ID. Different IDs can sh
 the text. An entry of a ``run_id`` also holds the start of the run, so the entries of one name are in list order, and a
 page of them costs the same however many there are.
 
-An entry may outlive its run, if somebody deletes rows by hand. This is harmless: arrival numbers are never reused, so
-the entry leads to no run.
+Deleting a run deletes its entries. An entry outlives its run only if somebody deletes rows by hand. This is harmless:
+arrival numbers are never reused, so the entry leads to no run.
 """
 
 from array import array
@@ -60,6 +60,7 @@ _MOVES: Final = [
     )
     for (table, onward), turn in zip(pairwise(TABLES), TURNS, strict=True)
 ]
+_REMOVALS: Final = [f"DELETE FROM {table} WHERE hash = ? AND start = ? AND arrival = ?" for table in reversed(TABLES)]
 ENTRIES: Final = (
     " UNION ".join(
         f"SELECT start, arrival FROM {table} "
@@ -123,6 +124,20 @@ def add_keys(connection: apsw.Connection, hashes: Sequence[tuple[int, int]], fir
             for column in zip(*part, strict=True)
         )
         connection.execute(_ADD, (events, names, first_arrival + start))
+
+
+def remove_keys(connection: apsw.Connection, entries: Iterable[tuple[int, int, int]]) -> None:
+    """Remove entries, each a hash, a start and an arrival, from whichever tables they have moved to."""
+    # In key order, so that entries on the same page are removed together.
+    left = sorted(set(entries))
+    expected = len(left)
+    # Most entries of old runs are in the last table.
+    for delete in _REMOVALS:
+        before = connection.total_changes()
+        connection.executemany(delete, left)
+        expected -= connection.total_changes() - before
+        if not expected:
+            return
 
 
 def _slices(first: int, count: int, turn: int) -> Iterator[tuple[int, int]]:

@@ -101,6 +101,8 @@ def _version_1(connection: apsw.Connection) -> None:
         ) STRICT, WITHOUT ROWID
         """
     )
+    # The retention horizon: no run may start before it. There is no row until it is raised.
+    connection.execute("CREATE TABLE retention (id INTEGER PRIMARY KEY CHECK (id = 1), horizon TEXT NOT NULL) STRICT")
     # A row for each background job; its body is in the spool.
     connection.execute(
         """

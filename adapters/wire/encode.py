@@ -10,7 +10,7 @@ from adapters.wire.query import format_cursor, format_job_cursor
 from core.model.batch import BatchResult, Candidate, RefusedRun
 from core.model.job import Job, JobPage
 from core.model.listing import Cursor, Metadata, PageRequest
-from core.model.run import FIELDS, JsonText, Run, Timestamp
+from core.model.run import FIELDS, WHOLE_SECOND, JsonText, Run, Timestamp, shown_time
 from core.model.stream import LineError, StreamResult
 
 
@@ -28,8 +28,6 @@ _ERROR_BYTES: Final = 200
 """What an error has beside the ids and the reason, which stands in ``detail`` as well."""
 
 _TIMES: Final = tuple(field.name for field in attrs.fields(Run) if field.type in (Timestamp, Timestamp | None))
-_WHOLE: Final = ".000000Z"
-"""The ending of a timestamp of a whole second."""
 
 
 def _generate_shown() -> Callable[[Run], Run]:
@@ -47,7 +45,7 @@ def _generate_shown() -> Callable[[Run], Run]:
         *(f"    if run.{name}: copy.{name} = run.{name}.replace(whole, 'Z')" for name in _TIMES),
         "    return copy",
     ]
-    names: dict[str, Any] = {"Run": Run, "new": Run.__new__, "whole": _WHOLE}
+    names: dict[str, Any] = {"Run": Run, "new": Run.__new__, "whole": WHOLE_SECOND}
     exec("\n".join(lines), names)  # noqa: S102 - the text is our own
     function: Callable[[Run], Run] = names["shown"]
     return function
@@ -159,7 +157,7 @@ def metadata_answer(metadata: Metadata, next_cursor: str | None) -> dict[str, An
 
 
 def _shown_time(time: Timestamp | None) -> str | None:
-    return None if time is None else time.replace(_WHOLE, "Z")
+    return None if time is None else shown_time(time)
 
 
 def _line_error(found: LineError) -> dict[str, Any]:

@@ -64,6 +64,14 @@ class RunPage:
     total: int | None = None
 
 
+@attrs.frozen
+class RemovedPage:
+    """The number of runs deleted, and the cursor of the next page; ``None`` after the last page."""
+
+    runs: int
+    next_cursor: Cursor | None
+
+
 class NameField(StrEnum):
     """The fields whose distinct values the store tracks."""
 

@@ -5,7 +5,7 @@ Names match the wire (the contract, "A run"), so that each word has one meaning 
 
 from enum import StrEnum
 from operator import attrgetter
-from typing import NewType, TypedDict
+from typing import Final, NewType, TypedDict
 
 import attrs
 
@@ -23,6 +23,15 @@ Count = NewType("Count", int)
 
 Timestamp = NewType("Timestamp", str)
 """An instant in UTC, always written ``YYYY-MM-DDTHH:MM:SS.ffffffZ`` (27 characters): text order is time order."""
+
+WHOLE_SECOND: Final = ".000000Z"
+"""The ending of a timestamp of a whole second."""
+
+
+def shown_time(time: Timestamp) -> str:
+    """Return a timestamp as responses and messages show it: without a fraction if it is a whole second."""
+    return time.replace(WHOLE_SECOND, "Z")
+
 
 CommitHash = NewType("CommitHash", str)
 """7 to 40 hexadecimal digits, case preserved."""

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from core.model.listing import NameField, Names, NamesRequest, PageRequest, RunFilter, RunPage
-from core.model.run import EventId, Run
+from core.model.listing import NameField, Names, NamesRequest, PageRequest, RemovedPage, RunFilter, RunPage
+from core.model.run import EventId, Run, Timestamp
 
 
 def ignore(_run: Run) -> None:
@@ -42,6 +42,10 @@ class RunReader(Protocol):
         """Return part of the distinct values of the field in all runs, sorted by code point."""
         ...
 
+    def retention_horizon(self) -> Timestamp | None:
+        """Return the instant before which no run may start; ``None`` if it was never raised."""
+        ...
+
 
 class RunRepository(RunReader, Protocol):
     """A reader that also writes. It belongs to a unit of work and sees what that has written so far.
@@ -67,5 +71,24 @@ class RunRepository(RunReader, Protocol):
         """Replace the stored run with the same ``event_id``, which must exist.
 
         The two differ neither in an immutable field (``core.model.run.FIXED_FIELDS``) nor in ``created_at``.
+        """
+        ...
+
+    def retention_horizon(self) -> Timestamp | None:
+        """See the reader. No other unit of work raises the horizon between this call and the end of this one.
+
+        A store that cannot keep them apart raises ``TransactionConflictError`` instead, from ``add`` at the latest.
+        """
+        ...
+
+    def raise_retention_horizon(self, horizon: Timestamp) -> None:
+        """Raise the horizon to this instant, unless it is as late already. It never falls."""
+        ...
+
+    def remove(self, which: RunFilter, request: PageRequest) -> RemovedPage:
+        """Delete the runs that ``page`` would return, and say how many were deleted and where the next page begins.
+
+        Nothing that was derived from a deleted run remains: its key is unknown, and names, counts and pages are as if
+        it had never been added. Its arrival number is not used again.
         """
         ...

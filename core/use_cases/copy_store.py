@@ -2,6 +2,9 @@
 
 The list is copied oldest first, one page per unit of work. So runs with equal starts keep their order, and an
 interrupted copy can resume.
+
+What the target has pruned does not come back: runs before its retention horizon are neither copied nor compared. The
+target then gets the horizon of the source, if that is later.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +14,7 @@ from typing import Final
 import attrs
 
 from core.model.listing import Cursor, PageRequest, RunFilter, RunPage
-from core.model.run import FIELDS, Run
+from core.model.run import FIELDS, Run, Timestamp
 from core.ports.store import Store
 from core.ports.unit_of_work import UnitOfWork
 
@@ -53,17 +56,35 @@ def resume_after(target: Store) -> Cursor | None:
     return Cursor(newest[0].start_time, -1) if newest else None
 
 
-def copy_runs(source: Store, write: Write, after: Cursor | None, advance: Advance) -> None:
-    """Add every run after this position to the target, unless it exists there."""
-    for _, page in _pages(source, after):
+def copy_runs(
+    source: Store, write: Write, after: Cursor | None, advance: Advance, since: Timestamp | None = None
+) -> None:
+    """Add every run after this position, and not before ``since``, to the target, unless it exists there."""
+    for _, page in _pages(source, since, after):
         write(_adding(page.runs))
         advance(len(page.runs))
 
 
-def first_difference(source: Store, target: Store, advance: Advance) -> Difference | None:
-    """Return the first difference between two stores, run by run and field by field."""
+def carry_horizon(source: Store, write: Write) -> None:
+    """Raise the retention horizon of the target to that of the source, if that is later."""
+    horizon = read_horizon(source)
+    if horizon is not None:
+        write(lambda work: work.runs.raise_retention_horizon(horizon))
+
+
+def read_horizon(store: Store) -> Timestamp | None:
+    """Return the retention horizon of a store."""
+    with store.reader() as runs:
+        return runs.retention_horizon()
+
+
+def first_difference(
+    source: Store, target: Store, advance: Advance, since: Timestamp | None = None
+) -> Difference | None:
+    """Return the first difference between two stores from ``since`` on, run by run and field by field."""
     end: tuple[Cursor | None, Run | None] = (None, None)
-    for (after, ours), (_, theirs) in zip_longest(_runs(source, advance), _runs(target, lambda _: None), fillvalue=end):
+    ours_and_theirs = _runs(source, since, advance), _runs(target, since, lambda _: None)
+    for (after, ours), (_, theirs) in zip_longest(*ours_and_theirs, fillvalue=end):
         if ours != theirs:
             return Difference(after, ours, theirs)
     return None
@@ -73,20 +94,23 @@ def _adding(runs: Sequence[Run]) -> Callable[[UnitOfWork], object]:
     return lambda work: work.runs.add(runs)
 
 
-def _pages(store: Store, after: Cursor | None = None) -> Iterator[tuple[Cursor | None, RunPage]]:
+def _pages(
+    store: Store, since: Timestamp | None, after: Cursor | None = None
+) -> Iterator[tuple[Cursor | None, RunPage]]:
     """Yield all pages after a position, each with the cursor before it. Each is read separately, so no writer waits."""
+    which = RunFilter(start_time_from=since)
     while True:
         with store.reader() as runs:
-            page = runs.page(RunFilter(), PageRequest(limit=PAGE_RUNS, cursor=after, oldest_first=True))
+            page = runs.page(which, PageRequest(limit=PAGE_RUNS, cursor=after, oldest_first=True))
         yield after, page
         after = page.next_cursor
         if after is None:
             return
 
 
-def _runs(store: Store, advance: Advance) -> Iterator[tuple[Cursor | None, Run]]:
+def _runs(store: Store, since: Timestamp | None, advance: Advance) -> Iterator[tuple[Cursor | None, Run]]:
     """Yield all runs, each with the cursor before its page."""
-    for after, page in _pages(store):
+    for after, page in _pages(store, since):
         for run in page.runs:
             yield after, run
         advance(len(page.runs))

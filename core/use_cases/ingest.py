@@ -21,6 +21,7 @@ from core.errors import (
 from core.model.batch import BatchResult, Candidate, Conflict, RefusedRun
 from core.model.run import EventId, Run, count_text_bytes, differing_fixed_fields
 from core.ports.unit_of_work import UnitOfWork
+from core.use_cases.retention import reject_expired
 
 Admit = Callable[[int], object]
 """Called with the total bytes of text of the stored runs in a result as it grows; raises if there are too many."""
@@ -49,14 +50,19 @@ def ingest_lenient(batch: Sequence[Candidate], work: UnitOfWork, admit: Admit | 
     Raises:
         EveryRunRefusedError: no run is valid.
     """
+    batch = reject_expired(batch, range(len(batch)), work)
     refused = _refused(batch)
     if len(refused) == len(batch):
         raise EveryRunRefusedError(_nothing_stored(batch, refused))
     return _store(batch, refused, work, admit)
 
 
-def ingest_any(batch: Sequence[Candidate], work: UnitOfWork) -> BatchResult:
-    """Store every good run and name every bad one, be there any or none; the result holds no runs."""
+def ingest_any(batch: Sequence[Candidate], indices: Sequence[int], work: UnitOfWork) -> BatchResult:
+    """Store every good run and name every bad one, be there any or none; the result holds no runs.
+
+    ``indices`` are what runs that are rejected here have for their index, one for each candidate.
+    """
+    batch = reject_expired(batch, indices, work)
     return _store(batch, _refused(batch), work, None)
 
 
@@ -66,6 +72,7 @@ def ingest_atomic(batch: Sequence[Candidate], work: UnitOfWork, admit: Admit | N
     Raises:
         BatchRolledBackError: at least one run is invalid; the error names all of them.
     """
+    batch = reject_expired(batch, range(len(batch)), work)
     refused = _refused(batch)
     if refused:
         raise BatchRolledBackError(_nothing_stored(batch, refused))
@@ -88,14 +95,18 @@ def require_valid(candidate: Candidate) -> Run:
 
 
 def create_runs(singles: Sequence[SingleRun], work: UnitOfWork) -> Sequence[Run | Exception]:
-    """Store single runs of different clients together; return each as stored, or what its ``admit`` raised.
+    """Store single runs of different clients together; return each as stored, or the error that its client gets.
 
     A run is only too large for a response if it exists already, so nothing was stored for it.
     """
     groups: dict[EventId, list[int]] = {}
-    for place, single in enumerate(singles):
-        groups.setdefault(single.run.event_id, []).append(place)
     outcomes: dict[int, Run | Exception] = {}
+    candidates = reject_expired([single.run for single in singles], [0] * len(singles), work)
+    for place, candidate in enumerate(candidates):
+        if isinstance(candidate, RefusedRun):
+            outcomes[place] = RunRefusedError(candidate)
+        else:
+            groups.setdefault(candidate.event_id, []).append(place)
 
     def note_existing(stored: Run) -> None:
         for place in groups[stored.event_id]:

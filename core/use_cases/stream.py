@@ -16,7 +16,7 @@ def take_chunk(so_far: StreamResult, chunk: Chunk, work: UnitOfWork) -> StreamRe
     ``last_line`` of what came before are passed over: no line is ever taken or counted twice.
     """
     rest = chunk.after(so_far.last_line)
-    taken = ingest_any(rest.candidates, work)
+    taken = ingest_any(rest.candidates, rest.lines, work)
     errors, conflicts = list(_errors(taken)), list(_conflicts(taken, rest.lines))
     room_for_errors, room_for_conflicts = MAX_LISTED - len(so_far.errors), MAX_LISTED - len(so_far.conflicts)
     return StreamResult(

@@ -16,6 +16,7 @@ COMMANDS = {
     "restore": LazyCommand(
         "entrypoints.cli.commands.restore", "restore", "Put a backup where a server expects its database."
     ),
+    "prune": LazyCommand("entrypoints.cli.commands.prune", "prune", "Delete the runs that start before a date."),
     "migrate-store": LazyCommand(
         "entrypoints.cli.commands.migrate_store", "migrate_store", "Copy every run of one database into another."
     ),

@@ -9,8 +9,17 @@ from pathlib import Path
 from adapters.group_commit import GroupCommitWriter
 from core.errors import StoreError
 from core.model.listing import Cursor, RunFilter
+from core.model.run import Timestamp, shown_time
 from core.ports.store import Store
-from core.use_cases.copy_store import Difference, copy_runs, first_difference, resume_after
+from core.use_cases.copy_store import (
+    Difference,
+    Write,
+    carry_horizon,
+    copy_runs,
+    first_difference,
+    read_horizon,
+    resume_after,
+)
 from entrypoints.cli.databases import status_of
 from entrypoints.cli.terminal import Progress, print_result, say
 from entrypoints.database_urls import is_url, shown_database
@@ -25,7 +34,8 @@ def migrate(source: str, target: str, *, as_json: bool) -> None:
     """Copy the runs, compare both stores, and print the result; end with the exit status if they differ."""
     try:
         with _opened(source, target) as stores:
-            difference = _migrate(*stores)
+            since = read_horizon(stores[1])
+            difference = _migrate(*stores, since)
             runs = _count(stores[1])
     except StoreError as error:
         end_with(error, status_of(error))
@@ -34,9 +44,12 @@ def migrate(source: str, target: str, *, as_json: bool) -> None:
     names = shown_database(source), shown_database(target)
     if as_json:
         told = None if difference is None else str(difference)
-        print_result(json.dumps({"from": names[0], "to": names[1], "runs": runs, "difference": told}))
+        horizon = None if since is None else shown_time(since)
+        facts = {"from": names[0], "to": names[1], "runs": runs, "since": horizon, "difference": told}
+        print_result(json.dumps(facts))
     elif difference is None:
-        print_result(f"{names[1]} holds the same runs as {names[0]}")
+        part = "" if since is None else f" from its retention horizon {shown_time(since)} on"
+        print_result(f"{names[1]} holds the same runs as {names[0]}{part}")
     if difference is not None:
         say(f"the stores differ: {difference}; stop what writes to them, or name an empty database")
         sys.exit(REJECTED)
@@ -68,23 +81,31 @@ def _file_id(path: str) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _migrate(source: Store, target: Store) -> Difference | None:
+def _migrate(source: Store, target: Store, since: Timestamp | None) -> Difference | None:
     """Copy until nothing differs, or until it is clear that copying does not help; say what differs then."""
     after, difference = resume_after(target), None
     for _ in range(_PASSES):
-        _copy(source, target, after)
+        _copy(source, target, after, since)
         with _progress("checking", _count(source)) as advance:
-            difference = first_difference(source, target, advance)
+            difference = first_difference(source, target, advance, since)
         if difference is None:
+            with _writing(target) as write:
+                carry_horizon(source, write)
             return None
         after = difference.after
     return difference
 
 
-def _copy(source: Store, target: Store, after: Cursor | None) -> None:
+def _copy(source: Store, target: Store, after: Cursor | None, since: Timestamp | None) -> None:
     counts = _count(source), _count(target)
-    with closing(GroupCommitWriter(target)) as writer, _progress("copying", *counts) as advance:
-        copy_runs(source, lambda command: writer.submit(command).result(), after, advance)
+    with _writing(target) as write, _progress("copying", *counts) as advance:
+        copy_runs(source, write, after, advance, since)
+
+
+@contextmanager
+def _writing(target: Store) -> Iterator[Write]:
+    with closing(GroupCommitWriter(target)) as writer:
+        yield lambda command: writer.submit(command).result()
 
 
 @contextmanager

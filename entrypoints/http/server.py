@@ -149,7 +149,7 @@ async def start_server(backend: Backend, settings: Settings, access: Access, lis
     }
     slots = StreamSlots(settings.max_streams, draining)
     stream = Stream(context, backend.jobs, slots, settings.body_seconds)
-    operations = Operations(readiness, shown_limits, version("runsink"))
+    operations = Operations(context, readiness, shown_limits, version("runsink"))
     metrics = MetricsResource(exposition, application.store, pools.scraping)
     routes = api_routes(context, settings.partial_status, stream, operations, None if listeners.metrics else metrics)
     mounted = _Mounted(routes, settings.root_path)

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from adapters.memory.run_repository import MemoryRunRepository
-from core.model.run import EventId, Run
+from adapters.memory.run_repository import Marks, MemoryRunRepository
+from core.model.run import EventId, Run, Timestamp
 from core.ports.run_repository import ignore
 
 
@@ -13,7 +13,7 @@ class CountingRepository(MemoryRunRepository):
     """Counts how often it is called for anything."""
 
     def __init__(self) -> None:
-        super().__init__({})
+        super().__init__({}, Marks())
         self.calls: list[str] = []
 
     def add(self, runs: Sequence[Run], found: Callable[[Run], object] = ignore) -> None:
@@ -23,6 +23,10 @@ class CountingRepository(MemoryRunRepository):
     def get(self, event_id: EventId) -> Run | None:
         self.calls.append("get")
         return super().get(event_id)
+
+    def retention_horizon(self) -> Timestamp | None:
+        self.calls.append("retention_horizon")
+        return super().retention_horizon()
 
     def replace(self, run: Run) -> None:
         self.calls.append("replace")

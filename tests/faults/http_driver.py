@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from urllib.parse import quote
 
 import attrs
 
+from adapters.sqlite import SqliteStore
 from tests.faults.stoppable_server import StoppableServer
-from tests.properties.driver import Driver, Page, Sent, Told, Verdict
+from tests.properties.driver import Driver, Page, Sent, Told, Verdict, prune_store
 from tests.properties.model import Kept, shown
 from tests.properties.strategies import kept_timestamp
 from tests.servers import Answer
@@ -125,6 +127,11 @@ class HttpDriver(Driver):
         names = body["agent_names"], body["job_types"]
         assert tuple(body["counts"].values()) == tuple(map(len, names))
         return names
+
+    def prune(self, horizon: str) -> None:
+        """See the driver: from another process than the server's."""
+        with closing(SqliteStore(self._db)) as store:
+            prune_store(store, horizon)
 
     def reopen(self) -> None:
         assert self._server.stop(signal.SIGTERM) == 0

@@ -61,7 +61,9 @@ class HttpMachine(StoreMachine):
     def kill_in_a_batch(self, runs: list[Sent], *, atomic: bool, share: float, delay: float) -> object:
         """A batch whose server was killed is stored or not; if it was acknowledged, it is."""
         after = self.model.copy()
-        after.ingest(enumerate(runs), self.driver.tick())
+        expired = [run for run in runs if after.is_expired(run)]
+        now = self.driver.tick()
+        after.ingest(enumerate([] if atomic and expired else [run for run in runs if run not in expired]), now)
         self._kill_in(batch(runs, atomic=atomic), after, share, delay)
         return multiple(*runs)
 
@@ -76,7 +78,7 @@ class HttpMachine(StoreMachine):
         """Kill during the request, and continue with the model that matches the store; one must."""
         answer = self.driver.kill_in(write, share, delay)
         found = self.driver.page({}, limit=WHOLE_LIST).runs
-        assert answer is None or answer.status in {200, 201, 404}
+        assert answer is None or answer.status in {200, 201, 400, 404, 422, 500}
         if answer is not None:
             outcome = "acknowledged before the kill"
             self.model = after

@@ -1,17 +1,20 @@
 """How the state machine talks to a store: one interface for every entrypoint, in the model's terms."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from enum import Enum, auto
 from typing import Any, Final, Protocol
 
 import attrs
 
 from adapters.wire.structure import Structurer
-from core.errors import BatchRolledBackError, EveryRunRefusedError, RunNotFoundError, RunRefusedError
+from core.errors import BatchRolledBackError, EveryRunRefusedError, HorizonError, RunNotFoundError, RunRefusedError
 from core.model.batch import BatchResult
 from core.model.limits import Limits
 from core.model.listing import PageRequest
+from core.model.run import Timestamp
 from core.ports.store import Store
+from core.use_cases.retention import prune_slice, raise_horizon
 from entrypoints.application import Application
 from entrypoints.embedded import RunStore
 from tests.fakes.clock import SteppedClock
@@ -76,6 +79,10 @@ class Driver(Protocol):
         """Return the distinct agent names and job types."""
         ...
 
+    def prune(self, horizon: str) -> None:
+        """Raise the retention horizon, unless it is later already, and delete what starts before it."""
+        ...
+
     def reopen(self) -> None:
         """Close the store and open it again."""
         ...
@@ -90,10 +97,11 @@ class InProcessDriver(Driver):
         self._open_store = open_store
         self._structurer = Structurer()
         self._clock = SteppedClock()
-        self._store = self._open()
+        self._open()
 
-    def _open(self) -> RunStore:
-        return RunStore(Application.over(self._open_store(), self._clock, Limits()))
+    def _open(self) -> None:
+        self._kept_in = self._open_store()
+        self._store = RunStore(Application.over(self._kept_in, self._clock, Limits()))
 
     def tick(self) -> str:
         self._clock.step += 1
@@ -139,12 +147,29 @@ class InProcessDriver(Driver):
         metadata = self._store.metadata()
         return list(metadata.agent_names.names), list(metadata.job_types.names)
 
+    def prune(self, horizon: str) -> None:
+        prune_store(self._kept_in, horizon)
+
     def reopen(self) -> None:
         self._store.close()
-        self._store = self._open()
+        self._open()
 
     def close(self) -> None:
         self._store.close()
+
+
+def prune_store(store: Store, horizon: str) -> None:
+    """Do what ``runsink prune`` does, at the end of time, so that no horizon lies in the future."""
+    with store.unit_of_work() as work:
+        with suppress(HorizonError):
+            raise_horizon(Timestamp(horizon), Timestamp("9999-12-31T23:59:59.999999Z"), work)
+        work.commit()
+    cursor, more = None, True
+    while more:
+        with store.unit_of_work() as work:
+            cursor = prune_slice(cursor, work).next_cursor
+            work.commit()
+        more = cursor is not None
 
 
 def _told(verdict: Verdict, result: BatchResult) -> Told:

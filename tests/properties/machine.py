@@ -4,6 +4,7 @@ The laws hold for every entrypoint; the driver selects which one is tested.
 """
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from tests.properties.strategies import (
     COUNTS,
     STATUSES,
     commit_hashes,
+    expected_utc,
     json_objects,
     sent_runs,
     sent_timestamps,
@@ -112,18 +114,13 @@ class StoreMachine(RuleBasedStateMachine):
     )
     def lenient_batch(self, good: list[Sent], bad: list[tuple[Sent, str]], data: st.DataObject) -> Any:
         """Valid runs are stored and invalid ones named, wherever they are."""
-        mixed: list[tuple[Sent, str | None]] = data.draw(st.permutations([*[(run, None) for run in good], *bad]))
-        now = self.driver.tick()
-        told = self.driver.ingest([run for run, _ in mixed], atomic=False)
-        self._compare(told, [run if field is None else None for run, field in mixed], now)
-        assert told.verdict is (Verdict.PARTLY if bad else Verdict.TAKEN)
-        assert told.bad == [(index, field) for index, (_, field) in enumerate(mixed) if field]
+        self._upload(data.draw(st.permutations([*[(run, None) for run in good], *bad])), atomic=False)
         return multiple(*good)
 
     @rule(bad=st.lists(bad_runs(), min_size=1, max_size=3))
     def hopeless_batch(self, bad: list[tuple[Sent, str]]) -> None:
         """A lenient batch without a valid run stores nothing and names every run."""
-        self._refused(list(bad), atomic=False)
+        self._upload(bad, atomic=False)
 
     @rule(target=sent, runs=st.lists(RUNS, min_size=1, max_size=4))
     def atomic_batch(self, runs: list[Sent]) -> Any:
@@ -134,14 +131,22 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(good=st.lists(RUNS, max_size=3), bad=st.lists(bad_runs(), min_size=1, max_size=2), data=st.data())
     def poisoned_atomic_batch(self, good: list[Sent], bad: list[tuple[Sent, str]], data: st.DataObject) -> None:
         """An atomic batch with an invalid run stores nothing, and every invalid run is named."""
-        self._refused(data.draw(st.permutations([*[(run, None) for run in good], *bad])), atomic=True)
+        self._upload(data.draw(st.permutations([*[(run, None) for run in good], *bad])), atomic=True)
 
     @rule(target=sent, run=RUNS)
     def create(self, run: Sent) -> Sent:
-        """A single run is stored unless its key exists, and is returned as stored."""
-        expected = self.model.ingest([(0, run)], self.driver.tick())
-        assert self.driver.create(run) == expected.runs[0]
+        """A single run is stored unless its key exists, and is returned as stored; one that has expired is rejected."""
+        now = self.driver.tick()
+        expected = None if self.model.is_expired(run) else self.model.ingest([(0, run)], now).runs[0]
+        assert self.driver.create(run) == expected
         return run
+
+    @rule(runs=st.lists(sent, min_size=2, max_size=4))
+    def prune(self, runs: list[Sent]) -> None:
+        """What starts before the horizon is deleted, and rejected from then on; the horizon never falls."""
+        horizon = min(expected_utc(run["start_time"]) for run in runs)
+        self.driver.prune(horizon)
+        self.model.prune(horizon)
 
     @rule(bad=bad_runs())
     def hopeless_create(self, bad: tuple[Sent, str]) -> None:
@@ -222,19 +227,25 @@ class StoreMachine(RuleBasedStateMachine):
 
     def _ingest(self, runs: list[Sent], *, atomic: bool) -> None:
         """Send a batch of valid runs to both."""
+        self._upload([(run, None) for run in runs], atomic=atomic)
+
+    def _upload(self, mixed: Sequence[tuple[Sent, str | None]], *, atomic: bool) -> None:
+        """Send a batch to both; each run comes with the name of its invalid field, if any.
+
+        Valid runs that have expired are as invalid as the others. An atomic batch stores nothing if any run is.
+        """
+        fields = [field or ("start_time" if self.model.is_expired(run) else None) for run, field in mixed]
         now = self.driver.tick()
-        told = self.driver.ingest(runs, atomic=atomic)
-        self._compare(told, runs, now)
-        assert told.verdict is Verdict.TAKEN
-
-    def _refused(self, mixed: list[tuple[Sent, str | None]], *, atomic: bool) -> None:
-        """Send a batch that must store nothing; each run comes with the name of its invalid field."""
         told = self.driver.ingest([run for run, _ in mixed], atomic=atomic)
-        assert told.verdict is Verdict.REFUSED
-        assert told.bad == [(index, field) for index, (_, field) in enumerate(mixed) if field]
-        assert told.counts == (len(mixed), 0, 0, len(mixed))
+        assert told.bad == [(index, field) for index, field in enumerate(fields) if field]
+        if all(fields) or (atomic and any(fields)):
+            assert told.verdict is Verdict.REFUSED
+            assert told.counts == (len(mixed), 0, 0, len(mixed))
+            return
+        assert told.verdict is (Verdict.PARTLY if any(fields) else Verdict.TAKEN)
+        self._compare(told, [None if field else run for (run, _), field in zip(mixed, fields, strict=True)], now)
 
-    def _compare(self, told: Told, runs: list[Sent] | list[Sent | None], now: str) -> None:
+    def _compare(self, told: Told, runs: list[Sent | None], now: str) -> None:
         """Compare the result with the model's; invalid runs are ``None`` in ``runs``."""
         sent = [(index, run) for index, run in enumerate(runs) if run is not None]
         expected = self.model.ingest(sent, now)

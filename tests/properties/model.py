@@ -101,6 +101,7 @@ class Model:
 
     def __init__(self) -> None:
         self.kept: dict[str, Kept] = {}
+        self.horizon = ""
 
     def ingest(self, sent: Iterable[tuple[int, Mapping[str, Any]]], now: str) -> Outcome:
         """Store the runs with new keys; report how the others differ."""
@@ -114,6 +115,15 @@ class Model:
                 outcome.conflicts.append((index, run["event_id"], differing))
         return outcome
 
+    def is_expired(self, sent: Mapping[str, Any]) -> bool:
+        """Return whether a valid run starts before the retention horizon."""
+        return expected_utc(sent["start_time"]) < self.horizon
+
+    def prune(self, horizon: str) -> None:
+        """Raise the horizon, and forget what starts before it."""
+        self.horizon = max(self.horizon, horizon)
+        self.kept = {key: run for key, run in self.kept.items() if run["start_time"] >= self.horizon}
+
     def change(self, event_id: str, changes: Mapping[str, Any], now: str) -> Kept | None:
         """Apply an update or a commit to a run, if it exists; an empty one changes nothing."""
         if changes and event_id in self.kept:
@@ -124,7 +134,7 @@ class Model:
     def copy(self) -> "Model":
         """Return a copy of the model."""
         other = Model()
-        other.kept = dict(self.kept)
+        other.kept, other.horizon = dict(self.kept), self.horizon
         return other
 
     def newest_first(self) -> list[Kept]:

@@ -6,6 +6,9 @@ from http import HTTPStatus
 import attrs
 from aiohttp import web
 
+from core.model.run import shown_time
+from core.ports.run_repository import RunReader
+from entrypoints.http.api.context import Context
 from entrypoints.http.messages.request_log import FAILURE
 from entrypoints.http.messages.responses import RETRY_AFTER_SECONDS, detail_response, json_response
 from entrypoints.http.pressure.readiness import Readiness
@@ -15,6 +18,7 @@ from entrypoints.http.pressure.readiness import Readiness
 class Operations:
     """The handlers for operators."""
 
+    context: Context
     readiness: Readiness
     limits: Mapping[str, int]
     version: str
@@ -27,9 +31,14 @@ class Operations:
             web.get("/ready", self.get_ready),
         ]
 
-    async def get_limits(self, _request: web.Request) -> web.Response:
-        """Return the limits in force."""
-        return json_response(self.limits)
+    async def get_limits(self, request: web.Request) -> web.Response:
+        """Return the limits in force; the retention horizon is that of the store."""
+
+        def read(runs: RunReader) -> object:
+            horizon = runs.retention_horizon()
+            return {**self.limits, "retention_horizon": None if horizon is None else shown_time(horizon)}
+
+        return await self.context.read(request, read)
 
     async def get_health(self, _request: web.Request) -> web.Response:
         """Return 200 while the process responds."""

@@ -9,10 +9,18 @@ from hypothesis import strategies as st
 
 from adapters.memory import MemoryStore
 from core.model.listing import Cursor, PageRequest, RunFilter
-from core.model.run import Run, Status
+from core.model.run import Run, Status, Timestamp
 from core.ports.store import Store
 from core.ports.unit_of_work import UnitOfWork
-from core.use_cases.copy_store import PAGE_RUNS, Difference, copy_runs, first_difference, resume_after
+from core.use_cases.copy_store import (
+    PAGE_RUNS,
+    Difference,
+    carry_horizon,
+    copy_runs,
+    first_difference,
+    read_horizon,
+    resume_after,
+)
 from tests.contract.samples import at, everything, keep, read, sample_run
 
 
@@ -126,3 +134,33 @@ def test_an_empty_target_is_copied_from_the_start() -> None:
     assert [run.event_id for run in read(filled(many(7)), lambda runs: runs.page(RunFilter(), which)).runs] == [
         "event-2"
     ]
+
+
+def raise_to(store: Store, horizon: str) -> None:
+    """Raise the retention horizon and commit."""
+    writing(store)(lambda work: work.runs.raise_retention_horizon(Timestamp(horizon)))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "after"), [(None, None, None), (2, None, 2), (None, 2, 2), (1, 3, 3), (3, 1, 3)]
+)
+def test_the_later_horizon_is_in_force_afterwards(ours: int | None, theirs: int | None, after: int | None) -> None:
+    """The target has the source's horizon, unless its own is later."""
+    source, target = filled([]), filled([])
+    for store, horizon in ((source, ours), (target, theirs)):
+        if horizon is not None:
+            raise_to(store, at(horizon))
+    carry_horizon(source, writing(target))
+    assert read_horizon(target) == (None if after is None else at(after))
+
+
+def test_what_the_target_has_pruned_does_not_come_back() -> None:
+    """Runs before its horizon are neither copied nor compared; what the source still holds before its own is copied."""
+    runs = [sample_run(f"e{second}", start_time=at(second)) for second in range(6)]
+    source, target = filled(runs), MemoryStore()
+    raise_to(source, at(4))
+    raise_to(target, at(2))
+    since = read_horizon(target)
+    copy_runs(source, writing(target), None, nothing, since)
+    assert first_difference(source, target, nothing, since) is None
+    assert read(target, everything) == tuple(runs[:1:-1])

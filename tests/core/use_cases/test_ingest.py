@@ -57,13 +57,13 @@ def work() -> Iterator[UnitOfWork]:
 
 @pytest.mark.parametrize("size", [1, 2, 100, 1000])
 @pytest.mark.parametrize("use_case", [ingest_lenient, ingest_atomic])
-def test_a_batch_costs_one_call_whatever_its_size(size: int, use_case: object) -> None:
-    """The repository is called once for new runs, and once for the same runs again."""
+def test_a_batch_costs_two_calls_whatever_its_size(size: int, use_case: object) -> None:
+    """The repository is called twice for new runs, for the horizon and to add them, and twice for the same again."""
     work = CountedWork()
     batch = [sample_run(f"event-{number}") for number in range(size)]
     for _ in range(2):
         use_case(batch, work, ADMIT)  # type: ignore[operator]
-    assert work.runs.calls == ["add", "add"]
+    assert work.runs.calls == ["retention_horizon", "add"] * 2
 
 
 @pytest.mark.parametrize("use_case", [ingest_lenient, ingest_atomic])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from core.errors import RunRefusedError
 from core.model.listing import PageRequest
 from entrypoints.embedded import RunStore, open_store
 from tests.servers import Finish, MakeRun
@@ -156,3 +157,23 @@ def test_an_empty_name_is_none(finish: Finish, make_run: MakeRun, tmp_path: Path
     fill(tmp_path / "old.db", make_run, 2)
     assert_one_line(finish("migrate-store", *names), "the database name is empty", status=2)
     assert [path.name for path in tmp_path.iterdir()] == ["old.db"]
+
+
+def test_the_retention_horizon_is_carried(finish: Finish, make_run: MakeRun, tmp_path: Path) -> None:
+    """A run that the source has pruned is rejected by the target, and what the target has pruned does not come back."""
+    fill(tmp_path / "old.db", make_run, 70)
+    horizon = "2026-01-31T12:03:00Z"
+    assert finish("prune", "--before", "2026-01-31T12:02:00Z", "--yes", "--db", "old.db").returncode == 0
+    assert finish("migrate-store", "old.db", "new.db").returncode == 0
+    old = make_run(event_id="e1", start_time="2026-01-31T12:01:00Z")
+    with open_store(tmp_path / "new.db") as store, pytest.raises(RunRefusedError, match="retention horizon"):
+        store.create(old)
+    assert finish("prune", "--before", horizon, "--yes", "--db", "new.db").returncode == 0
+    again = finish("migrate-store", "old.db", "new.db")
+    assert (again.returncode, again.stdout) == (
+        0,
+        f"new.db holds the same runs as old.db from its retention horizon {horizon} on\n",
+    )
+    assert {run.start_time for run in contents(tmp_path / "new.db")} == {
+        f"2026-01-31T12:0{minute}:00.000000Z" for minute in range(3, 7)
+    }

@@ -18,6 +18,7 @@ READING = ("SELECT ON ALL TABLES IN SCHEMA {schema}",)
 WRITING = (
     *READING,
     "INSERT, UPDATE ON runs, tallies",
+    "UPDATE ON retention",
     "INSERT, UPDATE, DELETE ON jobs, job_findings",
     "USAGE ON SEQUENCE arrivals",
 )
@@ -93,6 +94,7 @@ def test_a_role_that_may_not_write_is_not_ready(start: Start, make_run: MakeRun,
     [
         ("UPDATE ON runs", "UPDATE on runs"),
         ("INSERT ON tallies", "INSERT on tallies"),
+        ("UPDATE ON retention", "UPDATE on retention"),
         ("DELETE ON jobs", "DELETE on jobs"),
         ("USAGE ON SEQUENCE arrivals", "USAGE on arrivals"),
     ],
