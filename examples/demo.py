@@ -214,7 +214,19 @@ def expect_counts(done: "subprocess.CompletedProcess[str]", status: int, *counts
 @contextmanager
 def running_server(directory: Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
     """Start a server on a free port; it is stopped when the block ends, in any case."""
-    command = [console_script(), "serve", "--host", "127.0.0.1", "--port", "0", "--db", str(directory / "runs.db")]
+    database = str(directory / "runs.db")
+    command = [
+        console_script(),
+        "serve",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "0",
+        "--db",
+        database,
+        "--log-level",
+        "warning",
+    ]
     # The directory is empty, so no runsink.toml is read. In its own process group the server does not get the Ctrl-C
     # that is meant for the demo, which then stops it cleanly.
     with subprocess.Popen(

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from adapters.sqlite import connection as sqlite_connection
 from entrypoints.cli import prune as prune_module
-from entrypoints.cli.prune import prune
+from entrypoints.cli.commands.prune import prune
 from entrypoints.databases import open_database
 from entrypoints.embedded import open_store
 from tests.contract.samples import all_keys
@@ -111,9 +111,9 @@ def test_what_is_no_date_is_wrong_usage(finish: Finish, db: Path, date: str) -> 
 def test_a_file_that_is_missing_is_not_created(finish: Finish, tmp_path: Path) -> None:
     """Neither is one that is no database changed."""
     (tmp_path / "text").write_text("text " * 100)
-    for name, told in (("missing.db", "there is no such file"), ("text", "not an SQLite database")):
+    for name, status, told in (("missing.db", 2, "there is no such file"), ("text", 1, "not an SQLite database")):
         done = finish("prune", "--before", HORIZON, "--db", name, "--yes")
-        assert (done.returncode, told in done.stderr) == (1, True)
+        assert (done.returncode, told in done.stderr) == (status, True)
     assert [path.name for path in tmp_path.iterdir()] == ["text"]
 
 
