@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from adapters.prometheus import Metrics
 from core.ports.observer import Intake
-from entrypoints.cli.serve import serve_command
+from entrypoints.cli.commands.serve import serve
 from entrypoints.http.middleware import Pipeline
 from entrypoints.process import worker
 
@@ -32,4 +32,4 @@ def serve_unwatched(options: Sequence[str]) -> None:
     """Serve with these options until SIGTERM."""
     worker.Metrics = _Uncounted  # type: ignore[misc]
     Pipeline._note = lambda *_: None  # type: ignore[method-assign]  # noqa: SLF001
-    serve_command(args=list(options), prog_name="runsink serve")
+    serve(args=list(options), prog_name="runsink serve")
