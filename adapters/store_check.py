@@ -50,6 +50,7 @@ class StoreReport:
     unfinished_jobs: int | None = None
     oldest_start_time: Timestamp | None = None
     newest_start_time: Timestamp | None = None
+    retention_horizon: Timestamp | None = None
     database_bytes: int | None = None
     wal_bytes: int | None = None
     free_pages: int | None = None

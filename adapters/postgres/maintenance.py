@@ -50,7 +50,8 @@ SELECT
     (SELECT count(*) FROM jobs),
     (SELECT count(*) FROM jobs WHERE finished_at IS NULL),
     (SELECT min(start_time) FROM runs),
-    (SELECT max(start_time) FROM runs)
+    (SELECT max(start_time) FROM runs),
+    (SELECT max(horizon) FROM retention)
 """
 _TWINS: Final = (
     f"SELECT event_id, count(*) FROM runs GROUP BY event_id HAVING count(*) > 1 ORDER BY event_id LIMIT {MAX_PROBLEMS}"
@@ -129,7 +130,7 @@ class _Check:
                 yield f"the index {name} is not valid"
 
     def _summary(self) -> Iterable[str]:
-        ((runs, events, names, types, jobs, unfinished, oldest, newest),) = self._rows(_SUMMARY)
+        ((runs, events, names, types, jobs, unfinished, oldest, newest, horizon),) = self._rows(_SUMMARY)
         tables = [name for name, kind in created_objects().items() if kind == "table"]
         self._report = attrs.evolve(
             self._report,
@@ -141,6 +142,7 @@ class _Check:
             unfinished_jobs=unfinished,
             oldest_start_time=oldest,
             newest_start_time=newest,
+            retention_horizon=horizon,
             database_bytes=sum(
                 self._rows("SELECT pg_total_relation_size(%s::regclass)", name)[0][0] for name in tables
             ),

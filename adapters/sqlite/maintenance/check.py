@@ -42,7 +42,8 @@ SELECT
     (SELECT count(*) FROM jobs),
     (SELECT count(*) FROM jobs WHERE finished_at IS NULL),
     (SELECT start_time FROM runs ORDER BY start LIMIT 1),
-    (SELECT start_time FROM runs ORDER BY start DESC LIMIT 1)
+    (SELECT start_time FROM runs ORDER BY start DESC LIMIT 1),
+    (SELECT horizon FROM retention)
 """
 
 _TALLIES: Final = """
@@ -155,7 +156,7 @@ class _Check:
                 yield " ".join(str(line).split())
 
     def _summary(self) -> Iterable[str]:
-        names, types, jobs, unfinished, oldest, newest = self._row(_SUMMARY)
+        names, types, jobs, unfinished, oldest, newest, horizon = self._row(_SUMMARY)
         self._report = attrs.evolve(
             self._report,
             agent_names=names,
@@ -164,6 +165,7 @@ class _Check:
             unfinished_jobs=unfinished,
             oldest_start_time=oldest,
             newest_start_time=newest,
+            retention_horizon=horizon,
         )
         return ()
 

@@ -224,3 +224,12 @@ def test_counting_that_takes_too_long_is_left_out(
     assert "too many to count in time, of 2,400 runs start before" in run_here("--before", HORIZON).output
     told = json.loads(run_here("--before", HORIZON, "--yes", "--json").output)
     assert (told["runs"], told["deleted"]) == (None, 1200)
+
+
+@pytest.mark.usefixtures("db")
+def test_check_reports_the_horizon(finish: Finish) -> None:
+    """And finds nothing wrong with a store that was pruned."""
+    assert json.loads(finish("check", "--json").stdout)["retention_horizon"] is None
+    assert finish("prune", "--before", HORIZON, "--yes").returncode == 0
+    checked = finish("check", "--json")
+    assert (checked.returncode, json.loads(checked.stdout)["retention_horizon"][:10]) == (0, HORIZON[:10])
