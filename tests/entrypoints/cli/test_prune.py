@@ -143,21 +143,6 @@ def test_a_server_goes_on_meanwhile(serve: Serve, finish: Finish, db: Path, make
         assert served.api.find(limit=1).body["total"] == RUNS // 2 + 1
 
 
-def test_prune_on_postgres(finish: Finish, postgres_url: str, make_run: MakeRun) -> None:
-    """It works alike; the database takes care of the space itself."""
-    fill(postgres_url, make_run)
-    done = finish("prune", "--before", HORIZON, "--yes", "--json", "--db", postgres_url)
-    assert (done.returncode, done.stderr) == (0, "")
-    told = json.loads(done.stdout)
-    assert (told["deleted"], told["bytes_returned"], told["bytes_free"]) == (1200, None, None)
-    with open_store(postgres_url) as store:
-        metadata = store.metadata()
-        assert (store.page().total, metadata.agent_names.names) == (1200, ("translator",))
-    assert finish("prune", "--before", "2026-02-01", "--yes", "--db", postgres_url).returncode == 0
-    with open_store(postgres_url) as store:
-        assert (store.page().total, store.metadata().agent_names.names) == (0, ())
-
-
 @pytest.fixture
 def run_here(db: Path) -> Callable[..., Result]:
     """Return a function that runs the command in this process."""
