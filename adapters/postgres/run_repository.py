@@ -63,6 +63,9 @@ _TALLY = (
     "ON CONFLICT (field, digest, slot) DO UPDATE SET runs = tallies.runs + excluded.runs"
 )
 
+_DELETE = (
+    f"DELETE FROM runs WHERE event_id = ANY(%s::text[]) AND arrival = ANY(%s::bigint[]) RETURNING {', '.join(TALLIED)}"
+)
 _EMPTIED = (
     "SELECT digest FROM tallies WHERE field = %s AND digest = ANY(%s::text[]) GROUP BY digest HAVING sum(runs) <= 0"
 )
@@ -203,9 +206,9 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
         fitting, more = self._fitting(which, request, ", event_id, start_time, arrival")
         if not fitting:
             return RemovedPage(0, None)
-        keys = sorted(event_id for _, event_id, *_ in fitting)
-        returned = ", ".join(TALLIED)
-        gone = self._rows(f"DELETE FROM runs WHERE event_id = ANY(%s::text[]) RETURNING {returned}", (keys,))
+        keys, arrivals = sorted(event_id for _, event_id, *_ in fitting), [arrival for *_, arrival in fitting]
+        # Meanwhile another prune may have deleted a run, and an upload stored a later one under its key.
+        gone = self._rows(_DELETE, (keys, arrivals))
         self._untally(gone)
         return RemovedPage(len(gone), Cursor(*fitting[-1][2:]) if more else None)
 
