@@ -137,6 +137,9 @@ class Metrics(Observer):
         elif self._held_up_since is None:
             self._held_up_since = time.monotonic() - seconds
 
+    def note_wal_restart(self) -> None:
+        self._held_up_since = None
+
     def _read(self) -> Iterator[Metric]:
         build = GaugeMetricFamily("runsink_build_info", "The version that runs.", labels=["version"])
         build.add_metric([self._version], 1)

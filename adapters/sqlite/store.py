@@ -191,6 +191,8 @@ class SqliteStore(Store):
 
     def _note_wal_size(self, _connection: apsw.Connection, _database: str, pages: int) -> int:
         if pages < self._wal_pages:
+            # Perhaps by another process, so that no checkpoint is due here for a long time.
+            self._observer.note_wal_restart()
             self._patient_from = WAL_CAP_PAGES + CHECKPOINT_PAGES
         self._wal_pages = pages
         return apsw.SQLITE_OK

@@ -17,7 +17,7 @@ class Intake(StrEnum):
 class Observer(Protocol):
     """Is told what happened, to count it.
 
-    Its methods may be called from any thread, each of ``note_commit`` and ``note_checkpoint`` by one thread at a time.
+    Its methods may be called from any thread, those about commits and the write-ahead log by one thread at a time.
     They return at once and raise nothing.
     """
 
@@ -40,6 +40,10 @@ class Observer(Protocol):
         """Note an attempt to empty the write-ahead log; ``complete`` unless a reader held it up."""
         ...
 
+    def note_wal_restart(self) -> None:
+        """Note that the write-ahead log began anew, whoever emptied it: no reader holds it up any more."""
+        ...
+
 
 class Unobserved(Observer):
     """Counts nothing: for stores without a server."""
@@ -54,4 +58,7 @@ class Unobserved(Observer):
         pass
 
     def note_checkpoint(self, seconds: float, *, complete: bool) -> None:
+        pass
+
+    def note_wal_restart(self) -> None:
         pass

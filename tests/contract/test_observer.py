@@ -29,6 +29,7 @@ def test_anything_may_be_noted_from_any_thread(make: Callable[[], Observer]) -> 
     observer.note_failed_commit()
     for complete in (False, False, True, True):
         observer.note_checkpoint(0.0, complete=complete)
+        observer.note_wal_restart()
     with ThreadPoolExecutor(4) as threads:
         assert set(threads.map(note, [*Intake] * 20)) == {None}
 

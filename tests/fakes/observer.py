@@ -11,6 +11,7 @@ class RecordingObserver(Observer):
         self.commits: list[tuple[int, float, float]] = []
         self.failed_commits = 0
         self.checkpoints: list[bool] = []
+        self.wal_restarts = 0
 
     def note_runs(self, intake: Intake, *, created: int, existing: int, failed: int) -> None:
         self.runs.append((intake, created, existing, failed))
@@ -24,3 +25,6 @@ class RecordingObserver(Observer):
     def note_checkpoint(self, seconds: float, *, complete: bool) -> None:
         assert seconds >= 0
         self.checkpoints.append(complete)
+
+    def note_wal_restart(self) -> None:
+        self.wal_restarts += 1

@@ -123,6 +123,9 @@ def test_a_reader_counts_from_the_first_checkpoint_that_it_holds_up_until_one_is
     who.metrics.note_checkpoint(1.0, complete=True)
     assert shown(who).value("runsink_oldest_reader_seconds") == 0
     assert shown(who).value("runsink_checkpoint_duration_seconds_count") == 3
+    who.metrics.note_checkpoint(100.0, complete=False)
+    who.metrics.note_wal_restart()
+    assert shown(who).value("runsink_oldest_reader_seconds") == 0
 
 
 def test_dropped_log_lines_are_read_when_somebody_asks() -> None:

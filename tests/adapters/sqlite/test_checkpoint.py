@@ -130,6 +130,24 @@ def test_an_observer_learns_whether_a_reader_holds_up_a_checkpoint(
     assert observer.checkpoints[begun:] == [False, True]
 
 
+def test_an_observer_learns_that_another_process_emptied_the_wal(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a reader that is long gone would seem to hold up checkpoints until the next one is due."""
+    monkeypatch.setattr(store_module, "CHECKPOINT_PAGES", 1)
+    observer = RecordingObserver()
+    with closing(SqliteStore(path, observer=observer)) as store, closing(apsw.Connection(str(path))) as other:
+        keep(store, sample_run("first"))
+        with store.reader() as runs:
+            assert runs.newest("launch-1") is not None
+            keep(store, *(sample_run(f"more-{number}") for number in range(100)))
+            store.maintain(quiet=True)
+        assert (observer.checkpoints[-1], observer.wal_restarts) == (False, 0)
+        # A connection that has not read yet does not know about the WAL.
+        other.pragma("schema_version")
+        other.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+        keep(store, sample_run("last"))
+        assert observer.wal_restarts == 1
+
+
 def test_a_store_in_a_file_knows_its_sizes(store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The WAL is measured on its own, and is 0 once it is gone."""
     figures = store.measure()
