@@ -7,8 +7,8 @@ import attrs
 from aiohttp import web
 
 from adapters.wire.encode import batch_answer, count_error_bytes
-from core.errors import BatchRolledBackError, EveryRunRefusedError
-from core.model.batch import BatchResult, Candidate, RefusedRun
+from core.errors import BatchRolledBackError, EveryRunRefusedError, RunRefusedError
+from core.model.batch import BatchResult, Candidate
 from core.ports.observer import Intake
 from core.ports.unit_of_work import UnitOfWork
 from core.use_cases.ingest import Admit, check_response_size, ingest_atomic, ingest_lenient
@@ -57,9 +57,11 @@ class Uploads:
             lambda body: application.decoder.run(body, application.clock.now()),
         )
         self.context.access.charge_runs(request, 1)
-        if isinstance(candidate, RefusedRun):
+        try:
+            run = await self.context.completions.wait(application.create(candidate, lease_of(request).cover))
+        except RunRefusedError:
             application.observer.note_runs(Intake.SINGLE, created=0, existing=0, failed=1)
-        run = await self.context.completions.wait(application.create(candidate, lease_of(request).cover))
+            raise
         # The very object that was sent comes back only if it was stored.
         created = run is candidate
         application.observer.note_runs(Intake.SINGLE, created=int(created), existing=int(not created), failed=0)

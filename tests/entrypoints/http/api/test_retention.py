@@ -10,6 +10,7 @@ from adapters.sqlite import SqliteStore
 from core.model.run import Timestamp
 from tests.http_streams import STREAM, stream
 from tests.jobs import lines
+from tests.metrics import scrape
 from tests.servers import Api, MakeRun
 
 HORIZON = "2026-01-31T12:00:00.5Z"
@@ -53,6 +54,9 @@ def test_uploads_reject_what_starts_earlier(pruned: Api, make_run: MakeRun) -> N
     single = pruned.create(old)
     assert (single.status, single.locations) == (422, [["body", "start_time"]])
     assert REASON in single.body["detail"][0]["msg"]
+    scraped = scrape(pruned.url)
+    failed = {way: scraped.value("runsink_runs_total", endpoint=way, outcome="failed") for way in ("lenient", "single")}
+    assert failed == {"lenient": 2, "single": 1}
     assert pruned.find().event_ids == [new["event_id"]]
 
 
