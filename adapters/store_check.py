@@ -37,7 +37,8 @@ class StoreReport:
     """What a check found in a store. Of a damaged store, what could not be read is ``None``.
 
     ``problems`` are sentences, at most ``MAX_PROBLEMS``; a store without any is healthy. ``wal_bytes`` and
-    ``free_pages`` are those of a file; a database on a server has none.
+    ``free_pages`` are those of a file; a database on a server has none. ``runs_before_horizon`` start before the
+    retention horizon. That is no damage: a prune that was interrupted leaves some.
     """
 
     problems: tuple[str, ...] = ()
@@ -51,6 +52,7 @@ class StoreReport:
     oldest_start_time: Timestamp | None = None
     newest_start_time: Timestamp | None = None
     retention_horizon: Timestamp | None = None
+    runs_before_horizon: int | None = None
     database_bytes: int | None = None
     wal_bytes: int | None = None
     free_pages: int | None = None

@@ -51,7 +51,8 @@ SELECT
     (SELECT count(*) FROM jobs WHERE finished_at IS NULL),
     (SELECT min(start_time) FROM runs),
     (SELECT max(start_time) FROM runs),
-    (SELECT max(horizon) FROM retention)
+    (SELECT max(horizon) FROM retention),
+    (SELECT count(*) FROM runs WHERE start_time < (SELECT max(horizon) FROM retention))
 """
 _TWINS: Final = (
     f"SELECT event_id, count(*) FROM runs GROUP BY event_id HAVING count(*) > 1 ORDER BY event_id LIMIT {MAX_PROBLEMS}"
@@ -126,11 +127,11 @@ class _Check:
                 yield f"the {kind} {name} is missing"
             elif kind == "table" and name not in keyed:
                 yield f"the table {name} has no primary key"
-            elif kind == "index" and not valid[name]:
+            elif kind == "index" and not valid.get(name):
                 yield f"the index {name} is not valid"
 
     def _summary(self) -> Iterable[str]:
-        ((runs, events, names, types, jobs, unfinished, oldest, newest, horizon),) = self._rows(_SUMMARY)
+        ((runs, events, names, types, jobs, unfinished, oldest, newest, horizon, expired),) = self._rows(_SUMMARY)
         tables = [name for name, kind in created_objects().items() if kind == "table"]
         self._report = attrs.evolve(
             self._report,
@@ -143,9 +144,8 @@ class _Check:
             oldest_start_time=oldest,
             newest_start_time=newest,
             retention_horizon=horizon,
-            database_bytes=sum(
-                self._rows("SELECT pg_total_relation_size(%s::regclass)", name)[0][0] for name in tables
-            ),
+            runs_before_horizon=expired,
+            database_bytes=sum(self._rows(_SIZE, name)[0][0] for name in tables),
         )
         return ()
 

@@ -11,6 +11,7 @@ import attrs
 from adapters.sqlite.maintenance import CopyProgress, WrongFileError
 from adapters.store_check import Advance, StoreReport
 from core.errors import RunsinkError, StoreError
+from core.model.run import Timestamp, shown_time
 from entrypoints.cli.databases import status_of
 from entrypoints.cli.terminal import Progress, print_result
 from entrypoints.exits import INTERRUPTED, REJECTED, WRONG_USAGE, end_with
@@ -74,8 +75,9 @@ def _status_of(error: RunsinkError) -> int:
 
 
 def facts_of(report: StoreReport) -> Mapping[str, Any]:
-    """Return what a report counts and measures, by name."""
-    return attrs.asdict(report, filter=lambda field, _: field.name != "problems")
+    """Return what a report counts and measures, by name, with times as they are shown."""
+    facts = attrs.asdict(report, filter=lambda field, _: field.name != "problems")
+    return {name: shown_time(Timestamp(value)) if isinstance(value, str) else value for name, value in facts.items()}
 
 
 def show(facts: Mapping[str, Any], *, as_json: bool) -> None:

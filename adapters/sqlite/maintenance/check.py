@@ -35,7 +35,7 @@ SLICE_RUNS: Final = 1000
 _DAMAGE: Final = (apsw.CorruptError, apsw.NotADBError, apsw.SQLError, UnicodeDecodeError)
 """What reading a damaged file raises; a statement of our own fails where a table is not what it should be."""
 
-_SUMMARY: Final = """
+_SUMMARY: Final = f"""
 SELECT
     (SELECT count(*) FROM tallies WHERE field = 'agent_name'),
     (SELECT count(*) FROM tallies WHERE field = 'job_type'),
@@ -43,7 +43,8 @@ SELECT
     (SELECT count(*) FROM jobs WHERE finished_at IS NULL),
     (SELECT start_time FROM runs ORDER BY start LIMIT 1),
     (SELECT start_time FROM runs ORDER BY start DESC LIMIT 1),
-    (SELECT horizon FROM retention)
+    (SELECT horizon FROM retention),
+    (SELECT count(*) FROM runs WHERE start < (SELECT {start_of("horizon")} FROM retention))
 """
 
 _TALLIES: Final = """
@@ -156,7 +157,7 @@ class _Check:
                 yield " ".join(str(line).split())
 
     def _summary(self) -> Iterable[str]:
-        names, types, jobs, unfinished, oldest, newest, horizon = self._row(_SUMMARY)
+        names, types, jobs, unfinished, oldest, newest, horizon, expired = self._row(_SUMMARY)
         self._report = attrs.evolve(
             self._report,
             agent_names=names,
@@ -166,6 +167,7 @@ class _Check:
             oldest_start_time=oldest,
             newest_start_time=newest,
             retention_horizon=horizon,
+            runs_before_horizon=expired,
         )
         return ()
 

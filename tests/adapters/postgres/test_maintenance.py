@@ -12,6 +12,7 @@ from adapters.postgres.maintenance import check_postgres
 from adapters.store_check import MAX_PROBLEMS
 from core.errors import StoreBusyError, StoreUnusableError
 from core.model.limits import Limits
+from core.model.run import Timestamp
 from tests.contract.samples import at, keep, sample_run
 
 RUNS = 40
@@ -53,7 +54,17 @@ def test_a_sound_store_is_reported(filled: str) -> None:
     assert (report.oldest_start_time, report.newest_start_time) == (at(0), at(RUNS - 1))
     assert report.database_bytes
     assert (report.wal_bytes, report.free_pages) == (None, None)
+    assert (report.retention_horizon, report.runs_before_horizon) == (None, 0)
     assert seen[0] == (16, RUNS)
+
+
+def test_runs_before_the_horizon_are_counted_and_no_damage(filled: str) -> None:
+    """A prune that was interrupted leaves some."""
+    with closing(PostgresStore(filled, "shown", Limits())) as store, store.unit_of_work() as work:
+        work.runs.raise_retention_horizon(Timestamp(at(3)))
+        work.commit()
+    report = check_postgres(filled, "shown")
+    assert (report.problems, report.retention_horizon, report.runs_before_horizon) == ((), at(3), 3)
 
 
 def test_a_store_under_load_is_never_accused(filled: str) -> None:

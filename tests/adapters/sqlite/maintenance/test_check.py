@@ -17,6 +17,7 @@ from adapters.sqlite.keys import event_hash, run_hash
 from adapters.sqlite.maintenance import WrongFileError, check_file, reading
 from adapters.store_check import MAX_PROBLEMS
 from core.errors import StoreBusyError, StoreUnusableError
+from core.model.run import Timestamp
 from tests.contract.samples import at, keep, sample_run
 
 PAGE = 4096
@@ -82,6 +83,17 @@ def test_an_empty_store_is_sound(path: Path) -> None:
     SqliteStore(path).close()
     report = check_file(path)
     assert (report.problems, report.runs, report.oldest_start_time) == ((), 0, None)
+    assert (report.retention_horizon, report.runs_before_horizon) == (None, 0)
+
+
+def test_runs_before_the_horizon_are_counted_and_no_damage(path: Path) -> None:
+    """A prune that was interrupted leaves some."""
+    fill(path)
+    with closing(SqliteStore(path)) as store, store.unit_of_work() as work:
+        work.runs.raise_retention_horizon(Timestamp(at(3)))
+        work.commit()
+    report = check_file(path)
+    assert (report.problems, report.retention_horizon, report.runs_before_horizon) == ((), at(3), 3)
 
 
 def test_runs_at_the_origin_of_starts_are_sound(path: Path) -> None:
