@@ -1,7 +1,7 @@
 """Configure logging for a server process: structlog formats the lines of every logger, and a thread writes them.
 
 Everywhere else there is only ``logging.getLogger``, so a program that uses runsink in-process configures logging as it
-likes. A line never holds what clients sent: not a run, not a token. See ``docs/reference/logging.md``.
+likes. Of what clients send, a line has the request id and nothing else. See ``docs/reference/logging.md``.
 """
 
 import asyncio

@@ -109,7 +109,8 @@ class Settings:
         default=None,
         example=9108,
         validator=Range(0, 65535),
-        help="Port of the metrics alone, on the same host; 0 picks a free one. By default they are on the port of all.",
+        help="Separate port for the metrics, on the same host; 0 picks a free one. By default the metrics are on the "
+        "main port.",
     )
     db: str = option(
         default=DEFAULT_DB,
@@ -130,16 +131,17 @@ class Settings:
     spool: Path | None = option(
         default=None,
         example="/var/lib/runsink/spool",
-        help="Directory of the bodies of background jobs; by default beside the SQLite file.",
+        help="Directory for the bodies of background jobs; by default runsink.db-spool beside a file runsink.db, or "
+        "./runsink-spool with PostgreSQL.",
     )
     spool_bytes: int = option(
-        default=4 * 1024**3, validator=Range(1, 2**50), help="Bytes that the bodies of all jobs may have; more is 507."
+        default=4 * 1024**3, validator=Range(1, 2**50), help="Maximum bytes of the bodies of all jobs; beyond that 507."
     )
     job_keep_days: int = option(
         default=30, validator=Range(1, 36_500), help="Days after which a finished job is removed."
     )
     max_streams: int = option(
-        default=8, validator=Range(1, 1000), help="Streaming uploads at once in each process; more are answered 503."
+        default=8, validator=Range(1, 1000), help="Concurrent streaming uploads in each process; further ones get 503."
     )
     token_file: Path | None = option(
         default=None,
@@ -192,5 +194,5 @@ class Settings:
     log_level: str = option(
         default="info",
         validator=_is_one_of("debug", "info", "warning", "error"),
-        help="Least level that is logged: debug, info, warning or error.",
+        help="Lowest level that is logged: debug, info, warning or error.",
     )

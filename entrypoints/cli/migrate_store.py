@@ -40,7 +40,7 @@ def migrate(source: str, target: str, *, as_json: bool) -> None:
     except StoreError as error:
         end_with(error, status_of(error))
     except KeyboardInterrupt:
-        end_with("interrupted; call it again to go on", INTERRUPTED)
+        end_with("interrupted; run the same command again to go on", INTERRUPTED)
     names = shown_database(source), shown_database(target)
     if as_json:
         told = None if difference is None else str(difference)

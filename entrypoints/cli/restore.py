@@ -20,6 +20,6 @@ def restore_backup(file: Path, database: str, *, as_json: bool) -> None:
         say(f"{restored.failed_jobs} unfinished jobs were marked as failed, because their bodies are not in {spool}")
     if restored.unknown_bodies:
         say(
-            f"the bodies of {restored.unknown_bodies} jobs in {spool} are of jobs that the backup does not know as "
-            "unfinished; a server removes them when it starts, so copy them elsewhere first if their runs are missing"
+            f"{restored.unknown_bodies} bodies in {spool} belong to no unfinished job of the backup; a server removes "
+            "them when it starts, so copy them elsewhere first if their runs are missing"
         )

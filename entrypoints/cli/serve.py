@@ -1,4 +1,4 @@
-"""What ``runsink serve`` does; its options are in ``serve_command``."""
+"""What ``runsink serve`` does; its options are in ``commands/serve``."""
 
 import logging
 import sys

@@ -6,19 +6,21 @@ rewrites ``docs/reference/http.md``; a test fails when it is not what this makes
 """
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import attrs
 from openapi_spec_validator.readers import read_from_filename
 
 from core.model.limits import Limits
+from entrypoints.http.api.stream_taker import MIN_BYTES_PER_SECOND
+from entrypoints.http.transport.connections import ConnectionLimits
+from entrypoints.settings import Settings
 from tests.docs.pages import DOCS, ROOT
 
 PAGE = DOCS / "reference" / "http.md"
 METHODS = ("get", "post", "put", "patch", "delete")
 
-_PLACES = ("entrypoints/http/openapi.yaml", "docs/openapi.yaml")
+OPENAPI_FILE = ROOT / "entrypoints" / "http" / "openapi.yaml"
 _HEAD = """\
 <!-- Generated from the OpenAPI document by `python -m tests.docs.http_reference`. Change the document instead. -->
 
@@ -35,14 +37,9 @@ is in [Tokens, browsers and rate limits](access.md).
 Document = Mapping[str, Any]
 
 
-def openapi_file() -> Path:
-    """Return where the OpenAPI document is in the checkout."""
-    return next(file for place in _PLACES if (file := ROOT / place).is_file())
-
-
 def read_document() -> Document:
     """Return the OpenAPI document as it stands in the checkout."""
-    document: Document = read_from_filename(str(openapi_file()))[0]
+    document: Document = read_from_filename(str(OPENAPI_FILE))[0]
     return document
 
 
@@ -114,12 +111,19 @@ def _range_of(schema: Document) -> str:
 
 
 def _limits(document: Document) -> Iterator[str]:
-    fixed = attrs.asdict(Limits())
-    yield "## Limits\n\nThe members of `GET /api/v1/limits`. Those without a value here come from the settings.\n\n"
+    fixed = {
+        **attrs.asdict(Limits()),
+        "max_header_bytes": ConnectionLimits.of(Settings()).max_header_bytes,
+        "min_stream_bytes_per_second": MIN_BYTES_PER_SECOND,
+    }
+    yield "## Limits\n\nThe members of `GET /api/v1/limits`. Those without a value here come from the settings, and\n"
+    yield "`retention_horizon` from the store.\n\n"
     yield "| limit | value | meaning |\n|---|---|---|\n"
     for name, schema in document["components"]["schemas"]["Limits"]["properties"].items():
         value = f"{fixed[name]:,}" if name in fixed else ""
-        yield f"| `{name}` | {value} | {_cell(resolve(document, schema).get('description', ''))} |\n"
+        # A description beside a reference is that of this limit.
+        meaning = schema.get("description") or resolve(document, schema).get("description", "")
+        yield f"| `{name}` | {value} | {_cell(meaning)} |\n"
 
 
 def _cell(text: str) -> str:

@@ -12,9 +12,9 @@ from entrypoints.cli.options import database_option, json_option
 @database_option()
 @json_option
 def backup(file: Path, db: str, *, as_json: bool) -> None:
-    """Copy a database file into a new FILE, while servers use it or not.
+    """Copy a database file to a new FILE. Servers may keep using it.
 
-    FILE appears only once it is complete, checked and on the disk. It has every run that was acknowledged before the
+    FILE appears only once it is complete, checked and synced to disk. It has every run that was acknowledged before the
     command began. A FILE that exists is left alone.
     """
     from entrypoints.cli.backup import back_up

@@ -11,7 +11,7 @@ from entrypoints.cli.options import database_option, json_option
 def check(db: str, *, as_json: bool) -> None:
     """Check a database for damage: its schema, every page, every run, the index of their IDs, and the counts.
 
-    Nothing is written, and servers may be at work meanwhile. Exit status 1 means damage.
+    Nothing is written, and servers may keep running. Exit status 1 means damage.
     """
     from entrypoints.cli.check import check_and_report
 

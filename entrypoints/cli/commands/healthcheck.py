@@ -15,8 +15,8 @@ from entrypoints.cli.options import check_url, json_option
 def healthcheck(url: str | None, *, as_json: bool) -> None:
     """Ask a server whether it takes runs.
 
-    The exit status is 0 if it does, 1 if it does not, and 75 if it does not respond within 5 seconds or says that too
-    many ask.
+    The exit status is 0 if it does, 1 if it does not, and 75 if it does not respond within 5 seconds or responds with
+    429.
     """
     from entrypoints.cli.healthcheck import ask
 

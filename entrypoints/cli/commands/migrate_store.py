@@ -13,8 +13,8 @@ def migrate_store(source: str, target: str, *, as_json: bool) -> None:
     """Copy every run of the database FROM into the database TO, then check that both hold the same.
 
     Each is the path of an SQLite file or a URL, postgresql://…; TO is created if missing. What is in TO already is
-    left alone, so a migration that was broken off goes on when it is called again. Stop the servers that write to
-    either of them first.
+    left alone, so an interrupted migration resumes when the command is run again. Stop the servers that write to either
+    of them first. Runs that start before the retention horizon of TO stay out of it.
     """
     from entrypoints.cli.migrate_store import migrate
 

@@ -18,7 +18,7 @@ from entrypoints.cli.options import database_option, json_option
 def prune(before: str, db: str, *, yes: bool, as_json: bool) -> None:
     """Delete the runs that start before a date, and reject such runs from then on.
 
-    Servers may go on working meanwhile. A prune that was interrupted goes on when it is called again.
+    Servers may keep running. An interrupted prune resumes when the command is run again.
     """
     from entrypoints.cli.prune import parse_date, prune_database
 

@@ -12,7 +12,7 @@ from entrypoints.cli.options import database_option, json_option
 @database_option()
 @json_option
 def restore(file: Path, db: str, *, as_json: bool) -> None:
-    """Check a backup FILE and copy it to where a server expects its database, which must not be there.
+    """Check a backup FILE and copy it to the place of a database, where no file may exist.
 
     Runs that were acknowledged after the backup are missing until their clients send them again.
     """
