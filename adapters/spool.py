@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Final, Self
 from uuid import uuid4
 
+from adapters.directories import sync_directory
 from core.errors import SpoolFullError, StoreError, StoreFullError, StoreUnusableError
 from core.model.job import JobId, SpoolId
 
@@ -50,7 +51,7 @@ class Spool:
             self._directory.mkdir(mode=0o700, exist_ok=True)
             self._directory.chmod(0o700)
             self.identity: Final = SpoolId(_identify(self._directory))
-            _sync_directory(self._directory.parent)
+            sync_directory(self._directory.parent)
         except OSError as error:
             raise StoreUnusableError(
                 f"cannot use {directory} as the spool: {error.strerror}; name another directory"
@@ -115,7 +116,7 @@ class Spool:
             for ending in (_BODY, _PART):
                 with suppress(FileNotFoundError):
                     self._path(job_id, ending).unlink()
-            _sync_directory(self._directory)
+            sync_directory(self._directory)
 
     def remove_parts(self) -> int:
         """Remove files that nobody writes any more and that are not whole; return how many."""
@@ -222,7 +223,7 @@ class SpoolWriter:
             os.fsync(descriptor)
             part = self._spool._path(self._job_id, _PART)  # noqa: SLF001 - the writer is a part of the spool
             part.rename(part.with_suffix(_BODY))
-            _sync_directory(part.parent)
+            sync_directory(part.parent)
             self._finished = True
 
     def discard(self) -> None:
@@ -298,7 +299,7 @@ def _identify(directory: Path) -> str:
                 os.link(own, path)
         finally:
             own.unlink(missing_ok=True)
-        _sync_directory(directory)
+        sync_directory(directory)
     return path.read_text("ascii").strip()
 
 
@@ -320,14 +321,6 @@ def _lock(descriptor: int, path: Path) -> bool:
     if not os.path.samestat(os.fstat(descriptor), path.stat()):
         raise FileNotFoundError(errno.ENOENT, "the file was removed")
     return True
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from core.model.listing import Cursor, PageRequest, RunFilter, RunPage
 from core.model.run import FIELDS, Run, Timestamp
 from core.ports.store import Store
 from core.ports.unit_of_work import UnitOfWork
+from core.use_cases.retention import reject_expired
 
 PAGE_RUNS: Final = 1000
 
@@ -91,7 +92,12 @@ def first_difference(
 
 
 def _adding(runs: Sequence[Run]) -> Callable[[UnitOfWork], object]:
-    return lambda work: work.runs.add(runs)
+    def add(work: UnitOfWork) -> None:
+        # The target may be pruned meanwhile.
+        kept = reject_expired(runs, range(len(runs)), work)
+        work.runs.add([run for run in kept if isinstance(run, Run)])
+
+    return add
 
 
 def _pages(

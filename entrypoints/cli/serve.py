@@ -14,7 +14,7 @@ from entrypoints.configuration import tokens_variable
 from entrypoints.database_urls import shown_database
 from entrypoints.exits import end_with
 from entrypoints.http.guard.access import build_access
-from entrypoints.http.transport.connections import reserve_descriptors
+from entrypoints.http.transport.connection_limits import reserve_descriptors
 from entrypoints.http.transport.listening import Listeners, listen, url_of
 from entrypoints.logs import logging_to_stderr
 from entrypoints.process.supervisor import supervise

@@ -33,7 +33,8 @@ from entrypoints.http.pressure.completions import Completions
 from entrypoints.http.pressure.readiness import Readiness
 from entrypoints.http.pressure.worker_pool import Pools
 from entrypoints.http.rejections import Reason
-from entrypoints.http.transport.connections import CUT_SECONDS, ConnectionLimits, Connections, ServerHooks
+from entrypoints.http.transport.connection_limits import ConnectionLimits
+from entrypoints.http.transport.connections import CUT_SECONDS, Connections, ServerHooks
 from entrypoints.http.transport.listening import BACKLOG, Listeners
 from entrypoints.settings import Settings
 

@@ -13,7 +13,7 @@ from openapi_spec_validator.readers import read_from_filename
 
 from core.model.limits import Limits
 from entrypoints.http.api.stream_taker import MIN_BYTES_PER_SECOND
-from entrypoints.http.transport.connections import ConnectionLimits
+from entrypoints.http.transport.connection_limits import ConnectionLimits
 from entrypoints.settings import Settings
 from tests.docs.pages import DOCS, ROOT
 

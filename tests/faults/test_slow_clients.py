@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import attrs
 import pytest
 
-from entrypoints.http.transport.connections import reserve_descriptors
+from entrypoints.http.transport.connection_limits import reserve_descriptors
 from tests.figures import Figures, Scale
 from tests.servers import POST_RUN, Api, MakeRun, Serve
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Final
 
+from adapters.directories import sync_directory
+
 _TOKEN: Final = "[0-9a-f]{16}"  # noqa: S105 - a pattern
 _COMPANIONS: Final = ("-journal", "-wal", "-shm")
 """What SQLite puts beside a file while it writes it."""
@@ -54,15 +56,6 @@ def remove_leftovers(target: Path) -> None:
         if pattern.fullmatch(path.name):
             with suppress(FileNotFoundError):
                 _remove_if_left(path)
-
-
-def sync_directory(directory: Path) -> None:
-    """Make the names in a directory durable."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _create(target: Path) -> tuple[int, Path]:

@@ -10,7 +10,6 @@ One periodic sweep checks all deadlines, so that requests need no timers.
 
 import asyncio
 import math
-import resource
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum, auto
@@ -31,17 +30,14 @@ from entrypoints.http.messages.responses import SlowBodyError, error_response, r
 from entrypoints.http.pressure.admission import Lease
 from entrypoints.http.pressure.worker_pool import WorkerPool
 from entrypoints.http.rejections import Reason, RequestObserver
+from entrypoints.http.transport.connection_limits import ConnectionLimits
 from entrypoints.http.transport.mounting import mount
 from entrypoints.request_ids import HEADER, RequestIds, current_request_id
-from entrypoints.settings import Settings
 
 _T = TypeVar("_T")
 
 SWEEP_SECONDS: Final = 0.5
 """Interval of the sweep, by which a connection may outlive its deadline."""
-
-SPARE_DESCRIPTORS: Final = 256
-"""File descriptors for everything but clients: database, readers, listeners and connections being rejected."""
 
 LINGERING_SECONDS: Final = 10.0
 """What aiohttp allows by default."""
@@ -51,27 +47,6 @@ STANDSTILL_SECONDS: Final = 5.0
 
 CUT_SECONDS: Final = 0.2
 """How long aiohttp may wait, twice, for requests still in flight after the drain time."""
-
-
-@attrs.frozen
-class ConnectionLimits:
-    """The limits of every connection; part of ``GET /api/v1/limits``."""
-
-    max_connections: int
-    max_header_seconds: int
-    max_body_seconds: int
-    max_idle_seconds: int
-    max_header_bytes: int = 64 * 1024
-
-    @classmethod
-    def of(cls, settings: Settings) -> "ConnectionLimits":
-        """Return the limits in the settings."""
-        return cls(
-            max_connections=settings.max_connections,
-            max_header_seconds=settings.header_seconds,
-            max_body_seconds=settings.body_seconds,
-            max_idle_seconds=settings.idle_seconds,
-        )
 
 
 class Phase(Enum):
@@ -421,25 +396,6 @@ class Connections(web.Server):
         for connection in list(self._open):
             connection.check(now, pressed=pressed)
         self._sweeping = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
-
-
-def reserve_descriptors(connections: int) -> None:
-    """Raise the soft limit of open files as needed for this many connections.
-
-    Raises:
-        ValueError: the hard limit is too low.
-    """
-    needed = connections + SPARE_DESCRIPTORS
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= needed:
-        return
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
-    except (ValueError, OSError) as error:
-        raise ValueError(
-            f"max-connections {connections} needs {needed} open files, but the limit is {hard}; "
-            f"raise it (ulimit -n) or set max-connections to {max(1, hard - SPARE_DESCRIPTORS)}"
-        ) from error
 
 
 def _late(what: str, seconds: Mapping[Phase, float], phase: Phase) -> str:

@@ -164,3 +164,16 @@ def test_what_the_target_has_pruned_does_not_come_back() -> None:
     copy_runs(source, writing(target), None, nothing, since)
     assert first_difference(source, target, nothing, since) is None
     assert read(target, everything) == tuple(runs[:1:-1])
+
+
+def test_a_horizon_that_rises_during_the_copy_holds() -> None:
+    """What the target prunes meanwhile is not copied, although it was read before; later runs are."""
+    source, target = filled([sample_run(str(second), start_time=at(second)) for second in range(4)]), MemoryStore()
+    write = writing(target)
+
+    def write_after_a_prune(command: Callable[[UnitOfWork], object]) -> None:
+        raise_to(target, at(2))
+        write(command)
+
+    copy_runs(source, write_after_a_prune, None, nothing)
+    assert [run.event_id for run in read(target, everything)] == ["3", "2"]

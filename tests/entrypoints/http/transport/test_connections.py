@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from entrypoints.http.transport.connections import SPARE_DESCRIPTORS
+from entrypoints.http.transport.connection_limits import SPARE_DESCRIPTORS
 from entrypoints.settings import Settings
 from tests.servers import (
     DEADLINE_SECONDS,
