@@ -1,6 +1,6 @@
 """What a check of a store reports, and whether a stored run is what the rules of its fields make of it."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, get_args
 
@@ -83,6 +83,12 @@ def problems_of_run(row: Sequence[Any]) -> list[str]:
         elif reason := _fault(rule, value):
             found.append(f"{name} {reason}")
     return found
+
+
+def problems_of_horizon(value: str | None) -> Iterator[str]:
+    """Yield what is wrong with a stored retention horizon, which may be missing."""
+    if value is not None and (reason := _fault(parse_timestamp, value)):
+        yield f"the retention horizon {value!r} {reason}"
 
 
 def _fault(rule: Callable[[Any], object], value: object) -> str | None:

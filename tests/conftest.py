@@ -15,6 +15,7 @@ from entrypoints.settings import Settings
 from tests import postgres
 from tests.figures import Figures, Scale
 from tests.launcher import Command
+from tests.logs import assert_shows_none, secrets_of
 from tests.servers import (
     DEADLINE_SECONDS,
     RUNSINK,
@@ -101,9 +102,14 @@ def make_run() -> Callable[..., dict[str, Any]]:
 def connections() -> Iterator[list[apsw.Connection]]:
     """Collect every connection opened during the test, in order; a store opens the writer first."""
     opened: list[apsw.Connection] = []
-    apsw.connection_hooks.append(opened.append)
+
+    def note(connection: apsw.Connection) -> None:
+        if connection.filename:  # not one in memory
+            opened.append(connection)
+
+    apsw.connection_hooks.append(note)
     yield opened
-    apsw.connection_hooks.remove(opened.append)
+    apsw.connection_hooks.remove(note)
 
 
 @pytest.fixture(scope="session")
@@ -174,6 +180,7 @@ def finish(tmp_path: Path) -> Finish:
                 printed, complaints = command.communicate(timeout=DEADLINE_SECONDS)
             finally:
                 command.kill()
+        assert_shows_none(complaints, secrets_of((), environment, tmp_path))
         return subprocess.CompletedProcess(arguments, command.returncode, printed, complaints)
 
     return finish_with

@@ -10,7 +10,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool
 
 from adapters.postgres.privileges import NEEDED_PRIVILEGES, check_privileges
-from adapters.postgres.schema import migrate
+from adapters.postgres.schema import check_layout, migrate
 from core.errors import StoreBusyError, StoreError, StoreUnusableError
 
 MAX_CONNECTIONS: Final = 8
@@ -64,6 +64,7 @@ def open_pool(url: str, shown: str) -> ConnectionPool:
         configure(connection)
         _check_encoding(connection)
         migrate(connection)
+        check_layout(connection)
         _warn_if_read_only(connection, shown)
     pool = ConnectionPool(
         conninfo,

@@ -16,9 +16,16 @@ import psycopg
 
 from adapters.postgres.connection import open_for_check
 from adapters.postgres.errors import translated_errors
-from adapters.postgres.schema import VERSION, created_objects, found_version
+from adapters.postgres.schema import VERSION, created_objects, found_version, missing_parts
 from adapters.sql_rows import COLUMNS, TALLIED
-from adapters.store_check import MAX_PROBLEMS, Advance, StoreReport, ignore_progress, problems_of_run
+from adapters.store_check import (
+    MAX_PROBLEMS,
+    Advance,
+    StoreReport,
+    ignore_progress,
+    problems_of_horizon,
+    problems_of_run,
+)
 from core.errors import StoreUnusableError
 
 FETCHED_RUNS: Final = 16
@@ -30,10 +37,6 @@ _DAMAGE: Final = (psycopg.DataError, psycopg.ProgrammingError, psycopg.InternalE
 _INDEXES: Final = (
     "SELECT c.relname::text, i.indisvalid AND i.indisready FROM pg_index AS i "
     "JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace "
-    "WHERE n.nspname = current_schema()"
-)
-_RELATIONS: Final = (
-    "SELECT c.relname::text FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
     "WHERE n.nspname = current_schema()"
 )
 _KEYED_TABLES: Final = (
@@ -120,17 +123,16 @@ class _Check:
     def _schema(self) -> Iterator[str]:
         if self._report.schema_version != VERSION:
             yield f"it has schema version {self._report.schema_version} instead of {VERSION}"
-        relations, keyed = self._names(_RELATIONS), self._names(_KEYED_TABLES)
+        yield from missing_parts(self._connection)
+        keyed = {name for (name,) in self._rows(_KEYED_TABLES)}
         valid = dict(self._rows(_INDEXES))
         for name, kind in created_objects().items():
-            if name not in relations:
-                yield f"the {kind} {name} is missing"
-            elif kind == "table" and name not in keyed:
+            if kind == "table" and name not in keyed:
                 yield f"the table {name} has no primary key"
-            elif kind == "index" and not valid.get(name):
+            elif kind == "index" and not valid.get(name, True):
                 yield f"the index {name} is not valid"
 
-    def _summary(self) -> Iterable[str]:
+    def _summary(self) -> Iterator[str]:
         ((runs, events, names, types, jobs, unfinished, oldest, newest, horizon, expired),) = self._rows(_SUMMARY)
         tables = [name for name, kind in created_objects().items() if kind == "table"]
         self._report = attrs.evolve(
@@ -147,7 +149,7 @@ class _Check:
             runs_before_horizon=expired,
             database_bytes=sum(self._rows(_SIZE, name)[0][0] for name in tables),
         )
-        return ()
+        yield from problems_of_horizon(horizon)
 
     def _twins(self) -> Iterator[str]:
         for event_id, count in self._rows(_TWINS):
@@ -168,9 +170,6 @@ class _Check:
                     yield from (f"run {row[0]!r}: {problem}" for problem in problems_of_run(row))
                 done += len(rows)
                 self._advance(done, whole)
-
-    def _names(self, sql: str) -> set[str]:
-        return {name for (name,) in self._rows(sql)}
 
     def _rows(self, sql: str, *bindings: str) -> list[tuple[Any, ...]]:
         return self._connection.execute(sql.encode(), bindings or None).fetchall()

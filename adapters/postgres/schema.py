@@ -6,7 +6,7 @@ transaction, so each statement can be executed again after a failure midway.
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import psycopg
@@ -168,6 +168,19 @@ catalogue, a duplicate type or table or, when it creates an index, "tuple concur
 _ATTEMPTS: Final = 20
 
 _CREATED: Final = re.compile(r"CREATE (TABLE|INDEX|SEQUENCE) IF NOT EXISTS (\w+)")
+_CREATED_TABLE: Final = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
+_CREATED_COLUMN: Final = re.compile(r"^ +(\w+) (?:TEXT|BIGINT)\b", re.MULTILINE)
+
+# The information schema would hide tables that this role may not use.
+_RELATIONS: Final = (
+    "SELECT c.relname::text FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+    "WHERE n.nspname = current_schema()"
+)
+_COLUMNS: Final = (
+    "SELECT c.relname::text, a.attname::text FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid "
+    "JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+    "WHERE n.nspname = current_schema() AND a.attnum > 0 AND NOT a.attisdropped"
+)
 
 
 def migrate(connection: psycopg.Connection) -> None:
@@ -227,6 +240,37 @@ def found_version(connection: psycopg.Connection) -> int:
     if found:
         raise StoreUnusableError(f"it has a table {min(found)} of another application; name another database or schema")
     return 0
+
+
+def check_layout(connection: psycopg.Connection) -> None:
+    """Refuse tables that only look like those of this version, instead of failing at the first upload.
+
+    Raises:
+        StoreUnusableError: something is missing that a new database has.
+    """
+    for part in missing_parts(connection):
+        raise StoreUnusableError(
+            f"it says that it has schema version {VERSION} but {part}; if a development version of runsink made it, "
+            "`runsink export` its runs with that version, otherwise restore it from a backup"
+        )
+
+
+def missing_parts(connection: psycopg.Connection) -> Iterator[str]:
+    """Yield a sentence for each table, index, sequence and column that a new database has and this one has not."""
+    found = {name for (name,) in connection.execute(_RELATIONS).fetchall()}
+    columns = set(connection.execute(_COLUMNS).fetchall())
+    for name, kind in created_objects().items():
+        if name not in found:
+            yield f"the {kind} {name} is missing"
+    for table, column in _created_columns():
+        if table in found and (table, column) not in columns:
+            yield f"the table {table} has no column {column}"
+
+
+def _created_columns() -> Iterator[tuple[str, str]]:
+    for statement in (statement for step in _STEPS for statement in step):
+        if table := _CREATED_TABLE.search(statement):
+            yield from ((table[1], column) for column in _CREATED_COLUMN.findall(statement))
 
 
 def created_objects() -> Mapping[str, str]:

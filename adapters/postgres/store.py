@@ -5,7 +5,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from secrets import randbelow
 from threading import Thread
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from psycopg.sql import SQL
@@ -25,10 +25,10 @@ from core.ports.job_repository import JobReader
 from core.ports.run_repository import RunReader
 from core.ports.store import Store
 
-_MEASURE: Final = """
-    SELECT pg_database_size(current_database()),
-        (SELECT extract(epoch FROM clock_timestamp() - min(xact_start))::float8
-         FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid())
+_SIZE: Final = "SELECT pg_database_size(current_database())"
+_OLDEST: Final = """
+    SELECT coalesce(extract(epoch FROM clock_timestamp() - min(xact_start)), 0)::float8
+    FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
 """Of the transactions of other roles, only a member of ``pg_read_all_stats`` sees the age."""
 
@@ -76,9 +76,9 @@ class PostgresStore(Store):
     def measure(self) -> StoreFigures:
         cancellation = Cancellation()
         with self._reading(cancellation) as connection:
-            ((size, oldest),) = connection.execute(_MEASURE).fetchall()
+            size, oldest = _figure(connection, _SIZE), _figure(connection, _OLDEST)
             jobs = PostgresJobRepository(connection, cancellation, writing=False).counts()
-        return StoreFigures(jobs=jobs, database_bytes=size, oldest_transaction_seconds=oldest or 0.0)
+        return StoreFigures(jobs=jobs, database_bytes=size, oldest_transaction_seconds=oldest)
 
     def maintain(self, *, quiet: bool) -> None:
         """Nothing: PostgreSQL keeps house by itself."""
@@ -108,6 +108,16 @@ class PostgresStore(Store):
                 # A cancellation may arrive late, and must not hit the next user of the connection.
                 connection.close() if cancellation.requested else connection.rollback()
             self._pool.putconn(connection)
+
+
+def _figure(connection: psycopg.Connection, sql: str) -> Any:
+    """Return a figure; ``None`` if this engine has no such function or the role may not use it."""
+    try:
+        with connection.transaction():
+            ((figure,),) = connection.execute(sql.encode()).fetchall()
+    except psycopg.ProgrammingError:
+        return None
+    return figure
 
 
 def _cancel(connection: psycopg.Connection) -> None:

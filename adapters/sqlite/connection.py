@@ -10,7 +10,7 @@ import apsw
 from adapters.sqlite import forks
 from adapters.sqlite.disk_space import MIB, free_bytes
 from adapters.sqlite.file import check_file, create_file, wal_of
-from adapters.sqlite.schema import migrate
+from adapters.sqlite.schema import VERSION, differences, migrate
 from core.errors import StoreUnusableError
 
 OLDEST_SQLITE = (3, 51, 3)
@@ -72,6 +72,7 @@ def open_writer(path: Path) -> apsw.Connection:
             _check_writable(connection)
             _check_tables(connection)
             migrate(connection)
+            _check_layout(connection)
             _use_wal(connection)
         except BaseException:
             connection.close()
@@ -142,6 +143,15 @@ def _check_tables(connection: apsw.Connection) -> None:
     """
     for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
         connection.execute(f'SELECT * FROM "{name}" LIMIT 1').fetchall()
+
+
+def _check_layout(connection: apsw.Connection) -> None:
+    """Refuse tables that only look like those of this version, instead of failing at the first upload."""
+    for difference in differences(connection):
+        raise StoreUnusableError(
+            f"it says that it has schema version {VERSION} but {difference}; if a development version of runsink made "
+            "it, `runsink export` its runs with that version, otherwise restore it from a backup"
+        )
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """The tables, and the migrations from older versions."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import apsw
@@ -171,6 +171,32 @@ def migrate(connection: apsw.Connection) -> None:
         raise
     if found < VERSION:
         _log.info("migrated the database from schema version %d to %d", found, VERSION)
+
+
+def differences(connection: apsw.Connection) -> Iterator[str]:
+    """Yield a sentence for each table or index that a new database of this version has and this one has not."""
+    found, expected = objects_of(connection), _expected_objects()
+    for name, (kind, definition) in expected.items():
+        if name not in found:
+            yield f"the {kind} {name} is missing"
+        elif found[name] != (kind, definition):
+            yield f"the {kind} {name} is not defined as it should be"
+
+
+def objects_of(connection: apsw.Connection) -> dict[str, tuple[str, str | None]]:
+    """Return the kind and the definition of each table, index and trigger, by name."""
+    rows: Any = connection.execute("SELECT name, type, sql FROM sqlite_schema").fetchall()
+    return {name: (kind, definition) for name, kind, definition in rows}
+
+
+def _expected_objects() -> dict[str, tuple[str, str | None]]:
+    connection = apsw.Connection(":memory:")
+    try:
+        for step in _STEPS:
+            step(connection)
+        return objects_of(connection)
+    finally:
+        connection.close()
 
 
 def identify(application_id: int, user_version: int, schema_version: int) -> int:

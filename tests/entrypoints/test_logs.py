@@ -53,18 +53,22 @@ def events_of(served: Served) -> Sequence[str]:
 
 
 def test_lines_of_a_server_at_info(serve: Serve, make_run: MakeRun) -> None:
-    """It says that it started, on what, and that it stopped; nothing of requests that succeed or are invalid."""
+    """It says that it started, on what, that it stopped, and which requests failed; nothing of those that succeed."""
     with serve("--port", "0") as served:
         assert served.api.create(make_run()).status == 201
         assert served.api.create({}).status == 422
         assert served.api.get("none").status == 404
         assert served.end() == (0, "")
-    migrated, listening, draining, stopped = lines_of(served.log)
+    migrated, listening, invalid, unknown, draining, stopped = lines_of(served.log)
     assert migrated["event"] == "migrated the database from schema version 0 to 1"
     assert listening["event"] == "listening"
     assert (listening["url"], listening["database"], listening["workers"]) == (served.api.url, "./runsink.db", 1)
     assert draining["event"].startswith("draining")
     assert stopped["event"] == "stopped"
+    assert [(line["event"], line["status"]) for line in (invalid, unknown)] == [
+        ("request failed", 422),
+        ("request failed", 404),
+    ]
     for line in (migrated, listening, draining, stopped):
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", line["timestamp"])
         assert (line["level"], line["logger"], line["pid"]) == ("info", "runsink", served.process.pid)
@@ -84,7 +88,7 @@ def test_a_line_for_each_request_at_debug(serve: Serve, make_run: MakeRun) -> No
     created, read, denied, unknown = requests_of(served)
     assert created["event"] == read["event"] == "request"
     assert denied["event"] == unknown["event"] == "request failed"
-    assert [line["level"] for line in (created, read, denied, unknown)] == ["debug", "debug", "info", "debug"]
+    assert [line["level"] for line in (created, read, denied, unknown)] == ["debug", "debug", "info", "info"]
     assert [line["status"] for line in (created, read, denied, unknown)] == [201, 200, 401, 404]
     assert [line["method"] for line in (created, read, denied, unknown)] == ["POST", "GET", "GET", "other"]
     assert [line.get("route") for line in (created, read, denied, unknown)] == [

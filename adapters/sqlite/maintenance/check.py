@@ -26,8 +26,15 @@ from adapters.sqlite.maintenance.keys import (
     problems_of_slice,
 )
 from adapters.sqlite.maintenance.reading import read_unchanged
-from adapters.sqlite.schema import VERSION, migrate, start_of
-from adapters.store_check import MAX_PROBLEMS, Advance, StoreReport, ignore_progress, problems_of_run
+from adapters.sqlite.schema import VERSION, differences, objects_of, start_of
+from adapters.store_check import (
+    MAX_PROBLEMS,
+    Advance,
+    StoreReport,
+    ignore_progress,
+    problems_of_horizon,
+    problems_of_run,
+)
 
 SLICE_RUNS: Final = 1000
 """So many runs are compared with their keys in one transaction."""
@@ -141,13 +148,9 @@ class _Check:
         yield from _or_damage(self._objects)
 
     def _objects(self) -> Iterator[str]:
-        found, expected = _objects_of(self._connection), _expected_objects()
-        for name, (kind, definition) in expected.items():
-            if name not in found:
-                yield f"the {kind} {name} is missing"
-            elif found[name] != (kind, definition):
-                yield f"the {kind} {name} is not defined as it should be"
+        yield from differences(self._connection)
         # Anything else that somebody added is never asked, but a trigger acts by itself.
+        found = objects_of(self._connection)
         yield from (f"there is a trigger {name}" for name, (kind, _) in found.items() if kind == "trigger")
 
     def _pages(self) -> Iterator[str]:
@@ -156,7 +159,7 @@ class _Check:
             if line != "ok":
                 yield " ".join(str(line).split())
 
-    def _summary(self) -> Iterable[str]:
+    def _summary(self) -> Iterator[str]:
         names, types, jobs, unfinished, oldest, newest, horizon, expired = self._row(_SUMMARY)
         self._report = attrs.evolve(
             self._report,
@@ -169,7 +172,7 @@ class _Check:
             retention_horizon=horizon,
             runs_before_horizon=expired,
         )
-        return ()
+        yield from problems_of_horizon(horizon)
 
     def _runs(self) -> Iterator[str]:
         """Compare every run with the rules of its fields and with its keys, a slice at a time."""
@@ -248,19 +251,3 @@ def _or_damage(part: Callable[[], Iterable[str]]) -> Iterator[str]:
         yield from part()
     except _DAMAGE as error:
         yield f"the file cannot be read further: {error}"
-
-
-def _expected_objects() -> dict[str, tuple[str, str | None]]:
-    """Return what a new store has."""
-    connection = apsw.Connection(":memory:")
-    try:
-        migrate(connection)
-        return _objects_of(connection)
-    finally:
-        connection.close()
-
-
-def _objects_of(connection: apsw.Connection) -> dict[str, tuple[str, str | None]]:
-    """Return the kind and the definition of each table, index and trigger, by name."""
-    rows: Any = connection.execute("SELECT name, type, sql FROM sqlite_schema").fetchall()
-    return {name: (kind, definition) for name, kind, definition in rows}

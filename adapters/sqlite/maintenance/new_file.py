@@ -15,7 +15,7 @@ from typing import Final
 
 from adapters.directories import sync_directory
 
-_TOKEN: Final = "[0-9a-f]{16}"  # noqa: S105 - a pattern
+_TOKEN: Final = "[0-9a-f]{16}(-link)?"  # noqa: S105 - a pattern
 _COMPANIONS: Final = ("-journal", "-wal", "-shm")
 """What SQLite puts beside a file while it writes it."""
 
@@ -35,6 +35,7 @@ def new_file(target: Path) -> Iterator[Path]:
     remove_leftovers(target)
     descriptor, path = _create(target)
     try:
+        _check_links(path)
         yield path
         os.fsync(descriptor)
         _name(path, target)
@@ -90,6 +91,16 @@ def _remove(path: Path) -> None:
     # The file last, so that its companions are never left without it.
     for left in (*companions_of(path), path):
         left.unlink(missing_ok=True)
+
+
+def _check_links(path: Path) -> None:
+    """Raise ``OSError`` if a file cannot have a second name here, before anything is written."""
+    second = path.with_name(path.name.replace(".part", "-link.part"))
+    try:
+        second.hardlink_to(path)
+    except OSError as error:
+        raise OSError(error.errno, "its file system has no hard links; name a file on another one") from error
+    second.unlink()
 
 
 def _name(path: Path, target: Path) -> None:

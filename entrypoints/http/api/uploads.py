@@ -17,6 +17,7 @@ from entrypoints.http.messages.headers import prefers_minimal
 from entrypoints.http.messages.request_body import Allowance
 from entrypoints.http.messages.responses import json_response
 from entrypoints.http.transport.connections import lease_of
+from entrypoints.request_ids import current_request_id
 
 _UseCase = Callable[[Sequence[Candidate], UnitOfWork, Admit | None], BatchResult]
 
@@ -112,4 +113,7 @@ class Uploads:
 
 def _batch_response(result: BatchResult, status: int, admit: Callable[[int], object] | None) -> web.Response:
     headers = None if admit else {"Preference-Applied": "return=minimal"}
-    return json_response(batch_answer(result), status=status, headers=headers)
+    body = batch_answer(result)
+    if status >= HTTPStatus.BAD_REQUEST:
+        body["request_id"] = current_request_id()
+    return json_response(body, status=status, headers=headers)

@@ -17,17 +17,6 @@ SLOW_SECONDS: Final = 2.0
 UNHURRIED_ROUTES: Final = frozenset({"/api/v1/runs/stream", "/api/v1/export"})
 """They take as long as their client wants, so that no duration of theirs is slow."""
 
-NOTABLE_STATUSES: Final = frozenset(
-    {
-        HTTPStatus.UNAUTHORIZED,
-        HTTPStatus.FORBIDDEN,
-        HTTPStatus.REQUEST_TIMEOUT,
-        HTTPStatus.MISDIRECTED_REQUEST,
-    }
-)
-"""Failures of clients that concern the operator too: tokens, origins, hosts and the network between. Others are the
-client's own, and it is told."""
-
 FAILURE: Final = web.RequestKey("failure", str)
 """Why a request failed with a status of 500 or more; set where the error becomes a response."""
 
@@ -48,11 +37,10 @@ class RequestLog:
 
     def note_rejected(self, status: HTTPStatus, detail: str, request_id: str, peer: tuple[str, int] | None) -> None:
         """Log a connection that was closed without a complete request; ``peer`` is its address and port, if known."""
-        level = logging.INFO if _is_notable_status(status) else logging.DEBUG
-        if _log.isEnabledFor(level):
+        if _log.isEnabledFor(logging.INFO):
             client = peer[0] if peer else "unknown"
             fields = {"request_id": request_id, "status": status.value, "client": client, "reason": detail}
-            _log.log(level, "connection rejected", extra=fields)
+            _log.info("connection rejected", extra=fields)
 
     def _describe(self, request: web.BaseRequest, status: int | None, seconds: float) -> dict[str, Any]:
         fields = {
@@ -79,16 +67,14 @@ def route_of(request: web.BaseRequest) -> str | None:
 
 
 def _is_notable(request: web.BaseRequest, status: int | None, seconds: float) -> bool:
-    if FAILURE in request or (status is not None and _is_notable_status(status)):
-        return True
-    return seconds >= SLOW_SECONDS and route_of(request) not in UNHURRIED_ROUTES
+    return _has_failed(request, status) or (seconds >= SLOW_SECONDS and route_of(request) not in UNHURRIED_ROUTES)
 
 
-def _is_notable_status(status: int) -> bool:
-    return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in NOTABLE_STATUSES
+def _has_failed(request: web.BaseRequest, status: int | None) -> bool:
+    return FAILURE in request or (status is not None and status >= HTTPStatus.BAD_REQUEST)
 
 
 def _event(request: web.BaseRequest, status: int | None) -> str:
     if status is None:
         return "request abandoned by its client"
-    return "request failed" if status >= HTTPStatus.BAD_REQUEST or FAILURE in request else "request"
+    return "request failed" if _has_failed(request, status) else "request"

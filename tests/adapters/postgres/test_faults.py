@@ -10,6 +10,7 @@ from psycopg.sql import SQL
 
 from adapters.group_commit import GroupCommitWriter
 from adapters.postgres import PostgresStore, connection
+from adapters.postgres import store as store_module
 from adapters.postgres.errors import translated_errors
 from core.errors import StoreBusyError, StoreError, StoreFullError, StoreTimeoutError, TransactionConflictError
 from core.model.limits import Limits
@@ -241,3 +242,11 @@ def test_a_slow_read_is_given_up(store: PostgresStore) -> None:
         # Sent like the reader's own queries; filling ten million rows would take too long.
         runs._number("SELECT count(pg_sleep(5))", ())  # type: ignore[attr-defined]  # noqa: SLF001
     assert all_keys(store) == {"first"}
+
+
+def test_an_engine_without_a_figure_is_still_measured(store: PostgresStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it cannot tell is left out, and the rest is there."""
+    monkeypatch.setattr(store_module, "_SIZE", "SELECT no_such_function()")
+    figures = store.measure()
+    assert figures.database_bytes is None
+    assert figures.oldest_transaction_seconds is not None

@@ -100,6 +100,8 @@ def test_a_store_under_load_is_never_accused(filled: str) -> None:
         ("ALTER TABLE runs DROP CONSTRAINT runs_pkey", "the table runs has no primary key"),
         ("UPDATE runs SET status = 'odd' WHERE event_id = 'event-5'", "run 'event-5': status must be one of"),
         ("UPDATE runs SET extra = '{' WHERE event_id = 'event-5'", "run 'event-5': extra is not the text of a JSON"),
+        ("UPDATE retention SET horizon = '2026'", "the retention horizon '2026' "),
+        ("ALTER TABLE jobs DROP COLUMN detail", "the table jobs has no column detail"),
         ("ALTER TABLE jobs DROP COLUMN state, DROP COLUMN finished_at CASCADE", "the index jobs_to_run is missing"),
     ],
 )

@@ -102,3 +102,21 @@ def test_commits_are_durable_whatever_the_default(connection: psycopg.Connection
     connection.execute("SELECT set_config('synchronous_commit', %s, false)", (given,))
     configure(connection)
     assert connection.execute("SHOW synchronous_commit").fetchone() == (used,)
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("DROP TABLE retention", "the table retention is missing"),
+        ("DROP INDEX runs_by_run_id", "the index runs_by_run_id is missing"),
+        ("ALTER TABLE jobs DROP COLUMN found_bytes", "the table jobs has no column found_bytes"),
+    ],
+)
+def test_tables_of_another_layout_are_refused(
+    postgres_url: str, connection: psycopg.Connection, statement: str, said: str
+) -> None:
+    """The mark of the current version is not enough: what an upload needs must be there when the store is opened."""
+    migrate(connection)
+    connection.execute(statement.encode())
+    with pytest.raises(StoreUnusableError, match=f"schema version {VERSION} but {said}; .* from a backup"):
+        open_database(postgres_url)

@@ -321,3 +321,35 @@ def test_opening_again_changes_nothing(path: Path) -> None:
     before = make_file(path, "a")
     SqliteStore(path).close()
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("DROP TABLE retention", "the table retention is missing"),
+        ("DROP INDEX runs_by_start_time", "the index runs_by_start_time is missing"),
+        ("ALTER TABLE jobs DROP COLUMN detail", "the table jobs is not defined as it should be"),
+    ],
+)
+def test_a_file_of_another_layout_is_refused_and_left_alone(path: Path, sql: str, said: str) -> None:
+    """The mark of the current version is not enough: what an upload needs must be there when the file is opened."""
+    make_file(path, "a")
+    connection = apsw.Connection(str(path))
+    connection.pragma("journal_mode", "delete")
+    connection.execute(sql)
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(StoreUnusableError, match=f"schema version {VERSION} but {said}; .* from a backup"):
+        SqliteStore(path)
+    assert path.read_bytes() == before
+
+
+def test_other_tables_in_the_file_do_no_harm(path: Path) -> None:
+    """What somebody added is neither used nor refused."""
+    make_file(path, "a")
+    connection = apsw.Connection(str(path))
+    connection.execute("CREATE TABLE mine (a); CREATE INDEX mine_by_a ON mine (a)")
+    connection.close()
+    store = SqliteStore(path)
+    assert all_keys(store) == {"a"}
+    store.close()

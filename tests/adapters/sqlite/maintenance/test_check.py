@@ -365,6 +365,15 @@ def test_another_schema_is_named(path: Path, statement: str, said: str) -> None:
     assert problems(path) == (said,)
 
 
+@pytest.mark.parametrize("horizon", ["2026", "2026-02-30T00:00:00.000000Z", "2026-02-01T00:00:00Z"])
+def test_a_damaged_horizon_is_named(path: Path, horizon: str) -> None:
+    """It decides which runs are rejected, so it has to be a time in the form in which times are stored."""
+    fill(path)
+    change(path, f"INSERT INTO retention (id, horizon) VALUES (1, '{horizon}')")
+    (problem,) = problems(path)
+    assert problem.startswith(f"the retention horizon '{horizon}' ")
+
+
 def test_what_others_added_for_themselves_is_no_damage(path: Path) -> None:
     """A view, an index or statistics change nothing of what runsink reads and writes."""
     fill(path)

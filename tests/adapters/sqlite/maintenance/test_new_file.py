@@ -1,5 +1,6 @@
 """A new file: it appears whole or not at all, and leaves nothing behind."""
 
+import errno
 import os
 import stat
 import subprocess
@@ -78,3 +79,15 @@ def test_a_directory_that_cannot_be_written_says_so(tmp_path: Path) -> None:
         pytest.fail("it began without a directory")
     with pytest.raises(OSError, match="too long"), new_file(tmp_path / ("x" * 250)):
         pytest.fail(os.strerror(0))
+
+
+def test_a_file_system_without_hard_links_is_named_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is written before that is known, and nothing is left."""
+
+    def refuse(*_names: object, **_options: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    with pytest.raises(OSError, match="no hard links; name a file on another"), new_file(tmp_path / "a.db"):
+        pytest.fail("the block was entered")
+    assert names(tmp_path) == []
