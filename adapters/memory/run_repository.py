@@ -5,6 +5,7 @@ from operator import gt, lt
 
 import attrs
 
+from adapters.store_version import new_version
 from core.model.listing import (
     Cursor,
     NameField,
@@ -17,6 +18,7 @@ from core.model.listing import (
     take_what_fits,
 )
 from core.model.run import EventId, Run, Timestamp, count_bytes, count_text_bytes
+from core.model.store_version import StoreVersion
 from core.ports.run_repository import RunRepository, ignore
 
 
@@ -35,10 +37,11 @@ class StoredRun:
 
 @attrs.define
 class Marks:
-    """What a store knows beside its runs: the retention horizon, and the number of runs that ever arrived."""
+    """What a store knows beside its runs: the retention horizon, the number of runs that ever arrived, its version."""
 
     horizon: Timestamp | None = None
     arrived: int = 0
+    version: StoreVersion = attrs.field(factory=new_version, eq=False)
 
 
 class MemoryRunRepository(RunRepository):
@@ -47,6 +50,9 @@ class MemoryRunRepository(RunRepository):
     def __init__(self, stored: dict[EventId, StoredRun], marks: Marks) -> None:
         self._stored = stored
         self._marks = marks
+
+    def version(self) -> StoreVersion:
+        return self._marks.version
 
     def get(self, event_id: EventId) -> Run | None:
         stored = self._stored.get(event_id)

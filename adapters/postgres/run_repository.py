@@ -10,6 +10,7 @@ import psycopg
 
 from adapters.postgres.errors import translated_errors
 from adapters.postgres.schema import FILTER_PREFIX, NAME_PREFIX
+from adapters.postgres.version import read_version
 from adapters.sql_rows import (
     CHANGING,
     COLUMNS,
@@ -36,6 +37,7 @@ from core.model.listing import (
     take_what_fits,
 )
 from core.model.run import FIELDS, LONG_TEXTS, Count, EventId, Run, Text, Timestamp
+from core.model.store_version import StoreVersion
 from core.ports.cancellation import Cancellation
 from core.ports.run_repository import RunReader, RunRepository, ignore
 
@@ -96,6 +98,10 @@ class PostgresRunReader(RunReader):
     def __init__(self, connection: psycopg.Connection, cancellation: Cancellation) -> None:
         self._connection = connection
         self._cancellation = cancellation
+
+    def version(self) -> StoreVersion:
+        self._cancellation.check()
+        return read_version(self._connection)
 
     def get(self, event_id: EventId) -> Run | None:
         return self._one(event_id, "")
@@ -170,6 +176,8 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
         super().__init__(connection, Cancellation())
         self._slot = slot
         self._known = known
+        self.changed = False
+        """Whether anything was written, which a savepoint may have undone."""
         self._relies_on_horizon = False
         self._has_raised = False
         self._unconfirmed: psycopg.Cursor | None = None
@@ -199,8 +207,7 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
         # Until this is committed, what is read concerns no other unit of work.
         self._has_raised = True
         self.forget_horizon()
-        with translated_errors():
-            self._connection.execute(_RAISE.encode(), (horizon, horizon))
+        self._write(_RAISE, (horizon, horizon))
 
     def remove(self, which: RunFilter, request: PageRequest) -> RemovedPage:
         fitting, more = self._fitting(which, request, ", event_id, start_time, arrival")
@@ -224,8 +231,7 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
         self._tally(count_names([run for run in runs if run.event_id in new]))
 
     def replace(self, run: Run) -> None:
-        with translated_errors():
-            self._connection.execute(_REPLACE.encode(), (*changing_values_of(run), run.event_id))
+        self._write(_REPLACE, (*changing_values_of(run), run.event_id))
 
     def _insert(self, runs: Sequence[Run]) -> set[EventId]:
         """Store the runs that are new; return their keys."""
@@ -246,6 +252,11 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
                 found(run_of(row))
         return len(sizes)
 
+    def _write(self, sql: str, bindings: Sequence[Any]) -> None:
+        self.changed = True
+        with translated_errors():
+            self._connection.execute(sql.encode(), bindings)
+
     def _read_horizon(self) -> None:
         if self._unconfirmed is not None:
             with translated_errors():
@@ -263,8 +274,7 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
         """Add to the number of runs with each name, by column and name."""
         added = sorted((field, _digest(name), self._slot, name, count) for (field, name), count in names.items())
         if added:
-            with translated_errors():
-                self._connection.execute(_TALLY.encode(), [list(column) for column in zip(*added, strict=True)])
+            self._write(_TALLY, [list(column) for column in zip(*added, strict=True)])
 
     def _untally(self, gone: Iterable[Sequence[str]]) -> None:
         """Subtract deleted runs, given by their names, from the tallies, and forget names that no run has any more."""

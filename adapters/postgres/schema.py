@@ -112,6 +112,14 @@ _VERSION_1: Final = (
     )
     """,
     f"INSERT INTO retention (slot) SELECT generate_series(0, {SLOTS - 1}) ON CONFLICT (slot) DO NOTHING",
+    # What each commit writes. Each server writes a row of its own, and all rows together are the version of the store.
+    f"""
+    CREATE TABLE IF NOT EXISTS versions (
+        slot BIGINT NOT NULL,
+        version {_TEXT} NOT NULL,  -- random, another one after each commit
+        PRIMARY KEY (slot)
+    )
+    """,
     # A row for each background job; its body is in the spool of one server.
     f"""
     CREATE TABLE IF NOT EXISTS jobs (
@@ -218,8 +226,8 @@ def found_version(connection: psycopg.Connection) -> int:
     rows = connection.execute(
         # The information schema would hide tables that this role may not use.
         "SELECT relname::text FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace "
-        "WHERE nspname = current_schema() AND relname IN ('runs', 'tallies', 'retention', 'jobs', 'job_findings', "
-        "'runsink_schema')"
+        "WHERE nspname = current_schema() AND relname IN ('runs', 'tallies', 'retention', 'versions', 'jobs', "
+        "'job_findings', 'runsink_schema')"
     ).fetchall()
     found = {name for (name,) in rows}
     if "runsink_schema" in found:

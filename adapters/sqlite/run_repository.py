@@ -8,7 +8,7 @@ import apsw
 import attrs
 
 from adapters.sql_rows import CHANGING, COLUMNS, TALLIED, changing_values_of, count_names, run_of, values_of
-from adapters.sqlite.arrivals import Arrivals
+from adapters.sqlite.arrivals import Arrivals, read_version
 from adapters.sqlite.errors import damaged, translated_errors
 from adapters.sqlite.keys import AMONG_ARRIVALS, add_keys, event_hash, find_arrivals, integers, remove_keys, run_hash
 from adapters.sqlite.listing import RunList, stream
@@ -24,6 +24,7 @@ from core.model.listing import (
     take_what_fits,
 )
 from core.model.run import FIELDS, EventId, Run, Text, Timestamp, count_bytes, count_text_bytes
+from core.model.store_version import StoreVersion
 from core.ports.run_repository import RunRepository, ignore
 
 _SELECT = f"SELECT {COLUMNS} FROM runs"
@@ -52,6 +53,9 @@ class SqliteRunRepository(RunRepository):
         self._connection = connection
         self._list = RunList(connection)
         self.arrivals = Arrivals(connection)
+
+    def version(self) -> StoreVersion:
+        return read_version(self._connection)
 
     def get(self, event_id: EventId) -> Run | None:
         arrivals = self._arrivals([event_hash(event_id)])

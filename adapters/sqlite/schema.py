@@ -88,8 +88,16 @@ def _version_1(connection: apsw.Connection) -> None:
             ) STRICT, WITHOUT ROWID
             """
         )
-    # The last arrival number assigned, so that none is used twice, even if runs are deleted.
-    connection.execute("CREATE TABLE arrivals (id INTEGER PRIMARY KEY CHECK (id = 1), last INTEGER NOT NULL) STRICT")
+    # What each commit writes. There is no row until the first one.
+    connection.execute(
+        """
+        CREATE TABLE arrivals (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            last INTEGER NOT NULL,  -- the last arrival number assigned: none is used twice, even if runs are deleted
+            version TEXT NOT NULL  -- random, another one after each commit
+        ) STRICT
+        """
+    )
     # How many runs each name has, for the metadata and the size of the whole list without counting rows.
     connection.execute(
         """

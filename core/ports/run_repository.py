@@ -5,13 +5,14 @@ from typing import Protocol
 
 from core.model.listing import NameField, Names, NamesRequest, PageRequest, RemovedPage, RunFilter, RunPage
 from core.model.run import EventId, Run, Timestamp
+from core.ports.snapshot import Snapshot
 
 
 def ignore(_run: Run) -> None:
     """Ignore a run that already exists."""
 
 
-class RunReader(Protocol):
+class RunReader(Snapshot, Protocol):
     """Reads one consistent snapshot of the store.
 
     Use it from one thread at a time. Every method raises ``StoreError`` if the store fails.
