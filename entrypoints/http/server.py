@@ -139,7 +139,7 @@ async def start_server(backend: Backend, settings: Settings, access: Access, lis
         RequestLog(access.token_name),
     )
     pipeline = Pipeline(uploads, responses, origins, access, pools.compressing, draining, exposition.metrics)
-    context = Context(application, access, Completions(), pools, settings.root_path or "")
+    context = Context(application, access, Completions(), pools, settings.root_path or "", version("runsink"))
     readiness = Readiness(application, context.completions, uploads, draining)
     shown_limits = {
         **attrs.asdict(application.limits),
@@ -150,7 +150,7 @@ async def start_server(backend: Backend, settings: Settings, access: Access, lis
     }
     slots = StreamSlots(settings.max_streams, draining)
     stream = Stream(context, backend.jobs, slots, settings.body_seconds)
-    operations = Operations(context, readiness, shown_limits, version("runsink"))
+    operations = Operations(context, readiness, shown_limits)
     metrics = MetricsResource(exposition, application.store, pools.scraping)
     routes = api_routes(context, settings.partial_status, stream, operations, None if listeners.metrics else metrics)
     mounted = _Mounted(routes, settings.root_path)
@@ -222,7 +222,7 @@ def api_routes(
         *MetadataResource(context).routes(),
         *operations.routes(),
         *(metrics.routes() if metrics else ()),
-        *ApiDescription(context, operations.version).routes(),
+        *ApiDescription(context).routes(),
     ]
     for route in routes:
         route.kwargs["expect_handler"] = check_expectation

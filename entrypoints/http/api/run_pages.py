@@ -1,7 +1,6 @@
 """Pages of runs, streamed in parts: at most one part of each page is in memory."""
 
 import logging
-from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -13,12 +12,13 @@ from adapters.wire.encode import encode, encode_runs, page_ending
 from core.errors import RunsinkError
 from core.model.listing import Cursor, PageRequest, RunFilter, RunPage
 from core.ports.cancellation import Cancellation
+from core.ports.run_repository import RunReader
 from core.use_cases.query import list_part, rest_of
-from entrypoints.application import Application
+from entrypoints.http.api.context import Context
 from entrypoints.http.messages.compression import choose_coding
+from entrypoints.http.messages.entity_tags import ANY_TAG, names_tag, not_modified, tag_headers
 from entrypoints.http.messages.request_log import route_of
 from entrypoints.http.messages.responses import encoded_response
-from entrypoints.http.pressure.worker_pool import WorkerPool
 from entrypoints.http.transport.connections import connection_of, lease_of, run_while_awaited
 
 _log: Final = logging.getLogger("runsink")
@@ -28,28 +28,30 @@ class PageSender:
     """Sends one page of runs.
 
     A page that fits in one part is sent whole. A larger one is read and sent part by part, each from its own snapshot
-    of the store; no run is sent twice.
+    of the store; no run is sent twice. The entity tag is that of the first part. Later parts may hold what was
+    committed after it, so a client may read the page once more than it has to, but never keeps one that is out of date.
     """
 
-    def __init__(self, request: web.Request, application: Application, pool: WorkerPool, which: RunFilter) -> None:
+    def __init__(self, request: web.Request, context: Context, which: RunFilter) -> None:
         self._request = request
-        self._application = application
-        self._pool = pool
+        self._context = context
         self._which = which
         self._lease = lease_of(request)
         self._coding = choose_coding(request)
 
     async def send(self, asked: PageRequest) -> web.StreamResponse:
-        """Return the response, already sent if it came in parts.
+        """Return the response, already sent if it came in parts; 304 if the client has the page already.
 
         Raises:
             OverloadedError: there is no capacity for the first part.
             StoreError: the first part cannot be read.
         """
-        first = await self._read(asked, partial(self._encode_first, asked), begun=False)
+        tag, first = await run_while_awaited(self._request, self._context.pools.reading, partial(self._begin, asked))
+        if first is None or names_tag(self._request, ANY_TAG):
+            return not_modified(tag_headers(tag))
         if first.rest is None:
-            return encoded_response(first.body)
-        headers = {hdrs.CONTENT_TYPE: "application/json", hdrs.VARY: "Accept-Encoding"}
+            return encoded_response(first.body, headers=tag_headers(tag))
+        headers = {hdrs.CONTENT_TYPE: "application/json", **tag_headers(tag)}
         if self._coding is not None:
             headers[hdrs.CONTENT_ENCODING] = self._coding
         response = web.StreamResponse(headers=headers)
@@ -65,7 +67,8 @@ class PageSender:
             await response.prepare(self._request)
             await _write(response, coder.compress(part.body))
             while part.rest is not None:
-                part = await self._read(part.rest, partial(self._encode_following, coder), begun=True)
+                follow = partial(self._follow, part.rest, coder)
+                part = await run_while_awaited(self._request, self._context.pools.reading, follow, begun=True)
                 await _write(response, part.body)
             end = b"]," + encode(page_ending(asked, part.next_cursor, total))[1:]
             await response.write_eof(coder.compress(end) + coder.flush())
@@ -76,14 +79,20 @@ class PageSender:
                 _log.error("the response to GET %s was cut off: %s", route_of(self._request), error)
             raise
 
-    async def _read(self, asked: PageRequest, encode_part: Callable[[RunPage], bytes], *, begun: bool) -> "_Part":
-        """Read and encode a part in a thread."""
+    def _begin(self, asked: PageRequest, cancellation: Cancellation) -> "tuple[str, _Part | None]":
+        """Read and encode the first part, unless the client has the page already."""
 
-        def read(cancellation: Cancellation) -> _Part:
-            page = self._application.read(partial(list_part, self._which, asked), cancellation)
-            return _Part(encode_part(page), page.next_cursor, page.total, rest_of(asked, page))
+        def query(runs: RunReader) -> tuple[str, RunPage | None]:
+            tag = self._context.entity_tag(self._request, runs)
+            return tag, None if names_tag(self._request, tag) else list_part(self._which, asked, runs)
 
-        return await run_while_awaited(self._request, self._pool, read, begun=begun)
+        tag, page = self._context.application.read(query, cancellation)
+        return tag, None if page is None else _Part.of(asked, page, self._encode_first(asked, page))
+
+    def _follow(self, asked: PageRequest, coder: Encoder, cancellation: Cancellation) -> "_Part":
+        """Read and encode a further part."""
+        page = self._context.application.read(partial(list_part, self._which, asked), cancellation)
+        return _Part.of(asked, page, self._encode_following(coder, page))
 
     def _encode_first(self, asked: PageRequest, page: RunPage) -> bytes:
         if rest_of(asked, page) is None:
@@ -110,6 +119,11 @@ class _Part:
     next_cursor: Cursor | None
     total: int | None
     rest: PageRequest | None
+
+    @classmethod
+    def of(cls, asked: PageRequest, page: RunPage, body: bytes) -> "_Part":
+        """Return the part that was asked for, without its runs."""
+        return cls(body, page.next_cursor, page.total, rest_of(asked, page))
 
 
 async def _write(response: web.StreamResponse, body: bytes) -> None:

@@ -33,7 +33,7 @@ class Runs:
         """Return a page of runs; a large one is sent in parts."""
         application = self.context.application
         which, asked = parse_list_query(request.query.items(), application.structurer, application.limits)
-        return await PageSender(request, application, self.context.pools.reading, which).send(asked)
+        return await PageSender(request, self.context, which).send(asked)
 
     async def get_run(self, request: web.Request) -> web.Response:
         """Return the newest run with a ``run_id``."""

@@ -220,6 +220,7 @@ def answer_with(operation: str, status: int, servers: Servers, start: Start, pat
         **{code: lambda: failed(operation, status, servers, patched) for code in FAILURES},
         ("uploadStream", 202): lambda: asked.of(plain, Prefer="respond-async"),
         ("getJob", 200): lambda: plain.request("GET", finished_job(plain)),
+        ("getJob", 304): lambda: plain.request("GET", finished_job(plain), headers={"If-None-Match": "*"}),
         ("deleteJob", 200): lambda: cancelled(servers, patched),
         ("deleteJob", 204): lambda: plain.request("DELETE", finished_job(plain)),
     }

@@ -76,7 +76,7 @@ def test_documented_routes_are_the_servers() -> None:
     # The handlers are only inspected, so they need no dependencies.
     nothing: Any = None
     stream, metrics = Stream(nothing, nothing, nothing, 60), MetricsResource(nothing, nothing, nothing)
-    for route in api_routes(nothing, 500, stream, Operations(nothing, nothing, {}, ""), metrics):
+    for route in api_routes(nothing, 500, stream, Operations(nothing, nothing, {}), metrics):
         served[anonymous(route.path)].add(route.method.lower())
     documented = defaultdict(set)
     for path, method, _ in operations():
