@@ -50,6 +50,11 @@ def run_of(row: Sequence[Any]) -> Run:
     return Run(*values)
 
 
+def given_parts(which: RunFilter) -> dict[str, Any]:
+    """Return the parts of a filter that are given, by name."""
+    return attrs.asdict(which, recurse=False, filter=lambda _, value: value is not None and value is not False)
+
+
 def count_names(runs: Collection[Run]) -> Mapping[tuple[str, str], int]:
     """Return the number of runs with each name, by column and name."""
     return Counter((field, name) for field in TALLIED for name in map(attrgetter(field), runs))
