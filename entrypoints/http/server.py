@@ -20,8 +20,10 @@ from entrypoints.http.api.metadata import MetadataResource
 from entrypoints.http.api.metrics import MetricsResource
 from entrypoints.http.api.operations import Operations
 from entrypoints.http.api.runs import Runs
+from entrypoints.http.api.statistics import StatisticsResource
 from entrypoints.http.api.stream import Stream
 from entrypoints.http.api.stream_taker import MIN_BYTES_PER_SECOND, StreamSlots
+from entrypoints.http.api.tree import TreeResource
 from entrypoints.http.api.uploads import Uploads
 from entrypoints.http.guard.access import Access
 from entrypoints.http.guard.origins import Origins
@@ -219,6 +221,8 @@ def api_routes(
         *JobsResource(context, stream.jobs).routes(),
         *Exports(context).routes(),
         *Runs(context).routes(),
+        *TreeResource(context).routes(),
+        *StatisticsResource(context).routes(),
         *MetadataResource(context).routes(),
         *operations.routes(),
         *(metrics.routes() if metrics else ()),

@@ -1,6 +1,7 @@
 """Pages of runs, streamed in parts: at most one part of each page is in memory."""
 
 import logging
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -8,12 +9,16 @@ import attrs
 from aiohttp import hdrs, web
 
 from adapters.content_coding import Encoder, encoder, encoder_bytes
-from adapters.wire.encode import encode, encode_runs, page_ending
+from adapters.wire.encode import encode, page_ending
+from adapters.wire.run_list import encode_listed
+from adapters.wire.run_view import RunView
 from core.errors import RunsinkError
-from core.model.listing import Cursor, PageRequest, RunFilter, RunPage
+from core.model.listing import Cursor, PageRequest, RunFilter, RunPage, SummaryPage
+from core.model.tree import Rollup
 from core.ports.cancellation import Cancellation
 from core.ports.run_repository import RunReader
-from core.use_cases.query import list_part, rest_of
+from core.use_cases.query import list_part, rest_of, summarize_part
+from core.use_cases.tree import roll_up_each
 from entrypoints.http.api.context import Context
 from entrypoints.http.messages.compression import choose_coding
 from entrypoints.http.messages.entity_tags import ANY_TAG, names_tag, not_modified, tag_headers
@@ -32,10 +37,11 @@ class PageSender:
     committed after it, so a client may read the page once more than it has to, but never keeps one that is out of date.
     """
 
-    def __init__(self, request: web.Request, context: Context, which: RunFilter) -> None:
+    def __init__(self, request: web.Request, context: Context, which: RunFilter, view: RunView) -> None:
         self._request = request
         self._context = context
         self._which = which
+        self._view = view
         self._lease = lease_of(request)
         self._coding = choose_coding(request)
 
@@ -82,33 +88,52 @@ class PageSender:
     def _begin(self, asked: PageRequest, cancellation: Cancellation) -> "tuple[str, _Part | None]":
         """Read and encode the first part, unless the client has the page already."""
 
-        def query(runs: RunReader) -> tuple[str, RunPage | None]:
+        def query(runs: RunReader) -> tuple[str, _Read | None]:
             tag = self._context.entity_tag(self._request, runs)
-            return tag, None if names_tag(self._request, tag) else list_part(self._which, asked, runs)
+            return tag, None if names_tag(self._request, tag) else self._read(asked, runs)
 
-        tag, page = self._context.application.read(query, cancellation)
-        return tag, None if page is None else _Part.of(asked, page, self._encode_first(asked, page))
+        tag, read = self._context.application.read(query, cancellation)
+        return tag, None if read is None else _Part.of(asked, read.page, self._encode_first(asked, read))
 
     def _follow(self, asked: PageRequest, coder: Encoder, cancellation: Cancellation) -> "_Part":
         """Read and encode a further part."""
-        page = self._context.application.read(partial(list_part, self._which, asked), cancellation)
-        return _Part.of(asked, page, self._encode_following(coder, page))
+        read = self._context.application.read(partial(self._read, asked), cancellation)
+        return _Part.of(asked, read.page, self._encode_following(coder, read))
 
-    def _encode_first(self, asked: PageRequest, page: RunPage) -> bytes:
+    def _read(self, asked: PageRequest, runs: RunReader) -> "_Read":
+        """Read a part, with the rollups of its runs if they are to be shown."""
+        list_some = summarize_part if self._view.takes_summaries else list_part
+        page = list_some(self._which, asked, runs)
+        limits = self._context.application.limits
+        return _Read(page, roll_up_each(page.runs, limits, runs) if self._view.rollup else None)
+
+    def _encode_first(self, asked: PageRequest, read: "_Read") -> bytes:
+        page, runs = read.page, self._encode(read)
         if rest_of(asked, page) is None:
             ending = encode(page_ending(asked, page.next_cursor, page.total))
-            body = b'{"runs":' + encode_runs(page.runs) + b"," + ending[1:]
+            body = b'{"runs":' + runs + b"," + ending[1:]
             self._lease.grow(len(body))
         else:
-            body = b'{"runs":' + encode_runs(page.runs)[:-1]
+            body = b'{"runs":' + runs[:-1]
             self._lease.grow(len(body) + encoder_bytes(self._coding))
         return body
 
-    def _encode_following(self, coder: Encoder, page: RunPage) -> bytes:
+    def _encode_following(self, coder: Encoder, read: "_Read") -> bytes:
         # Empty if the remaining runs were deleted meanwhile.
-        body = b"," + encode_runs(page.runs)[1:-1] if page.runs else b""
+        body = b"," + self._encode(read)[1:-1] if read.page.runs else b""
         self._lease.resize(len(body) + encoder_bytes(self._coding))
         return coder.compress(body)
+
+    def _encode(self, read: "_Read") -> bytes:
+        return encode_listed(read.page.runs, self._view, read.rollups)
+
+
+@attrs.frozen
+class _Read:
+    """What was read of a part."""
+
+    page: RunPage | SummaryPage
+    rollups: Sequence[Rollup | None] | None
 
 
 @attrs.frozen
@@ -121,7 +146,7 @@ class _Part:
     rest: PageRequest | None
 
     @classmethod
-    def of(cls, asked: PageRequest, page: RunPage, body: bytes) -> "_Part":
+    def of(cls, asked: PageRequest, page: RunPage | SummaryPage, body: bytes) -> "_Part":
         """Return the part that was asked for, without its runs."""
         return cls(body, page.next_cursor, page.total, rest_of(asked, page))
 
