@@ -21,7 +21,12 @@ RUN = {
 TARGETS = [
     "/api/v1/runs",
     "/api/v1/runs?limit=1&cursor=",
+    "/api/v1/runs?roots=true&fields=summary&rollup=true",
     "/api/v1/runs/launch-1",
+    "/api/v1/runs/launch-1/tree",
+    "/api/v1/runs/launch-1/rollup",
+    "/api/v1/stats",
+    "/api/v1/facets",
     "/api/v1/metadata",
     "/api/v1/jobs",
 ]
@@ -111,14 +116,14 @@ def test_what_changes_nothing_keeps_the_tags(any_server: Api) -> None:
 def test_a_304_reads_no_runs(server: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the client has already is not read from the store."""
     server.create(RUN)
-    targets = ["/api/v1/runs", "/api/v1/runs/launch-1"]
+    targets = [target for target in TARGETS if "runs" in target]
     tags = {target: tag_of(server, target) for target in targets}
 
     def read(*_: object) -> Any:
         raise AssertionError
 
-    monkeypatch.setattr(SqliteRunRepository, "page", read)
-    monkeypatch.setattr(SqliteRunRepository, "count", read)
+    for method in ("page", "summaries", "count"):
+        monkeypatch.setattr(SqliteRunRepository, method, read)
     for target, tag in tags.items():
         assert ask(server, target, tag).status == 304
         assert ask(server, target).status == 500
