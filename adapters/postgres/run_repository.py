@@ -1,9 +1,10 @@
 """The run repository on PostgreSQL: its statements, and the conversion of rows to runs."""
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from hashlib import blake2b
+from itertools import chain
 from typing import Any, Final, cast
 
 import attrs
@@ -90,8 +91,8 @@ _USED_NAMES = "SELECT name FROM tallies WHERE field = %s GROUP BY name HAVING su
 _RELY_ON_HORIZON = "SELECT horizon FROM retention WHERE slot = %s FOR SHARE"
 _RAISE = "UPDATE retention SET horizon = %s WHERE horizon IS NULL OR horizon < %s"
 
-_ROWS_AT_A_TIME: Final = 200
-"""How many children are in memory at a time, since each may have large metrics."""
+_FETCH: Final = "FETCH 200 FROM children"
+"""So many children are in memory at a time, since each may have large metrics."""
 
 
 @attrs.define
@@ -134,11 +135,11 @@ class PostgresRunReader(RunReader):
         return SummaryPage(tuple(map(summary_of, part.rows)), part.next_cursor, examined=part.examined)
 
     def children(self, parents: Sequence[str], room: Room) -> Children[RunSummary]:
-        with closing(self._children(parents, room, SUMMARY_COLUMNS)) as rows:
+        with self._reading_children(parents, room, SUMMARY_COLUMNS) as rows:
             return take_children(map(summary_of, rows), count_summary_bytes, room)
 
     def outlines(self, parents: Sequence[str], room: Room) -> Children[RunOutline]:
-        with closing(self._children(parents, room, OUTLINE_COLUMNS)) as rows:
+        with self._reading_children(parents, room, OUTLINE_COLUMNS) as rows:
             return take_children(map(outline_of, rows), count_outline_bytes, room)
 
     def statistics(self, which: RunFilter, request: StatisticsRequest) -> Statistics:
@@ -212,15 +213,20 @@ class PostgresRunReader(RunReader):
         where, bindings = where_of(which, walk, last)
         return self._number(walk.sql(f"SELECT count(*) FROM runs{where}"), bindings)
 
-    def _children(self, parents: Sequence[str], room: Room, columns: str) -> Generator[tuple[Any, ...], None, None]:
-        """Read the children of these names, and one more than there is room for."""
-        self._cancellation.check()
-        # A cursor of the database, because psycopg fetches all rows of any other result before it returns one.
-        with translated_errors(), self._connection.cursor(name="children") as cursor:
-            cursor.itersize = _ROWS_AT_A_TIME
-            most = room.runs + 1
-            cursor.execute(children_sql(columns).encode(), (list(parents), most, most))
-            yield from cursor
+    @contextmanager
+    def _reading_children(self, parents: Sequence[str], room: Room, columns: str) -> Iterator[Iterator[Sequence[Any]]]:
+        """Yield rows of the children of these names, and of one more than there is room for."""
+        # A cursor of the database, because psycopg fetches all rows of a result before it returns one. A statement,
+        # because psycopg has none for a pipeline.
+        most = room.runs + 1
+        declare = f"DECLARE children NO SCROLL CURSOR FOR {children_sql(columns)}"
+        with translated_errors():
+            self._connection.execute(declare.encode(), (list(parents), most, most))
+        parts = iter(lambda: self._rows(_FETCH, ()), [])
+        yield chain.from_iterable(parts)
+        # After an error, the transaction takes it along.
+        with translated_errors():
+            self._connection.execute(b"CLOSE children")
 
     def _source(self, which: RunFilter, max_runs: int) -> Source:
         examined = examined_by(which)

@@ -1,6 +1,6 @@
 """Looking at many runs: every store finds what the one in memory finds, whatever is stored."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -28,7 +28,7 @@ T = TypeVar("T")
 NAMES = ("a", "b", "c", "Ab", "é", "a" * 300, "a" * 299 + "b")
 TEXTS = st.none() | st.sampled_from(["", "a", "A%b_", "É stays", "é", "\U0001f600", "x" * (MAX_ERROR_CHARACTERS + 1)])
 STARTS = (
-    *(at(second) for second in (0, 1, 59, 60, 61, 7200)),
+    *(at(second) for second in (0, 1, 59, 60, 61, 3599)),
     "2026-01-31T12:00:00.000001Z",
     "0001-01-01T00:00:00.000000Z",
     "1969-12-31T23:59:59.999999Z",
@@ -84,7 +84,7 @@ def filters(draw: st.DrawFn) -> RunFilter:
         "start_time_from": st.sampled_from(STARTS),
         "start_time_to": st.sampled_from(STARTS),
         "roots": st.booleans(),
-        "q": st.sampled_from(["", "A", "b", "É", "é", "%", "_", "\U0001f600", "\0", "\ud800", "CDEF"]),
+        "q": st.sampled_from(["", "A", "b", "É", "é", "%", "_", "\U0001f600", "\0", "CDEF"]),
     }
     names = draw(st.lists(st.sampled_from(sorted(parts)), unique=True, max_size=3))
     return RunFilter(**{name: draw(parts[name]) for name in names})
