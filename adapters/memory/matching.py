@@ -2,11 +2,10 @@
 
 from typing import Final
 
-from core.model.listing import SEARCHED_FIELDS, RunFilter
+from core.model.listing import SEARCHED_FIELDS, RunFilter, fold_case
 from core.model.run import Run
 
 _EQUAL: Final = ("event_id", "job_type", "agent_name", "run_id", "parent_run_id", "product")
-_FOLDED: Final = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 
 
 def matches(run: Run, which: RunFilter) -> bool:
@@ -22,5 +21,5 @@ def matches(run: Run, which: RunFilter) -> bool:
 
 
 def _contains(run: Run, text: str) -> bool:
-    folded = text.translate(_FOLDED)
-    return any(folded in (getattr(run, name) or "").translate(_FOLDED) for name in SEARCHED_FIELDS)
+    folded = fold_case(text)
+    return any(folded in fold_case(value) for name in SEARCHED_FIELDS if (value := getattr(run, name)) is not None)

@@ -84,6 +84,13 @@ _VERSION_1: Final = (
         left(job_type, {FILTER_PREFIX}), left(agent_name, {FILTER_PREFIX}), left(product, {FILTER_PREFIX})
     )
     """,
+    # GET /runs?roots=true, and statistics and facets of them. Only roots pay for it.
+    f"""
+    CREATE INDEX IF NOT EXISTS runs_without_parent ON runs (
+        start_time DESC, arrival DESC, status,
+        left(job_type, {FILTER_PREFIX}), left(agent_name, {FILTER_PREFIX}), left(product, {FILTER_PREFIX})
+    ) WHERE parent_run_id IS NULL
+    """,
     # GET /runs/{run_id}: the newest run with a name.
     f"CREATE INDEX IF NOT EXISTS runs_by_run_id ON runs (left(run_id, {NAME_PREFIX}), start_time DESC, arrival DESC)",
     # GET /runs?parent_run_id=: the children of a run, newest first.

@@ -29,6 +29,14 @@ TESTED_PARTS: Final = frozenset({"status", "job_type", "agent_name", "product", 
 """The parts of a filter that are tested on one run after the other; the others say which runs to examine."""
 
 
+_FOLDED: Final = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
+
+
+def fold_case(text: str) -> str:
+    """Return the text with its ASCII letters in lower case, in which a search compares texts."""
+    return text.translate(_FOLDED)
+
+
 def _status_set(value: Any) -> Any:
     """Return one status as the set of it; leave everything else as it is."""
     return frozenset({value}) if type(value) is Status else value

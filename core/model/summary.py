@@ -93,9 +93,10 @@ class RunSummary:
 SUMMARY_FIELDS: Final = tuple(name for name in FIELDS if name not in LEFT_OUT)
 """The fields of a run that its summary has."""
 
-_LONG_TEXTS: Final = tuple(
+SUMMARY_TEXTS: Final = tuple(
     field.name for field in attrs.fields(Run) if field.name in SUMMARY_FIELDS and field.type in (Name, Text | None)
 )
+"""The fields of a summary without a length limit of their own; ``error_summary`` is shortened."""
 
 
 def reported_metrics(members: Iterable[tuple[str, object]]) -> Metrics:
@@ -132,5 +133,5 @@ def plain_number(number: float) -> float:
 
 
 def count_summary_bytes(summary: RunSummary) -> int:
-    """Return the number of UTF-8 bytes in a summary's texts without a length limit of their own."""
-    return count_bytes("".join([text for name in _LONG_TEXTS if (text := getattr(summary, name))]))
+    """Return the number of UTF-8 bytes in ``SUMMARY_TEXTS``; the other fields add a few hundred."""
+    return count_bytes("".join([text for name in SUMMARY_TEXTS if (text := getattr(summary, name))]))
