@@ -18,7 +18,7 @@ from core.model.tree import Rollup
 from core.ports.cancellation import Cancellation
 from core.ports.run_repository import RunReader
 from core.use_cases.query import list_part, rest_of, summarize_part
-from core.use_cases.tree import roll_up_each
+from core.use_cases.tree import RollupBudget, roll_up_each
 from entrypoints.http.api.context import Context
 from entrypoints.http.messages.compression import choose_coding
 from entrypoints.http.messages.entity_tags import ANY_TAG, names_tag, not_modified, tag_headers
@@ -42,6 +42,7 @@ class PageSender:
         self._context = context
         self._which = which
         self._view = view
+        self._budget = RollupBudget.of(context.application.limits)
         self._lease = lease_of(request)
         self._coding = choose_coding(request)
 
@@ -104,8 +105,9 @@ class PageSender:
         """Read a part, with the rollups of its runs if they are to be shown."""
         list_some = summarize_part if self._view.takes_summaries else list_part
         page = list_some(self._which, asked, runs)
-        limits = self._context.application.limits
-        return _Read(page, roll_up_each(page.runs, limits, runs) if self._view.rollup else None)
+        if not self._view.rollup:
+            return _Read(page, None)
+        return _Read(page, roll_up_each(page.runs, self._context.application.limits, runs, self._budget))
 
     def _encode_first(self, asked: PageRequest, read: "_Read") -> bytes:
         page, runs = read.page, self._encode(read)
