@@ -19,13 +19,18 @@ def statistics_answer(statistics: Statistics) -> dict[str, Any]:
 
 def facets_answer(facets: Facets) -> dict[str, Any]:
     """Return the response to ``GET /api/v1/facets``."""
-    return {"facets": facets.values, "examined": facets.examined, "complete": facets.complete}
+    values = {
+        field: [{"value": found.value, "runs": found.runs} for found in frequent]
+        for field, frequent in facets.values.items()
+    }
+    return {"facets": values, "examined": facets.examined, "complete": facets.complete}
 
 
 def _bucket_answer(bucket: Bucket) -> dict[str, Any]:
+    durations = bucket.duration_ms
     return {
         "start": shown_time(bucket.start),
         "runs": bucket.runs,
-        "duration_ms": bucket.duration_ms,
+        "duration_ms": None if durations is None else {"p50": durations.p50, "p95": durations.p95},
         "metrics": bucket.metrics,
     }

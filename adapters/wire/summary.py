@@ -9,7 +9,7 @@ import msgspec
 
 from core.model.run import FIELDS, WHOLE_SECOND, Timestamp, shown_time
 from core.model.summary import SUMMARY_FIELDS, RunSummary
-from core.model.tree import Rollup, Tree, TreeNode
+from core.model.tree import Cause, Rollup, Tree, TreeNode
 
 METRICS_FIELD: Final = "metrics_json"
 
@@ -50,8 +50,17 @@ def rollup_answer(rollup: Rollup | None) -> Mapping[str, Any] | None:
         "runs": rollup.runs,
         "status": rollup.status,
         "metrics": rollup.metrics,
-        "causes": rollup.causes,
-        "commits": rollup.commits,
+        "causes": list(map(_cause_answer, rollup.causes)),
+        "commits": [{"commit_hash": found.commit_hash, "run_id": found.run_id} for found in rollup.commits],
+    }
+
+
+def _cause_answer(cause: Cause) -> dict[str, Any]:
+    return {
+        "error_summary": cause.error_summary,
+        "status": cause.status,
+        "run_id": cause.run_id,
+        "runs": cause.runs,
     }
 
 
