@@ -89,9 +89,10 @@ class Room:
 
 @attrs.frozen
 class Children(Generic[_Child]):
-    """The children of some runs, and whether there are more than there was room for."""
+    """The children of some runs, the room that they leave, and whether there are more than there was room for."""
 
     runs: Sequence[_Child]
+    room: Room
     more: bool
 
 
@@ -99,12 +100,15 @@ def take_children(children: Iterable[_Child], size_of: Callable[[_Child], int], 
     """Return as many of the children as there is room for."""
     taken: list[_Child] = []
     left = room.text_bytes
+    more = False
     for child in children:
-        left -= size_of(child)
-        if len(taken) == room.runs or left < 0:
-            return Children(taken, more=True)
+        size = size_of(child)
+        if len(taken) == room.runs or size > left:
+            more = True
+            break
         taken.append(child)
-    return Children(taken, more=False)
+        left -= size
+    return Children(taken, Room(room.runs - len(taken), left), more)
 
 
 @attrs.frozen

@@ -53,9 +53,13 @@ _Read = Callable[[Sequence[str], Room], Children[_Member]]
 
 @attrs.frozen
 class _Family(Generic[_Member]):
-    """Runs by the name of their parent. Unless it is ``complete``, some are missing, the deepest first."""
+    """Runs by the name of their parent, and the room that they leave.
+
+    Unless it is ``complete``, some are missing, the deepest first.
+    """
 
     children: Mapping[str, Sequence[_Member]]
+    room: Room
     complete: bool
 
 
@@ -100,36 +104,59 @@ def read_rollup(run_id: str, event_id: str | None, limits: Limits, runs: RunRead
     Raises:
         RunNotFoundError: there is no such run.
     """
-    return _roll_up_one(outline(_find(run_id, event_id, runs)), limits.max_rollup_runs, limits, runs)
+    root = outline(_find(run_id, event_id, runs))
+    family = _gather([root.run_id], Room(limits.max_rollup_runs, limits.max_response_bytes), runs.outlines)
+    return _roll_up_family(root, family, limits)
 
 
-def roll_up_each(roots: Sequence[Run | RunSummary], limits: Limits, runs: RunReader) -> list[Rollup | None]:
-    """Return the rollup of each run, in order.
+@attrs.define
+class RollupBudget:
+    """What may still be read for the rollups of one page, whose runs may be read part by part."""
 
-    All together are read at once if they have at most ``max_rollup_runs``. Otherwise one after the other is, until
-    ``max_stats_runs`` are read; those that remain are ``None``.
+    room: Room
+
+    @classmethod
+    def of(cls, limits: Limits) -> "RollupBudget":
+        """Return the budget of a new page: ``max_stats_runs``, and ``max_response_bytes`` of text."""
+        return cls(Room(limits.max_stats_runs, limits.max_response_bytes))
+
+    def part(self, max_runs: int) -> Room:
+        """Return the room for at most this many runs."""
+        return attrs.evolve(self.room, runs=min(max_runs, self.room.runs))
+
+    def spend(self, part: Room, left: Room) -> None:
+        """Note what is left of a part."""
+        self.room = Room(self.room.runs - (part.runs - left.runs), left.text_bytes)
+
+
+def roll_up_each(
+    roots: Sequence[Run | RunSummary], limits: Limits, runs: RunReader, budget: RollupBudget | None = None
+) -> list[Rollup | None]:
+    """Return the rollup of each run, in order; ``None`` for one that exceeds the budget, by default that of a new page.
+
+    All together are read at once if they have at most ``max_rollup_runs``. Otherwise one after the other is.
     """
+    budget = budget or RollupBudget.of(limits)
     members = [outline(summarize(root) if isinstance(root, Run) else root) for root in roots]
     names = list(dict.fromkeys(member.run_id for member in members))
-    family = _gather(names, Room(limits.max_rollup_runs, limits.max_response_bytes), runs.outlines)
+    room = budget.part(limits.max_rollup_runs)
+    family = _gather(names, room, runs.outlines)
+    budget.spend(room, family.room)
     if family.complete:
         return [_roll_up(_walk(member, family.children)) for member in members]
-    return list(_roll_up_in_turn(members, limits, runs))
+    return [_roll_up_within(budget, member, limits, runs) for member in members]
 
 
-def _roll_up_in_turn(members: Iterable[RunOutline], limits: Limits, runs: RunReader) -> Iterable[Rollup | None]:
-    left = limits.max_stats_runs
-    for member in members:
-        most = min(limits.max_rollup_runs, left)
-        rollup = _roll_up_one(member, most, limits, runs) if most else None
-        left -= rollup.runs if rollup else most
-        yield rollup
+def _roll_up_within(budget: RollupBudget, root: RunOutline, limits: Limits, runs: RunReader) -> Rollup | None:
+    room = budget.part(limits.max_rollup_runs)
+    family = _gather([root.run_id], room, runs.outlines)
+    budget.spend(room, family.room)
+    return _roll_up_family(root, family, limits)
 
 
-def _roll_up_one(root: RunOutline, max_runs: int, limits: Limits, runs: RunReader) -> Rollup | None:
-    family = _gather([root.run_id], Room(max_runs, limits.max_response_bytes), runs.outlines)
+def _roll_up_family(root: RunOutline, family: _Family[RunOutline], limits: Limits) -> Rollup | None:
     levels = _walk(root, family.children)
-    return _roll_up(levels) if family.complete and len(levels.runs) <= max_runs else None
+    return _roll_up(levels) if family.complete and len(levels.runs) <= limits.max_rollup_runs else None
 
 
 def _find(run_id: str, event_id: str | None, runs: RunReader) -> RunSummary:
@@ -149,12 +176,12 @@ def _gather(names: Sequence[str], room: Room, read: _Read[_Member]) -> _Family[_
         level = read(names, room)
         for run in level.runs:
             children[run.parent_run_id or ""].append(run)
+        room = level.room
         if level.more:
-            return _Family(children, complete=False)
+            return _Family(children, room, complete=False)
         names = list(dict.fromkeys(run.run_id for run in level.runs if run.run_id not in known))
         known.update(names)
-        room = attrs.evolve(room, runs=room.runs - len(level.runs))
-    return _Family(children, complete=True)
+    return _Family(children, room, complete=True)
 
 
 def _walk(root: _Member, children: Mapping[str, Sequence[_Member]]) -> _Levels[_Member]:
