@@ -28,6 +28,7 @@ from adapters.sqlite.errors import damaged, translated_errors
 from adapters.sqlite.figures import SqliteFigures
 from adapters.sqlite.keys import AMONG_ARRIVALS, add_keys, event_hash, find_arrivals, integers, remove_keys, run_hash
 from adapters.sqlite.listing import Place, RunList, stream
+from adapters.sqlite.schema import time_of
 from core.model.listing import (
     Cursor,
     NameField,
@@ -175,20 +176,18 @@ class SqliteRunRepository(RunRepository):
     ) -> "_Part[_Item]":
         """Return part of the list, each run converted from these columns."""
         last = self._last_examined(which, request)
-        place, start_time = last or (None, None)
         # One row more than requested tells whether there is a next page.
         asked = attrs.evolve(request, limit=request.limit + 1)
-        with closing(self._list.rows(which, asked, f"start_time, {columns}", place)) as rows:
-            placed = (((row[0], row[1]), row[2], convert(row[3:])) for row in rows)
-            taken, more = take_what_fits(placed, lambda found: size_of(found[2]), request.limit, request.max_text_bytes)
+        with closing(self._list.rows(which, asked, columns, last)) as rows:
+            placed = (((row[0], row[1]), convert(row[2:])) for row in rows)
+            taken, more = take_what_fits(placed, lambda found: size_of(found[1]), request.limit, request.max_text_bytes)
         if more:
-            place, start_time = taken[-1][:2]
-        examined = None if request.max_examined is None else self._list.count(examined_by(which), request, place)
-        next_cursor = Cursor(start_time, place[1]) if place and start_time else None
-        return _Part([(found[0], found[2]) for found in taken], next_cursor, examined)
+            last = taken[-1][0]
+        examined = None if request.max_examined is None else self._list.count(examined_by(which), request, last)
+        return _Part(taken, Cursor(time_of(last[0]), last[1]) if last else None, examined)
 
-    def _last_examined(self, which: RunFilter, request: PageRequest) -> tuple[Place, Timestamp] | None:
-        """Return place and start of the last run to examine; ``None`` if there is no limit, or none follows it."""
+    def _last_examined(self, which: RunFilter, request: PageRequest) -> Place | None:
+        """Return the place of the last run to examine; ``None`` if there is no limit, or none follows it."""
         if request.max_examined is None:
             return None
         return self._list.nth(examined_by(which), request, request.max_examined)

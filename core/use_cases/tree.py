@@ -143,8 +143,22 @@ def roll_up_each(
     family = _gather(names, room, runs.outlines)
     budget.spend(room, family.room)
     if family.complete:
-        return [_roll_up(_walk(member, family.children)) for member in members]
+        return list(_roll_up_together(members, family, limits))
     return [_roll_up_within(budget, member, limits, runs) for member in members]
+
+
+def _roll_up_together(
+    members: Iterable[RunOutline], family: _Family[RunOutline], limits: Limits
+) -> Iterable[Rollup | None]:
+    """Yield the rollups of runs whose descendants are known.
+
+    Runs of the same name have the same descendants, which count each time.
+    """
+    left = limits.max_stats_runs
+    for member in members:
+        rollup = _roll_up_family(member, family, limits) if left > 0 else None
+        left -= rollup.runs if rollup else limits.max_rollup_runs
+        yield rollup
 
 
 def _roll_up_within(budget: RollupBudget, root: RunOutline, limits: Limits, runs: RunReader) -> Rollup | None:
