@@ -41,7 +41,6 @@ class ApiDescription:
     """The handlers of the document and of its viewer. What they send is prepared when it is first asked for."""
 
     context: Context
-    version: str
     _assets: dict[str, Asset] = attrs.field(factory=dict, init=False)
     _loading: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
 
@@ -57,11 +56,11 @@ class ApiDescription:
 
     async def get_json(self, request: web.Request) -> web.Response:
         """Return the document as JSON."""
-        return await self._respond(request, "openapi.json", partial(_load_json, self.version))
+        return await self._respond(request, "openapi.json", partial(_load_json, self.context.version))
 
     async def get_yaml(self, request: web.Request) -> web.Response:
         """Return the document as YAML."""
-        return await self._respond(request, "openapi.yaml", partial(_load_yaml, self.version))
+        return await self._respond(request, "openapi.yaml", partial(_load_yaml, self.context.version))
 
     async def get_page(self, request: web.Request) -> web.Response:
         """Return the page that shows the document."""
