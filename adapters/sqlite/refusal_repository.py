@@ -86,33 +86,34 @@ class SqliteRefusalRepository(SqlRefusalRepository):
     @contextmanager
     def _writing(self) -> Iterator[Statements]:
         try:
-            with self._explained(), forks.at_work():
+            with forks.at_work(), _explained_errors(self._path):
                 _check_room(self._path)
                 writer = self._writer = self._writer or _open(self._path)
-                with translated_errors(writer):
-                    writer.execute("BEGIN IMMEDIATE")
-                    yield _Statements(writer)
-                    writer.execute("COMMIT")
+                writer.execute("BEGIN IMMEDIATE")
+                yield _Statements(writer)
+                writer.execute("COMMIT")
         except BaseException:
             self.close()
             raise
 
     @contextmanager
     def _reading(self) -> Iterator[Statements]:
-        with self._explained(), forks.at_work(), closing(_open(self._path)) as reader, translated_errors(reader):
+        with forks.at_work(), _explained_errors(self._path), closing(_open(self._path)) as reader:
             reader.execute("BEGIN")
             yield _Statements(reader)
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Name the file in errors that somebody has to do something about."""
+
+@contextmanager
+def _explained_errors(path: Path) -> Iterator[None]:
+    """Raise APSW's errors as ``StoreError``. Those that concern the file name it, and are not logged as of the runs."""
+    with translated_errors():
         try:
             yield
-        except StoreDamagedError as error:
+        except (apsw.CorruptError, apsw.NotADBError) as error:
             reason = "is damaged; remove it while no server runs: only refused runs are lost"
-            raise StoreDamagedError(f"{self._path} {reason}") from error
-        except OSError as error:
-            raise StoreError(f"{self._path} cannot be used: {error.strerror}") from error
+            raise StoreDamagedError(f"{path} {reason}") from error
+        except (apsw.IOError, apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError, OSError) as error:
+            raise StoreError(f"{path} cannot be used: {error}") from error
 
 
 def _check_room(path: Path) -> None:
@@ -122,7 +123,7 @@ def _check_room(path: Path) -> None:
 
 def _open(path: Path) -> apsw.Connection:
     """Open the file, creating it if it is missing; several processes may do so at once."""
-    with forks.opening(), translated_errors():
+    with forks.opening():
         create_file(path)
         connection = open_existing(path)
         try:
