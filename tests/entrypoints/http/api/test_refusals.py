@@ -105,7 +105,7 @@ def test_runs_before_the_retention_horizon_are_kept(keeping: Api, db: str) -> No
     }
     sent = {name: value for name, value in old.items() if name != "later"}
     for one in found:
-        assert json.loads(one["body"]) == {**sent, "status": "running", "extra": {"a": 1}}
+        assert json.loads(one["body"]) == {**sent, "status": "running", "extra": {"later": {"a": 1}}}
 
 
 def test_what_is_rejected_as_a_whole_is_not_kept(keeping: Api) -> None:
