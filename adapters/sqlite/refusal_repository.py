@@ -86,21 +86,24 @@ class SqliteRefusalRepository(SqlRefusalRepository):
     @contextmanager
     def _writing(self) -> Iterator[Statements]:
         try:
-            with forks.at_work(), _explained_errors(self._path):
+            with _explained_errors(self._path):
                 _check_room(self._path)
                 writer = self._writer = self._writer or _open(self._path)
-                writer.execute("BEGIN IMMEDIATE")
-                yield _Statements(writer)
-                writer.execute("COMMIT")
+                with forks.at_work():
+                    writer.execute("BEGIN IMMEDIATE")
+                    yield _Statements(writer)
+                    writer.execute("COMMIT")
         except BaseException:
             self.close()
             raise
 
     @contextmanager
     def _reading(self) -> Iterator[Statements]:
-        with forks.at_work(), _explained_errors(self._path), closing(_open(self._path)) as reader:
-            reader.execute("BEGIN")
-            yield _Statements(reader)
+        with _explained_errors(self._path):
+            reader = _open(self._path)
+            with forks.at_work(), closing(reader):
+                reader.execute("BEGIN")
+                yield _Statements(reader)
 
 
 @contextmanager
