@@ -151,16 +151,15 @@ def test_whoever_adds_sets_the_bound(store: Store) -> None:
 
 
 def test_all_together_have_a_bound(store: Store) -> None:
-    """No more bytes than allowed are kept, the oldest go first, and one more of the same size would not fit."""
-    size = count_refusal_bytes(refusal(1000, body=BIG))
-    fitting = MAX_KEPT_BYTES // size
+    """As many are kept as fit exactly, the last ones; one more would be too much."""
+    body = "x" * (64 * 1024 - count_refusal_bytes(refusal(1000, body="")))
+    fitting, more = MAX_KEPT_BYTES // (64 * 1024), 40
     with closing(store.refusals(100_000)) as repository:
-        for begin in range(1000, 1000 + fitting + 40, 100):
-            numbers = range(begin, min(begin + 100, 1000 + fitting + 40))
-            repository.add([refusal(number, body=BIG) for number in numbers])
+        for begin in range(1000, 1000 + fitting + more, 56):
+            repository.add([refusal(number, body=body) for number in range(begin, begin + 56)])
         kept = listed(repository)
-        assert sum(map(count_refusal_bytes, kept)) <= MAX_KEPT_BYTES
-        assert ids(kept) == [f"event-{number}" for number in range(1000 + fitting + 39, 1000 + 39, -1)]
+    assert sum(map(count_refusal_bytes, kept)) == MAX_KEPT_BYTES
+    assert ids(kept) == [f"event-{number}" for number in range(1000 + fitting + more - 1, 1000 + more - 1, -1)]
 
 
 def test_a_page_ends_before_it_is_too_large(store: Store) -> None:
