@@ -10,14 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.memory.run_repository import Marks, MemoryRunRepository
-from core.model.listing import PageRequest, RunFilter, RunPage, SummaryPage
+from core.model.listing import SEARCHED_FIELDS, PageRequest, RunFilter, RunPage, SummaryPage
 from core.model.run import Run, Status
 from core.model.statistics import FacetField, FacetsRequest, Statistics, StatisticsRequest
 from core.model.summary import MAX_ERROR_CHARACTERS, MAX_METRIC
 from core.model.tree import Room
 from core.ports.run_repository import RunReader
 from core.ports.store import Store
-from tests.contract.samples import at, sample_run
+from tests.contract.samples import at, keep, read, sample_run
 
 PROPERTY = settings(
     max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -139,6 +139,18 @@ def test_pages_are_those_of_memory(
         assert pages(runs, which, request_) == pages(memory, which, request_)
         assert short(runs.summaries(which, request_)) == short(memory.summaries(which, request_))
         assert runs.count(which) == memory.count(which)
+
+
+@pytest.mark.parametrize("field", SEARCHED_FIELDS)
+def test_a_search_folds_the_case_of_ascii_letters(store: Store, field: str) -> None:
+    """Each field that is searched is, in either case of ASCII letters; other letters match as they are."""
+    texts = {"a": "ABCdef0", "b": "ZZZ0000"} if field == "commit_hash" else {"a": "ABCdef0 É", "b": "é%"}
+    keep(store, *(sample_run(key, **{"run_id": "0", field: text}) for key, text in texts.items()))
+    for text, found in (("abcDEF", ["a"]), ("bcd", ["a"]), ("abcdef00", []), ("%", ["b"]), ("É", ["a"]), ("é", ["b"])):
+        if field != "commit_hash" or text.isalnum():
+            page = read(store, lambda runs, text=text: runs.page(RunFilter(q=text), PageRequest()))  # type: ignore[misc]
+            expected = [] if field == "commit_hash" and not text.isascii() else found
+            assert [run.event_id for run in page.runs] == expected, text
 
 
 @PROPERTY
