@@ -33,10 +33,11 @@ def metric_of(name: str) -> str:
     """Return SQL for a member of ``metrics_json``, NULL unless it counts as reported."""
     path = f"'$.\"{name}\"'"
     value = f"json_extract(metrics_json, {path})"
-    # true is the integer 1 to json_extract.
+    # true is the integer 1 to json_extract. A damaged text must not make copying the database fail.
     return (
+        "CASE WHEN json_valid(metrics_json) THEN "
         f"CASE WHEN json_type(metrics_json, {path}) IN ('integer', 'real') "
-        f"AND {value} BETWEEN -{MAX_METRIC} AND {MAX_METRIC} THEN {value} END"
+        f"AND {value} BETWEEN -{MAX_METRIC} AND {MAX_METRIC} THEN {value} END END"
     )
 
 
