@@ -2,7 +2,7 @@
 
 import { el, icon, replace, setAttribute, setText } from "./lib/dom.js";
 
-/** @type {readonly {name: string, title: string}[]} The pages in the navigation; the first is the one without a name. */
+/** @type {readonly {name: string, title: string}[]} The pages in the navigation; the first has no name. */
 export const NAVIGATION = [
   { name: "", title: "Launches" },
   { name: "runs", title: "Runs" },

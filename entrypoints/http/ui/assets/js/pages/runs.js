@@ -18,12 +18,14 @@ export const page = {
     const total = el("span", { class: "muted" });
     const names = ["Status", "Run", "Agent", "What", "Start", "Duration"];
     const head = el("thead", null, el("tr", null, ...names.map((name) => el("th", { scope: "col" }, name))));
+    const region = { class: "table-scroll", tabindex: 0, role: "region", "aria-label": "Runs" };
     replace(
       root,
       el("div", { class: "page-head" }, el("h1", null, "Runs"), total),
-      el("div", { class: "table-scroll", tabindex: 0, role: "region", "aria-label": "Runs" }, el("table", { class: "table" }, head, body)),
+      el("div", region, el("table", { class: "table" }, head, body)),
     );
-    context.addShortcuts([{ keys: ["x"], label: "Show every status", run: () => context.url.write(SCHEMA, { status: [] }, { push: true }) }]);
+    const showEvery = () => context.url.write(SCHEMA, { status: [] }, { push: true });
+    context.addShortcuts([{ keys: ["x"], label: "Show every status", run: showEvery }]);
     return {
       update() {
         const { q, status, agent_name } = context.url.read(SCHEMA);
