@@ -131,7 +131,8 @@ function searchField(search) {
  * @returns {HTMLButtonElement}
  */
 function iconButton(name, label, action) {
-  const button = el("button", { class: "icon-button", type: "button", title: label, "aria-label": label }, icon(name));
+  const props = { class: "icon-button", type: "button", title: label, "aria-label": label, "data-name": name };
+  const button = el("button", props, icon(name));
   button.addEventListener("click", action);
   return button;
 }

@@ -17,7 +17,8 @@ export const page = {
     const body = el("tbody");
     const total = el("span", { class: "muted" });
     const names = ["Status", "Run", "Agent", "What", "Start", "Duration"];
-    const head = el("thead", null, el("tr", null, ...names.map((name) => el("th", { scope: "col" }, name))));
+    const headings = names.map((name) => el("th", { scope: "col", class: name === "Duration" && "number" }, name));
+    const head = el("thead", null, el("tr", null, ...headings));
     const region = { class: "table-scroll", tabindex: 0, role: "region", "aria-label": "Runs" };
     replace(
       root,
