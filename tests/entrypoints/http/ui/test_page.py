@@ -1,5 +1,6 @@
 """How the web page is served: its addresses, its headers and its size."""
 
+import re
 from html.parser import HTMLParser
 from http.client import HTTPConnection
 from pathlib import Path
@@ -68,6 +69,20 @@ def test_the_shell_loads_what_is_served_and_has_nothing_inline(shared_server: Ap
     for address in references.loaded:
         assert not address.startswith("/")
         assert urljoin("/ui/launch", address) in FILES
+
+
+def imported(name: str) -> set[str]:
+    """Return the modules that a module needs before it runs, itself included."""
+    source = find_assets()[name].read_text(encoding="utf-8")
+    found = re.findall(r'^(?:import|export)\b[^;]*?from "([^"]+)";$', source, re.MULTILINE)
+    return {name}.union(*(imported(urljoin(f"/{name}", path).removeprefix("/")) for path in found))
+
+
+def test_the_shell_asks_for_all_its_modules_at_once(shared_server: Api) -> None:
+    """Not one after the other, as each import is found; but for none that only some pages need."""
+    references = References(fetch(shared_server, "GET", "/ui/").body.decode())
+    modules = {path.removeprefix("assets/") for path in references.loaded if "/js/" in path}
+    assert modules == imported("js/app.js") | {"js/theme.js"}
 
 
 @pytest.mark.parametrize("path", FILES)
