@@ -7,7 +7,7 @@ from http import HTTPStatus
 import attrs
 from aiohttp import hdrs, web
 
-from adapters.content_coding import CODINGS, encode
+from adapters.content_coding import CODINGS, encode_small
 from entrypoints.http.messages.compression import MIN_COMPRESSED_BYTES, choose_coding
 
 
@@ -24,7 +24,7 @@ class Asset:
         """Return an asset, compressed once and for all. It takes milliseconds: call it in a thread."""
         encoded: dict[str | None, bytes] = {None: content}
         if len(content) >= MIN_COMPRESSED_BYTES:
-            encoded.update((coding, encode(coding, content)) for coding in CODINGS)
+            encoded.update((coding, encode_small(coding, content)) for coding in CODINGS)
         # Weak, since it stands for the bytes in every coding (RFC 9110, section 8.8.3.3).
         etag = sha256(content).hexdigest()[:32]
         shown = {
