@@ -39,6 +39,7 @@ from entrypoints.http.rejections import Reason
 from entrypoints.http.transport.connection_limits import ConnectionLimits
 from entrypoints.http.transport.connections import CUT_SECONDS, Connections, ServerHooks
 from entrypoints.http.transport.listening import BACKLOG, Listeners
+from entrypoints.http.ui.page import Page
 from entrypoints.settings import Settings
 
 METRICS_CONNECTIONS = 32
@@ -156,7 +157,10 @@ async def start_server(backend: Backend, settings: Settings, access: Access, lis
     stream = Stream(context, backend.jobs, slots, settings.body_seconds)
     operations = Operations(context, readiness, shown_limits)
     metrics = MetricsResource(exposition, application.store, pools.scraping)
-    routes = api_routes(context, settings.partial_status, stream, operations, None if listeners.metrics else metrics)
+    routes = [
+        *api_routes(context, settings.partial_status, stream, operations, None if listeners.metrics else metrics),
+        *page_routes(context),
+    ]
     mounted = _Mounted(routes, settings.root_path)
     endpoint = await _open(pipeline, mounted, limits, listeners.api, hooks)
     if application.refusals is not None:
@@ -233,6 +237,15 @@ def api_routes(
         *(metrics.routes() if metrics else ()),
         *ApiDescription(context).routes(),
     ]
+    return _with_expectations(routes)
+
+
+def page_routes(context: Context) -> list[web.RouteDef]:
+    """Return every route of the page."""
+    return _with_expectations(Page(context).routes())
+
+
+def _with_expectations(routes: list[web.RouteDef]) -> list[web.RouteDef]:
     for route in routes:
         route.kwargs["expect_handler"] = check_expectation
     return routes
