@@ -1,6 +1,7 @@
 """What ``runsink serve`` does; its options are in ``commands/serve``."""
 
 import logging
+import subprocess
 import sys
 from importlib.metadata import version
 from typing import Final
@@ -15,7 +16,7 @@ from entrypoints.database_urls import shown_database
 from entrypoints.exits import end_with
 from entrypoints.http.guard.access import build_access
 from entrypoints.http.transport.connection_limits import reserve_descriptors
-from entrypoints.http.transport.listening import Listeners, listen, url_of
+from entrypoints.http.transport.listening import Listeners, listen, page_url_of, url_of
 from entrypoints.logs import logging_to_stderr
 from entrypoints.process.supervisor import supervise
 from entrypoints.process.worker import Service, serve_until_stopped
@@ -24,8 +25,11 @@ from entrypoints.settings import Settings
 _log: Final = logging.getLogger("runsink")
 
 
-def serve(settings: Settings) -> None:
-    """Take runs over HTTP until SIGTERM or SIGINT; end with one line where that is not possible."""
+def serve(settings: Settings, *, opens: bool) -> None:
+    """Take runs over HTTP until SIGTERM or SIGINT; end with one line where that is not possible.
+
+    ``opens`` shows the page in a browser once the server listens.
+    """
     with logging_to_stderr(settings):
         try:
             service = _prepare(settings)
@@ -33,21 +37,34 @@ def serve(settings: Settings) -> None:
             end_with(error, status=2)
         run = serve_until_stopped if settings.workers == 1 else supervise
         try:
-            status = run(service, lambda: _announce(service))
+            status = run(service, lambda: _announce(service, opens=opens))
         except StoreUnusableError as error:
             end_with(error, status_of(error))
         if status:
             sys.exit(status)
 
 
-def _announce(service: Service) -> None:
-    """Say that the server is ready: on stdout for people and scripts, and in the log."""
+def _announce(service: Service, *, opens: bool) -> None:
+    """Say that the server is ready: on stdout for people and scripts, in the log, and on request in a browser."""
     settings, listeners = service.settings, service.listeners
     url, database = url_of(listeners.api), shown_database(settings.db)
     metrics = f"{url_of(listeners.metrics)}/metrics" if listeners.metrics else None
-    print_result(f"runsink listens on {url}, database {database}" + (f", metrics on {metrics}" if metrics else ""))
+    page = page_url_of(listeners.api)
+    rest = f", metrics on {metrics}" if metrics else ""
+    print_result(f"runsink listens on {url}, page {page}, database {database}{rest}")
     fields = {"url": url, "database": database, "version": version("runsink"), "workers": settings.workers}
     _log.info("listening", extra=fields)
+    if opens:
+        _open(page)
+
+
+def _open(page: str) -> None:
+    """Open a browser, which may take seconds to start or run until it is closed, without waiting for it."""
+    # Not in this process: a browser in the terminal would block the server, and a thread must not live on in workers.
+    command = [sys.executable, "-m", "webbrowser", page]
+    subprocess.Popen(  # noqa: S603 - this Python, and the address of this server
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+    )
 
 
 def _prepare(settings: Settings) -> Service:

@@ -36,6 +36,7 @@ from entrypoints.http.rejections import Reason
 from entrypoints.http.transport.connection_limits import ConnectionLimits
 from entrypoints.http.transport.connections import CUT_SECONDS, Connections, ServerHooks
 from entrypoints.http.transport.listening import BACKLOG, Listeners
+from entrypoints.http.ui.page import Page
 from entrypoints.settings import Settings
 
 METRICS_CONNECTIONS = 32
@@ -152,7 +153,10 @@ async def start_server(backend: Backend, settings: Settings, access: Access, lis
     stream = Stream(context, backend.jobs, slots, settings.body_seconds)
     operations = Operations(context, readiness, shown_limits, version("runsink"))
     metrics = MetricsResource(exposition, application.store, pools.scraping)
-    routes = api_routes(context, settings.partial_status, stream, operations, None if listeners.metrics else metrics)
+    routes = [
+        *api_routes(context, settings.partial_status, stream, operations, None if listeners.metrics else metrics),
+        *page_routes(context),
+    ]
     mounted = _Mounted(routes, settings.root_path)
     endpoint = await _open(pipeline, mounted, limits, listeners.api, hooks)
     exposition.metrics.watch_server(partial(_state_of, endpoint.connections, pipeline, context, slots))
@@ -224,6 +228,15 @@ def api_routes(
         *(metrics.routes() if metrics else ()),
         *ApiDescription(context, operations.version).routes(),
     ]
+    return _with_expectations(routes)
+
+
+def page_routes(context: Context) -> list[web.RouteDef]:
+    """Return every route of the page."""
+    return _with_expectations(Page(context).routes())
+
+
+def _with_expectations(routes: list[web.RouteDef]) -> list[web.RouteDef]:
     for route in routes:
         route.kwargs["expect_handler"] = check_expectation
     return routes

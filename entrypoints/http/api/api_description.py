@@ -1,9 +1,9 @@
 """The OpenAPI document, and the page that shows it."""
 
-import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from importlib.resources import files
+from pathlib import PurePath
 from typing import Any, Final
 
 import attrs
@@ -11,8 +11,8 @@ from aiohttp import web
 
 from adapters.wire.encode import encode
 from entrypoints.http.api.context import Context
+from entrypoints.http.api.prepared_assets import CONTENT_TYPES, PreparedAssets
 from entrypoints.http.messages.asset import Asset
-from entrypoints.http.transport.connections import lease_of
 
 _PLACEHOLDER: Final = 'version: "0.0.0"'
 """What the document in the package has as its version."""
@@ -25,15 +25,13 @@ _PAGE_HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-_CSS: Final = "text/css; charset=utf-8"
-_JAVASCRIPT: Final = "text/javascript; charset=utf-8"
 _FILES: Final = {
-    "index.html": ("index.html", "text/html; charset=utf-8"),
-    "initializer.js": ("initializer.js", _JAVASCRIPT),
-    "swagger-ui-bundle.js": ("swagger-ui-dist/swagger-ui-bundle.js", _JAVASCRIPT),
-    "swagger-ui.css": ("swagger-ui-dist/swagger-ui.css", _CSS),
+    "index.html": "index.html",
+    "initializer.js": "initializer.js",
+    "swagger-ui-bundle.js": "swagger-ui-dist/swagger-ui-bundle.js",
+    "swagger-ui.css": "swagger-ui-dist/swagger-ui.css",
 }
-"""The place and the type of each file of the viewer."""
+"""The place of each file of the viewer."""
 
 
 @attrs.define
@@ -42,8 +40,10 @@ class ApiDescription:
 
     context: Context
     version: str
-    _assets: dict[str, Asset] = attrs.field(factory=dict, init=False)
-    _loading: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
+    _assets: PreparedAssets = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._assets = PreparedAssets(self.context)
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of this resource."""
@@ -57,31 +57,20 @@ class ApiDescription:
 
     async def get_json(self, request: web.Request) -> web.Response:
         """Return the document as JSON."""
-        return await self._respond(request, "openapi.json", partial(_load_json, self.version))
+        return await self._assets.respond(request, "openapi.json", partial(_load_json, self.version))
 
     async def get_yaml(self, request: web.Request) -> web.Response:
         """Return the document as YAML."""
-        return await self._respond(request, "openapi.yaml", partial(_load_yaml, self.version))
+        return await self._assets.respond(request, "openapi.yaml", partial(_load_yaml, self.version))
 
     async def get_page(self, request: web.Request) -> web.Response:
         """Return the page that shows the document."""
-        return await self._respond(request, "index.html", partial(_load_file, "index.html"))
+        return await self._assets.respond(request, "index.html", partial(_load_file, "index.html"))
 
     async def get_file(self, request: web.Request) -> web.Response:
         """Return a file that the page refers to."""
         name = request.match_info["file"]
-        return await self._respond(request, name, partial(_load_file, name))
-
-    async def _respond(self, request: web.Request, name: str, load: Callable[[], Asset]) -> web.Response:
-        """Return a response with an asset, whose bytes count as in flight."""
-        async with self._loading:
-            if name not in self._assets:
-                self._assets[name] = await self.context.pools.compressing.run(load)
-        response = self._assets[name].respond(request)
-        if isinstance(response.body, bytes):
-            # Nobody needs a token for these, so they must not take more memory than other responses.
-            lease_of(request).grow(len(response.body))
-        return response
+        return await self._assets.respond(request, name, partial(_load_file, name))
 
 
 def _document(version: str) -> str:
@@ -104,6 +93,5 @@ def _load_json(version: str) -> Asset:
 
 
 def _load_file(name: str) -> Asset:
-    place, content_type = _FILES[name]
-    content = files("entrypoints.http").joinpath("docs_viewer", place).read_bytes()
-    return Asset.of(content, content_type, _PAGE_HEADERS)
+    file = files("entrypoints.http").joinpath("docs_viewer", _FILES[name])
+    return Asset.of(file.read_bytes(), CONTENT_TYPES[PurePath(name).suffix], _PAGE_HEADERS)

@@ -14,9 +14,9 @@ from entrypoints.rates import parse_rate
 from entrypoints.settings import Settings
 
 _UNLIMITED = "/health"
-_OPEN = (_UNLIMITED, "/ready", "/openapi.json", "/openapi.yaml", "/docs")
+_OPEN = (_UNLIMITED, "/", "/ready", "/openapi.json", "/openapi.yaml", "/docs", "/ui")
 """Polled by load balancers or opened by hand, both without a token; the responses reveal nothing about runs."""
-_OPEN_FILES = "/docs/"
+_OPEN_FILES = ("/docs/", "/ui/")
 
 
 class AccessDeniedError(RejectedRequestError):

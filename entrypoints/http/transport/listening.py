@@ -9,6 +9,9 @@ import attrs
 BACKLOG = 1024
 """Maximum connections waiting to be accepted; the kernel may allow fewer."""
 
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound to
+"""What a browser on this machine connects to where a server listens on all addresses."""
+
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
@@ -54,7 +57,16 @@ def close(sockets: Sequence[socket.socket]) -> None:
 
 def url_of(sockets: Sequence[socket.socket]) -> str:
     """Return the server's URL, without a trailing slash."""
+    return _url(*sockets[0].getsockname()[:2])
+
+
+def page_url_of(sockets: Sequence[socket.socket]) -> str:
+    """Return the URL of the web page for a browser on this machine."""
     host, port = sockets[0].getsockname()[:2]
+    return f"{_url(_LOOPBACK.get(host, host), port)}/ui/"
+
+
+def _url(host: str, port: int) -> str:
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{port}"
 

@@ -1,0 +1,267 @@
+/** The shell: which page is shown, and what all pages share. */
+
+import { askToken, showHelp } from "./dialogs.js";
+import { Header, NAVIGATION } from "./header.js";
+import { Api } from "./lib/api.js";
+import { el, replace, setText } from "./lib/dom.js";
+import { zoneName } from "./lib/format.js";
+import { Keyboard } from "./lib/keyboard.js";
+import { Live } from "./lib/live.js";
+import { Preferences } from "./lib/preferences.js";
+import { href, text, UrlState } from "./lib/url_state.js";
+
+/** @typedef {import("./lib/page.js").Page} Page */
+
+/** @type {Readonly<Record<string, () => Promise<{page: Page}>>>} By the last segment of the path. */
+const PAGES = {
+  "": () => import("./pages/launches.js"),
+  launch: () => import("./pages/launch.js"),
+  runs: () => import("./pages/runs.js"),
+  errors: () => import("./pages/errors.js"),
+  commits: () => import("./pages/commits.js"),
+  refused: () => import("./pages/refused.js"),
+  compare: () => import("./pages/compare.js"),
+};
+
+const SEARCH = { q: text() };
+/** How long a message is shown. */
+const MESSAGE_MS = 4000;
+
+/**
+ * Return the element of the shell that a selector finds.
+ *
+ * @param {string} selector
+ * @returns {HTMLElement}
+ */
+function part(selector) {
+  const found = document.querySelector(selector);
+  if (!(found instanceof HTMLElement)) throw new Error(`index.html has no ${selector}`);
+  return found;
+}
+
+class App {
+  #main = part("main");
+  #notice = part(".notice");
+  #preferences = new Preferences();
+  #keyboard = new Keyboard(document, () => this.#preferences.shortcuts);
+  #url = new UrlState(() => this.#update());
+  #api = new Api(askToken);
+  #live = new Live(this.#api, (state, error) => this.#report(state, error));
+  #header = new Header(part(".header"), {
+    search: (query) => this.#search(query),
+    toggleTheme: () => this.#toggleTheme(),
+    toggleZone: () => this.#toggleZone(),
+    help: () => showHelp(this.#keyboard.shortcuts, this.#preferences),
+  });
+  /** @type {string | null} The name of the page that is shown or being loaded. */
+  #name = null;
+  /** @type {import("./lib/page.js").Mounted | null} */
+  #mounted = null;
+  #forget = () => {};
+  #messageTimer = 0;
+
+  start() {
+    this.#keyboard.register([
+      { keys: ["/"], label: "Search", run: () => this.#header.focusSearch() },
+      { keys: ["?"], label: "Show this help", run: () => showHelp(this.#keyboard.shortcuts, this.#preferences) },
+    ]);
+    this.#header.showZone(zoneName(this.#preferences.zone));
+    addEventListener("popstate", () => void this.#route());
+    document.addEventListener("click", (event) => this.#follow(event));
+    void this.#route();
+  }
+
+  /** Show the page that the address names. */
+  async #route() {
+    const name = pageName(location.pathname);
+    if (name === this.#name) {
+      this.#update();
+      return;
+    }
+    this.#leave();
+    this.#name = name;
+    this.#header.showPage(name);
+    try {
+      const { page } = await /** @type {() => Promise<{page: Page}>} */ (PAGES[name])();
+      if (this.#name === name) this.#show(page);
+    } catch (error) {
+      // A module that is missing belongs to another version of the server; one that throws is a mistake.
+      replace(this.#main, failure("The page could not be loaded.", () => location.reload()));
+      throw error;
+    }
+  }
+
+  #leave() {
+    this.#live.stop();
+    this.#forget();
+    this.#forget = () => {};
+    this.#mounted?.unmount?.();
+    this.#mounted = null;
+    this.#say("", 0);
+  }
+
+  /** @param {Page} page */
+  #show(page) {
+    const root = el("div", { class: `page page-${this.#name || "launches"}` });
+    replace(this.#main, root);
+    this.#setTitle(page.title);
+    this.#mounted = page.mount(root, this.#context());
+    this.#update();
+  }
+
+  /** @returns {import("./lib/page.js").Context} */
+  #context() {
+    /** @type {(() => void)[]} */
+    const registered = [];
+    this.#forget = () => registered.forEach((remove) => remove());
+    return {
+      url: this.#url,
+      api: this.#api,
+      live: this.#live,
+      preferences: this.#preferences,
+      addShortcuts: (shortcuts) => registered.push(this.#keyboard.register(shortcuts)),
+      open: (address) => this.#open(new URL(address, location.href)),
+      setTitle: (title) => this.#setTitle(title),
+      say: (message) => this.#say(message, MESSAGE_MS),
+      showRefused: (shown) => this.#header.showCount("refused", shown),
+    };
+  }
+
+  #update() {
+    this.#header.showSearch(this.#url.read(SEARCH).q);
+    this.#mounted?.update();
+  }
+
+  /** @param {string} title */
+  #setTitle(title) {
+    document.title = `${title} · runsink`;
+  }
+
+  /**
+   * Search on the page that is shown if it lists something, else among the launches.
+   *
+   * @param {string} query
+   */
+  #search(query) {
+    const listed = NAVIGATION.some(({ name }) => name === this.#name) || this.#name === "launch";
+    if (listed) this.#url.write(SEARCH, { q: query }, { push: true });
+    else this.#open(new URL(href("", { q: query }), location.href));
+    this.#main.focus({ preventScroll: true });
+  }
+
+  /**
+   * Follow a link to another page without loading the shell again.
+   *
+   * @param {MouseEvent} event
+   */
+  #follow(event) {
+    if (event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    const link = event.target instanceof Element ? event.target.closest("a[href]") : null;
+    if (!(link instanceof HTMLAnchorElement) || link.target || link.hasAttribute("download")) return;
+    const address = new URL(link.href);
+    if (address.origin !== location.origin || folder(address) !== folder(location) || !Object.hasOwn(PAGES, nameOf(address))) return;
+    if (address.hash) return;
+    event.preventDefault();
+    this.#open(address);
+  }
+
+  /** @param {URL} address Of a page. */
+  #open(address) {
+    if (address.href === location.href) return;
+    history.pushState(null, "", address);
+    scrollTo(0, 0);
+    void this.#route();
+  }
+
+  /**
+   * Show how it stands with the server.
+   *
+   * @param {import("./lib/live.js").State} state
+   * @param {import("./lib/api_errors.js").ApiError | null} error
+   */
+  #report(state, error) {
+    this.#header.showState(state);
+    if (state === "live") this.#say("", 0);
+    if (!error) return;
+    this.#say(error.message, 0);
+    if (state === "stopped") replace(this.#main, this.#stopped(error));
+    if (state === "stopped") this.#name = null;
+  }
+
+  /**
+   * @param {import("./lib/api_errors.js").ApiError} error One that does not pass by itself.
+   * @returns {HTMLElement}
+   */
+  #stopped(error) {
+    const again = () => {
+      this.#leave();
+      void this.#route();
+    };
+    const shown = failure(error.message, again);
+    if (error.kind === "token" || error.kind === "scope") {
+      const change = el("button", { class: "button", type: "button" }, "Enter a token");
+      change.addEventListener("click", async () => {
+        if (await this.#api.changeToken()) again();
+      });
+      shown.append(change);
+    }
+    return shown;
+  }
+
+  /**
+   * @param {string} message Empty for none.
+   * @param {number} ms How long; 0 is until the next one.
+   */
+  #say(message, ms) {
+    clearTimeout(this.#messageTimer);
+    setText(this.#notice, message);
+    this.#notice.hidden = message === "";
+    if (ms) this.#messageTimer = setTimeout(() => this.#say("", 0), ms);
+  }
+
+  #toggleTheme() {
+    this.#preferences.theme = this.#preferences.isDark ? "light" : "dark";
+  }
+
+  #toggleZone() {
+    this.#preferences.isLocal = !this.#preferences.isLocal;
+    this.#header.showZone(zoneName(this.#preferences.zone));
+    this.#update();
+  }
+}
+
+/** @param {{pathname: string}} address */
+function folder({ pathname }) {
+  return pathname.slice(0, pathname.lastIndexOf("/"));
+}
+
+/** @param {{pathname: string}} address */
+function nameOf({ pathname }) {
+  return pathname.slice(pathname.lastIndexOf("/") + 1);
+}
+
+/**
+ * Return the name of the page at a path.
+ *
+ * @param {string} pathname
+ * @returns {string}
+ */
+function pageName(pathname) {
+  const name = nameOf({ pathname });
+  return Object.hasOwn(PAGES, name) ? name : "";
+}
+
+/**
+ * Return what is shown in place of a page that has failed.
+ *
+ * @param {string} message
+ * @param {() => void} again
+ * @returns {HTMLElement}
+ */
+function failure(message, again) {
+  const button = el("button", { class: "button", type: "button" }, "Try again");
+  button.addEventListener("click", again);
+  return el("div", { class: "failure", role: "alert" }, el("h1", null, "Nothing to show"), el("p", null, message), button);
+}
+
+new App().start();

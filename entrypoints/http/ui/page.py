@@ -1,0 +1,100 @@
+"""The web page: one shell for every page name, and the files that it loads."""
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import partial
+from http import HTTPStatus
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import PurePath
+from typing import Final
+
+import attrs
+from aiohttp import hdrs, web
+
+from entrypoints.http.api.context import Context
+from entrypoints.http.api.prepared_assets import CONTENT_TYPES, PreparedAssets
+from entrypoints.http.messages.asset import Asset
+
+PAGE_NAMES: Final = ("launch", "runs", "errors", "commits", "refused", "compare")
+"""The last segments of the addresses below ``/ui/``; the page of launches has none."""
+
+_SHELL: Final = "index.html"
+_HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        "require-trusted-types-for 'script'; trusted-types 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+def find_assets() -> Mapping[str, Traversable]:
+    """Return the files of the page in this package, by their paths below ``assets``."""
+    return dict(_walk(files("entrypoints.http.ui").joinpath("assets"), ""))
+
+
+@attrs.define
+class Page:
+    """The handlers of the page. Only files that the package holds can be asked for."""
+
+    context: Context
+    _files: Mapping[str, Traversable] = attrs.field(factory=find_assets, init=False)
+    _assets: PreparedAssets = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._assets = PreparedAssets(self.context)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes of this resource."""
+        names = "|".join(re.escape(name) for name in self._files if name != _SHELL)
+        return [
+            web.get("/", self.redirect_browser),
+            web.get("/ui", self.redirect),
+            web.get("/ui/", self.get_shell),
+            web.get(f"/ui/{{page:{'|'.join(PAGE_NAMES)}}}", self.get_shell),
+            web.get(f"/ui/assets/{{file:{names}}}", self.get_file),
+        ]
+
+    async def redirect_browser(self, request: web.Request) -> web.Response:
+        """Send a client that shows HTML to the page; for others there is nothing at the root."""
+        if "text/html" not in ",".join(request.headers.getall(hdrs.ACCEPT, ())).lower():
+            raise web.HTTPNotFound
+        # With a prefix the root may lack the slash at its end, which a relative address would need.
+        root = f"{self.context.root_path}/" if self.context.root_path else ""
+        return _redirect(f"{root}ui/", {hdrs.VARY: hdrs.ACCEPT})
+
+    async def redirect(self, _request: web.Request) -> web.Response:
+        """Add the slash, below which every address of the page is."""
+        return _redirect("ui/", {})
+
+    async def get_shell(self, request: web.Request) -> web.Response:
+        """Return the shell, whichever page it will show."""
+        return await self._respond(request, _SHELL)
+
+    async def get_file(self, request: web.Request) -> web.Response:
+        """Return a file that the shell loads."""
+        return await self._respond(request, request.match_info["file"])
+
+    async def _respond(self, request: web.Request, name: str) -> web.Response:
+        return await self._assets.respond(request, name, partial(_load, self._files[name]))
+
+
+def _walk(folder: Traversable, prefix: str) -> Iterator[tuple[str, Traversable]]:
+    for item in folder.iterdir():
+        if item.is_dir():
+            yield from _walk(item, f"{prefix}{item.name}/")
+        elif PurePath(item.name).suffix in CONTENT_TYPES:
+            yield f"{prefix}{item.name}", item
+
+
+def _load(file: Traversable) -> Asset:
+    return Asset.of(file.read_bytes(), CONTENT_TYPES[PurePath(file.name).suffix], _HEADERS)
+
+
+def _redirect(address: str, headers: Mapping[str, str]) -> web.Response:
+    # Temporary, since another server may have the address tomorrow.
+    status = HTTPStatus.TEMPORARY_REDIRECT
+    return web.Response(status=status, headers={hdrs.LOCATION: address, hdrs.CACHE_CONTROL: "no-cache", **headers})
