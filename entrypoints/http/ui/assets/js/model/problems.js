@@ -10,7 +10,7 @@ import { sumBelow } from "./tree.js";
  *
  * @typedef {object} Cause
  * @property {string} error what the runs say about it, or an empty string
- * @property {string} status
+ * @property {import("../lib/status.js").Status} status
  * @property {number[]} runs indexes, ascending
  */
 

@@ -16,7 +16,7 @@ import { placeInTime } from "./times.js";
  * @property {string} run_id
  * @property {string} agent_name
  * @property {string} job_type
- * @property {string} status
+ * @property {import("../lib/status.js").Status} status
  * @property {string} start_time
  * @property {string | null} [end_time]
  * @property {number | null} [duration_ms]
@@ -25,9 +25,18 @@ import { placeInTime } from "./times.js";
  * @property {string | null} [error_summary]
  * @property {string | null} [commit_hash]
  * @property {string | null} [commit_source]
+ * @property {string | null} [git_branch]
+ * @property {string | null} [git_repo]
  * @property {string | null} [updated_at]
  * @property {Record<string, unknown> | null} [metrics_json]
  * @property {number | null} parent index within the response
+ */
+
+/**
+ * @typedef {object} TreeResponse
+ * @property {TreeRun[]} runs at least one
+ * @property {number | null} total null if it was not counted to the end
+ * @property {boolean} truncated
  */
 
 /**
@@ -43,7 +52,7 @@ import { placeInTime } from "./times.js";
  * @property {Float64Array} end likewise, never before the start
  * @property {number} first start of the earliest run
  * @property {number} last end of the latest run
- * @property {number} total number of runs that the launch has in the store
+ * @property {number | null} total number of runs that the launch has in the store, null if it was not counted to the end
  * @property {boolean} truncated whether the response left some of them out
  */
 
@@ -52,7 +61,7 @@ import { placeInTime } from "./times.js";
  *
  * A run whose parent does not stand before it, which the server rules out, becomes a child of the first run.
  *
- * @param {{ runs: TreeRun[], total: number, truncated: boolean }} response
+ * @param {TreeResponse} response
  * @param {number} now end of the runs in progress, in milliseconds since the epoch
  * @returns {LaunchTree}
  */
