@@ -6,6 +6,7 @@ import { Api } from "./lib/api.js";
 import { el, replace, setText } from "./lib/dom.js";
 import { zoneName } from "./lib/format.js";
 import { Keyboard } from "./lib/keyboard.js";
+import { followed, lastSegment } from "./lib/links.js";
 import { Live } from "./lib/live.js";
 import { Preferences } from "./lib/preferences.js";
 import { href, text, UrlState } from "./lib/url_state.js";
@@ -58,7 +59,8 @@ class App {
   /** @type {import("./lib/page.js").Mounted | null} */
   #mounted = null;
   #forget = () => {};
-  #messageTimer = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #messageTimer;
 
   start() {
     this.#keyboard.register([
@@ -73,7 +75,8 @@ class App {
 
   /** Show the page that the address names. */
   async #route() {
-    const name = pageName(location.pathname);
+    const segment = lastSegment(location);
+    const name = Object.hasOwn(PAGES, segment) ? segment : "";
     if (name === this.#name) {
       this.#update();
       return;
@@ -155,12 +158,8 @@ class App {
    * @param {MouseEvent} event
    */
   #follow(event) {
-    if (event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
-    const link = event.target instanceof Element ? event.target.closest("a[href]") : null;
-    if (!(link instanceof HTMLAnchorElement) || link.target || link.hasAttribute("download")) return;
-    const address = new URL(link.href);
-    if (address.origin !== location.origin || folder(address) !== folder(location) || !Object.hasOwn(PAGES, nameOf(address))) return;
-    if (address.hash) return;
+    const address = followed(event);
+    if (!address || !Object.hasOwn(PAGES, lastSegment(address))) return;
     event.preventDefault();
     this.#open(address);
   }
@@ -230,27 +229,6 @@ class App {
   }
 }
 
-/** @param {{pathname: string}} address */
-function folder({ pathname }) {
-  return pathname.slice(0, pathname.lastIndexOf("/"));
-}
-
-/** @param {{pathname: string}} address */
-function nameOf({ pathname }) {
-  return pathname.slice(pathname.lastIndexOf("/") + 1);
-}
-
-/**
- * Return the name of the page at a path.
- *
- * @param {string} pathname
- * @returns {string}
- */
-function pageName(pathname) {
-  const name = nameOf({ pathname });
-  return Object.hasOwn(PAGES, name) ? name : "";
-}
-
 /**
  * Return what is shown in place of a page that has failed.
  *
@@ -261,7 +239,8 @@ function pageName(pathname) {
 function failure(message, again) {
   const button = el("button", { class: "button", type: "button" }, "Try again");
   button.addEventListener("click", again);
-  return el("div", { class: "failure", role: "alert" }, el("h1", null, "Nothing to show"), el("p", null, message), button);
+  const title = el("h1", null, "Nothing to show");
+  return el("div", { class: "failure", role: "alert" }, title, el("p", null, message), button);
 }
 
 new App().start();

@@ -1,4 +1,4 @@
-/** The dialogs of the shell: the token, and the help. Both are modal `<dialog>`s, which keep the focus and close with Esc. */
+/** The dialogs of the shell: the token and the help. Both are modal, keep the focus and close with Esc. */
 
 import { el, icon } from "./lib/dom.js";
 import { keyName } from "./lib/keyboard.js";

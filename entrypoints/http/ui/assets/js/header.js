@@ -2,7 +2,7 @@
 
 import { el, icon, replace, setAttribute, setText } from "./lib/dom.js";
 
-/** @type {readonly {name: string, title: string}[]} The pages in the navigation; the first is the one without a name. */
+/** @type {readonly {name: string, title: string}[]} The pages in the navigation; the first has no name. */
 export const NAVIGATION = [
   { name: "", title: "Launches" },
   { name: "runs", title: "Runs" },
@@ -131,7 +131,8 @@ function searchField(search) {
  * @returns {HTMLButtonElement}
  */
 function iconButton(name, label, action) {
-  const button = el("button", { class: "icon-button", type: "button", title: label, "aria-label": label }, icon(name));
+  const props = { class: "icon-button", type: "button", title: label, "aria-label": label, "data-name": name };
+  const button = el("button", props, icon(name));
   button.addEventListener("click", action);
   return button;
 }

@@ -1,13 +1,17 @@
 /** Requests to the API of the server that the page came from, with the token of this tab. */
 
-import { ApiError, errorOf, unreachable } from "./api_errors.js";
+import { errorOf, unreachable } from "./api_errors.js";
 
 const TOKEN = "runsink.token";
 /** Relative to every page, since all of them are directly below `ui/`. */
 const BASE = "../api/v1/";
 
-/** @typedef {string | number | boolean | null | undefined} Parameter Those that are empty, `null` or `false` are left out. */
-/** @typedef {Record<string, Parameter | readonly Parameter[]>} Parameters A list is repeated: `a=1&a=2`. */
+/**
+ * Parameters of a query. Those that are empty, `null` or `false` are left out. A list is repeated: `a=1&a=2`.
+ *
+ * @typedef {string | number | boolean | null | undefined} Parameter
+ * @typedef {Record<string, Parameter | readonly Parameter[]>} Parameters
+ */
 
 /**
  * @typedef {object} Fetched
@@ -63,7 +67,7 @@ export class Api {
    * @param {Parameters} [parameters]
    * @param {{etag?: string | null, signal?: AbortSignal}} [how] With the ETag of what the caller has.
    * @returns {Promise<Fetched>}
-   * @throws {ApiError} The request did not succeed.
+   * @throws {import("./api_errors.js").ApiError} The request did not succeed.
    * @throws {DOMException} `AbortError`: the signal aborted it.
    */
   async get(path, parameters, { etag = null, signal } = {}) {
@@ -146,5 +150,3 @@ async function read(response, signal) {
     return null;
   }
 }
-
-export { ApiError };

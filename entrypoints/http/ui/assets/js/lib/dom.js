@@ -1,7 +1,7 @@
 /**
  * Elements made of values. Texts only ever become text nodes, so nothing that a run holds can become markup.
  *
- * @typedef {Node | string | number | null | undefined | false} Child What is `null`, `undefined` or `false` is left out.
+ * @typedef {Node | string | number | null | undefined | false} Child `null`, `undefined` and `false` are left out.
  */
 
 const SVG = "http://www.w3.org/2000/svg";

@@ -1,5 +1,5 @@
 /**
- * The shortcuts of the page that is shown. Each is a single key, ignored in fields and in dialogs, and listed in the help.
+ * The shortcuts of the page that is shown. Each is one key, ignored in fields and dialogs, and listed in the help.
  *
  * @typedef {object} Shortcut
  * @property {string[]} keys As in `KeyboardEvent.key`; any of them.

@@ -7,13 +7,16 @@
  * @property {(body: any) => void} show Called with the document at first and after each change.
  * @property {(error: import("./api_errors.js").ApiError) => void} [fail] Called instead for an error that will not pass
  *     by itself. Without it the page says so in place of its content.
+ *
+ * @typedef {{body: any, etag: string | null}} Known
  */
 
+import { apiAddress } from "./api.js";
 import { ApiError } from "./api_errors.js";
 
 /** Between the end of a poll and the next. */
 export const POLL_MS = 2000;
-/** A poll that took long is followed by a pause this many times as long, so that looking never is the server's main work. */
+/** The pause is at least this many times as long as the poll, so that looking never is the server's main work. */
 const PAUSE_FACTOR = 10;
 const LONGEST_PAUSE_MS = 60_000;
 
@@ -33,19 +36,28 @@ export function pauseAfter(tookMs, failures, retrySeconds) {
 }
 
 /**
- * Polls of one page, one request at a time. The first source decides: as its ETag changes with every commit to the store,
- * the others are not asked while it is unchanged.
+ * @param {Source} source
+ * @returns {string} What tells sources apart.
+ */
+function addressOf({ path, parameters }) {
+  return apiAddress(path, parameters);
+}
+
+/**
+ * Polls of one page, one request at a time. The first source decides: its ETag changes with every commit to the store,
+ * so the others are not asked while it is unchanged.
  */
 export class Live {
   #api;
   #report;
   /** @type {Source[]} */
   #sources = [];
-  /** @type {(string | null)[]} The ETag of each source; `null` where it has to be loaded. */
-  #etags = [];
+  /** @type {Map<string, Known>} What the sources had last, by address. */
+  #known = new Map();
   /** @type {AbortController | null} The poll in flight. */
   #polling = null;
-  #timer = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
   #failures = 0;
 
   /**
@@ -60,30 +72,45 @@ export class Live {
   }
 
   /**
-   * Watch these sources instead of those before; the first load begins at once.
+   * Watch these sources instead of those before. What is known of them is shown at once. Unless they are the same,
+   * loading begins at once too.
    *
    * @param {Source[]} sources
    */
   watch(sources) {
-    this.stop();
+    const addresses = sources.map(addressOf);
+    const isSame = sources.length > 0 && addresses.join("\n") === this.#sources.map(addressOf).join("\n");
     this.#sources = sources;
-    this.#etags = sources.map(() => null);
+    for (const address of this.#known.keys()) if (!addresses.includes(address)) this.#known.delete(address);
+    for (const [index, source] of sources.entries()) this.#showKnown(source, addresses[index] ?? "");
+    // The poll that is in flight or due serves the same sources.
+    if (isSame) return;
+    this.#interrupt();
     this.#failures = 0;
-    this.#report(sources.length ? "loading" : "stopped", null);
+    this.#report(sources.length ? "loading" : "live", null);
     void this.#poll();
   }
 
-  /** Ask again now, for everything. */
-  refresh() {
-    this.watch(this.#sources);
+  /** Watch nothing, and forget what is known. */
+  stop() {
+    this.#interrupt();
+    this.#sources = [];
+    this.#known.clear();
   }
 
-  /** Watch nothing. */
-  stop() {
+  #interrupt() {
     this.#polling?.abort();
     this.#polling = null;
     clearTimeout(this.#timer);
-    this.#sources = [];
+  }
+
+  /**
+   * @param {Source} source
+   * @param {string} address
+   */
+  #showKnown(source, address) {
+    const known = this.#known.get(address);
+    if (known) source.show(known.body);
   }
 
   /** Poll at once when the page comes back into sight or online. */
@@ -114,33 +141,38 @@ export class Live {
    * @returns {Promise<ApiError | null>} What kept it from the end.
    */
   async #load(signal) {
-    for (const [index, source] of this.#sources.entries()) {
+    const addresses = this.#sources.map(addressOf);
+    for (const [index, address] of addresses.entries()) {
+      // A later `watch` of the same addresses may have replaced the source.
+      const source = () => /** @type {Source} */ (this.#sources[index]);
       try {
-        const changed = await this.#loadOne(index, source, signal);
-        if (index === 0 && !changed && this.#etags.every((etag) => etag !== null)) return null;
+        const changed = await this.#loadOne(address, source, signal);
+        if (index === 0 && !changed && addresses.every((one) => this.#known.get(one)?.etag)) return null;
       } catch (error) {
         if (signal.aborted) return null;
         if (!(error instanceof ApiError)) throw error;
-        if (error.isPassing || !source.fail) return error;
-        source.fail(error);
+        const { fail } = source();
+        if (error.isPassing || !fail) return error;
+        fail(error);
       }
     }
     return null;
   }
 
   /**
-   * @param {number} index
-   * @param {Source} source
+   * @param {string} address
+   * @param {() => Source} source
    * @param {AbortSignal} signal
    * @returns {Promise<boolean>} Whether the document was loaded, not unchanged.
    */
-  async #loadOne(index, source, signal) {
-    const { path, parameters = {} } = source;
-    const { body, etag, changed } = await this.#api.get(path, parameters, { etag: this.#etags[index] ?? null, signal });
+  async #loadOne(address, source, signal) {
+    const { path, parameters } = source();
+    const known = this.#known.get(address)?.etag ?? null;
+    const { body, etag, changed } = await this.#api.get(path, parameters, { etag: known, signal });
     signal.throwIfAborted();
     if (changed) {
-      this.#etags[index] = etag;
-      source.show(body);
+      this.#known.set(address, { body, etag });
+      source().show(body);
     }
     return changed;
   }

@@ -1,11 +1,17 @@
 /**
  * What a page is. Each is a module `js/pages/NAME.js` that exports `page`, loaded when its address is first opened. The
- * page of launches is `js/pages/launches.js`, although its address has no name. `js/pages/errors.js` is an example.
+ * page of launches is `js/pages/launches.js`, although its address has no name. `js/pages/runs.js` is an example.
  *
- * The state of a page is in the query string and nowhere else. `mount` builds the elements once. `update` reads the state
- * (`context.url.read`), says what to load (`context.live.watch`) and shows it; it is called right after `mount`, after
- * every change of the query (`context.url.write`, Back, a link to the same page) and after a change of the time zone. It
- * must be cheap when nothing that concerns it changed. What a person does calls `context.url.write`, never `update`.
+ * The state of a page is in the query string and nowhere else. `mount` builds the elements once. `update` reads the
+ * state (`context.url.read`), says what to load (`context.live.watch`) and shows it. It is called right after `mount`,
+ * after every change of the query (`context.url.write`, Back, a link to the same page) and after a change of the time
+ * zone. What a person does calls `context.url.write`, never `update`.
+ *
+ * `context.live.watch` may be called with every `update`. Sources that were watched before, by address, show what is
+ * known at once and without a request. So `update` asks only for what is new.
+ *
+ * A page is as high as its content. One that adds the class `fixed` to its root is as high as the window, and a list in
+ * it scrolls by itself; at a phone's width the document scrolls in either case.
  *
  * @typedef {object} Mounted
  * @property {() => void} update
@@ -21,7 +27,7 @@
  * @property {import("./api.js").Api} api For single requests, such as details on demand.
  * @property {import("./live.js").Live} live For what the page shows: kept up to date by itself.
  * @property {import("./preferences.js").Preferences} preferences `preferences.zone` is for `format.js`.
- * @property {(shortcuts: readonly import("./keyboard.js").Shortcut[]) => void} addShortcuts In force until the page is left.
+ * @property {(shortcuts: readonly import("./keyboard.js").Shortcut[]) => void} addShortcuts Until the page is left.
  * @property {(address: string) => void} open Go to a relative address such as `url_state.href("launch", {id})`.
  * @property {(title: string) => void} setTitle
  * @property {(message: string) => void} say Show a message for a moment, such as "Copied".

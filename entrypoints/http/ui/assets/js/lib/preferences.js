@@ -1,4 +1,4 @@
-/** What a person prefers on every page, kept in this browser: the colour scheme, the time zone, single-key shortcuts. */
+/** What a person prefers on every page, kept in this browser: colour scheme, time zone, single-key shortcuts. */
 
 const UTC = "UTC";
 

@@ -102,7 +102,7 @@ export class VirtualList {
     this.#active = Math.min(index, this.#count - 1);
     if (reveal && this.#active >= 0) this.reveal(this.#active);
     for (const [shown, row] of this.#shown) this.#mark(row, shown);
-    setAttribute(this.element, "aria-activedescendant", this.#shown.has(this.#active) ? this.#rowId(this.#active) : null);
+    this.#pointAtActive();
   }
 
   /**
@@ -190,7 +190,7 @@ export class VirtualList {
       element.remove();
     }
     this.#spare.length = Math.min(this.#spare.length, 4 * OVERSCAN);
-    setAttribute(this.element, "aria-activedescendant", this.#shown.has(this.#active) ? this.#rowId(this.#active) : null);
+    this.#pointAtActive();
   }
 
   /**
@@ -225,6 +225,12 @@ export class VirtualList {
    */
   #mark(row, index) {
     setAttribute(row.element, "aria-selected", index === this.#active ? "true" : "false");
+  }
+
+  /** Tell screen readers which row is active, as long as it is in the document. */
+  #pointAtActive() {
+    const id = this.#shown.has(this.#active) ? this.#rowId(this.#active) : null;
+    setAttribute(this.element, "aria-activedescendant", id);
   }
 
   /** @param {number} index */

@@ -17,13 +17,16 @@ export const page = {
     const body = el("tbody");
     const total = el("span", { class: "muted" });
     const names = ["Status", "Run", "Agent", "What", "Start", "Duration"];
-    const head = el("thead", null, el("tr", null, ...names.map((name) => el("th", { scope: "col" }, name))));
+    const headings = names.map((name) => el("th", { scope: "col", class: name === "Duration" && "number" }, name));
+    const head = el("thead", null, el("tr", null, ...headings));
+    const region = { class: "table-scroll", tabindex: 0, role: "region", "aria-label": "Runs" };
     replace(
       root,
       el("div", { class: "page-head" }, el("h1", null, "Runs"), total),
-      el("div", { class: "table-scroll", tabindex: 0, role: "region", "aria-label": "Runs" }, el("table", { class: "table" }, head, body)),
+      el("div", region, el("table", { class: "table" }, head, body)),
     );
-    context.addShortcuts([{ keys: ["x"], label: "Show every status", run: () => context.url.write(SCHEMA, { status: [] }, { push: true }) }]);
+    const showEvery = () => context.url.write(SCHEMA, { status: [] }, { push: true });
+    context.addShortcuts([{ keys: ["x"], label: "Show every status", run: showEvery }]);
     return {
       update() {
         const { q, status, agent_name } = context.url.read(SCHEMA);

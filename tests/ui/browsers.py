@@ -1,0 +1,68 @@
+"""A browser of this machine, and pages that allow nothing that would be a fault."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+_NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+CHROMIUM: Final = next(filter(None, map(shutil.which, _NAMES)), None)
+HAS_PLAYWRIGHT: Final = find_spec("playwright") is not None
+
+WIDE: Final = (1440, 900)
+PHONE: Final = (390, 844)
+
+
+@attrs.define
+class Visit:
+    """A tab on one server, and everything that went wrong in it."""
+
+    page: "Page"
+    url: str
+    """The address of the server's root, without a slash at the end."""
+    faults: list[str] = attrs.field(factory=list)
+
+    def open(self, address: str = "") -> None:
+        """Open an address below ``/ui/`` and wait until its page is shown."""
+        self.page.goto(f"{self.url}/ui/{address}")
+        self.page.wait_for_selector("main > *")
+
+    def expect_no_faults(self) -> None:
+        """Fail if anything went wrong so far."""
+        assert self.faults == []
+
+
+@contextmanager
+def visiting(browser: "Browser", url: str, *, size: tuple[int, int] = WIDE, **options: Any) -> Iterator[Visit]:
+    """Open a tab with a storage of its own; at the end of the block nothing may have gone wrong in it.
+
+    Faults are errors on the console, uncaught exceptions, violations of the content security policy, and requests to
+    other origins. ``options`` are those of a context of Playwright, such as ``color_scheme``.
+    """
+    context = browser.new_context(viewport={"width": size[0], "height": size[1]}, **options)
+    try:
+        visit = Visit(context.new_page(), url)
+        _watch(visit)
+        yield visit
+        visit.expect_no_faults()
+    finally:
+        context.close()
+
+
+def _watch(visit: Visit) -> None:
+    page, faults = visit.page, visit.faults
+    page.on("console", lambda told: faults.append(f"console: {told.text}") if told.type == "error" else None)
+    page.on("pageerror", lambda error: faults.append(f"uncaught: {error}"))
+    page.on(
+        "request", lambda sent: None if sent.url.startswith(f"{visit.url}/") else faults.append(f"request: {sent.url}")
+    )
+    page.add_init_script(
+        "addEventListener('securitypolicyviolation', e => console.error('policy', e.violatedDirective, e.blockedURI))"
+    )

@@ -1,0 +1,66 @@
+"""Fixtures: a browser, servers to look at, and tabs on them."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from entrypoints.settings import Settings
+from tests.servers import Api, running_server
+from tests.ui.browsers import CHROMIUM, HAS_PLAYWRIGHT, Visit, visiting
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+LAUNCH = Path(__file__).parent.parent.parent / "examples" / "launch.json"
+
+Visiting = Callable[..., AbstractContextManager[Visit]]
+
+# Without the package nothing in these files can run.
+collect_ignore_glob = [] if HAS_PLAYWRIGHT else ["test_*.py"]
+
+
+def pytest_report_header() -> str | None:
+    """Report if some tests are not collected."""
+    return None if HAS_PLAYWRIGHT else "the tests in tests/ui are not collected: playwright is not installed"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    """Start one browser for all tests; each opens tabs with storages of their own."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - it may not be installed
+
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed")
+    sandbox = [] if os.geteuid() else ["--no-sandbox"]
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=sandbox)
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="session")
+def launch_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """Start one server that holds the example launch, for all tests that only look."""
+    runs: list[dict[str, Any]] = json.loads(LAUNCH.read_text(encoding="utf-8"))["runs"]
+    with running_server(Settings(port=0, db=tmp_path_factory.mktemp("launch") / "runs.db")) as api:
+        assert api.lenient(runs, Prefer="return=minimal").counts[1] > 300
+        yield api
+
+
+@pytest.fixture
+def visit_server(browser: "Browser") -> Visiting:
+    """Return a function that opens a tab on the server at an address: ``visit_server(url, size=PHONE)``."""
+    return partial(visiting, browser)
+
+
+@pytest.fixture
+def visit(visit_server: Visiting, launch_server: Api) -> Iterator[Visit]:
+    """Open a wide tab in light colours on the server that holds the example launch."""
+    with visit_server(launch_server.url, color_scheme="light") as opened:
+        yield opened
