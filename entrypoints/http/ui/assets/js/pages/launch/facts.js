@@ -55,7 +55,7 @@ function facts(launch, zone, refused, { showRefused, showCommits }) {
   return [
     fact("Start", format.dateTime(root.start_time, zone), zoneLabel),
     fact(launch.isRunning ? "Running for" : "Duration", format.duration(root.duration_ms ?? tree.end[0] - tree.start[0])),
-    fact("Runs", format.count(tree.total), refused ? jump(`+${format.count(refused)} refused`, showRefused) : null),
+    fact("Runs", format.count(tree.total), refused ? jump(`+${format.count(refused)} refused`, showRefused, "warning") : null),
     fact("Problems", ...problemTallies(launch)),
     fact("Cost", orNone(launch.cost.sum[0], format.cost), saying(launch.cost, format.cost)),
     fact("Tokens", orNone(launch.tokens.sum[0], format.tokens), saying(launch.tokens, format.tokens)),
@@ -75,9 +75,10 @@ function fact(name, ...values) {
 /**
  * @param {string} label
  * @param {() => void} action
+ * @param {string} [kind]
  */
-function jump(label, action) {
-  return el("button", { class: "jump", type: "button", onclick: action }, label);
+function jump(label, action, kind = "") {
+  return el("button", { class: `jump ${kind}`, type: "button", onclick: action }, label);
 }
 
 /** @param {Launch} launch */

@@ -5,7 +5,7 @@ import * as format from "../../lib/format.js";
 import { runDetails, statusChip } from "../../lib/run_details.js";
 import { href } from "../../lib/url_state.js";
 import { shortName } from "../../model/names.js";
-import { ancestors } from "../../model/tree.js";
+import { ancestors, hasChildren } from "../../model/tree.js";
 import { overview } from "./overview.js";
 
 /** @typedef {import("../../model/launch.js").View} View */
@@ -119,7 +119,7 @@ export class Panel {
   /** @param {import("../../model/tree.js").TreeRun} summary */
   #loadLater(summary) {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(async () => {
+    this.#timer = window.setTimeout(async () => {
       const again = () => this.#shown && this.#shown.selected >= 0 && this.update(this.#shown);
       try {
         if (await this.#loader.load(summary)) again();
@@ -146,13 +146,13 @@ export class Panel {
     const button = el("button", { class: "icon-button", type: "button", "aria-label": "Close", title: "Close (Esc)", onclick: close });
     button.append(icon("close"));
     const name = el("h2", null, outside(shortName(tree, shown.selected)));
-    const isLaunch = shown.selected === 0;
+    const canOpen = shown.selected > 0 && hasChildren(tree, shown.selected);
     const open = el("a", { class: "link small", href: href("launch", { id: summary.run_id, event_id: summary.event_id }) }, "Open alone");
     return el(
       "header",
       { class: "panel-head" },
       el("div", { class: "panel-line" }, el("nav", { class: "trail", "aria-label": "Above this run" }, ...this.#trail(shown)), button),
-      el("div", { class: "panel-line start" }, statusChip(summary.status), name, isLaunch ? null : open),
+      el("div", { class: "panel-line start" }, statusChip(summary.status), name, canOpen && open),
       this.#problemSteps(shown),
     );
   }
@@ -160,10 +160,10 @@ export class Panel {
   /** @param {Shown} shown */
   #trail({ view, selected }) {
     const { tree } = view.launch;
-    return ancestors(tree, selected).flatMap((index) => {
+    return ancestors(tree, selected).map((index) => {
       const name = outside(shortName(tree, index));
       const link = el("button", { class: "jump small clip", type: "button", onclick: () => this.#actions.select(index) }, name);
-      return [link, el("span", { class: "muted", "aria-hidden": "true" }, "›")];
+      return el("span", null, link, el("span", { class: "muted", "aria-hidden": "true" }, "›"));
     });
   }
 

@@ -61,7 +61,7 @@ export class Toolbar {
     setText(/** @type {Element} */ (this.#text.firstElementChild), `“${state.q}”`);
     this.#zoom.hidden = state.z === null;
     setText(/** @type {Element} */ (this.#zoom.firstElementChild), state.z ? format.duration(state.z[1] - state.z[0]) : "");
-    setText(this.#shown, `${format.count(view.rows.length)} of ${format.counted(tree.runs.length, "run")}`);
+    setText(this.#shown, `${format.count(view.rows.length)} of ${format.count(tree.runs.length)}`);
   }
 }
 
