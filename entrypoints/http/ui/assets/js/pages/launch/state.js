@@ -2,6 +2,7 @@
 
 import { choice, flag, integer, range, text } from "../../lib/url_state.js";
 import { readFolds, writeFolds } from "../../model/rows.js";
+import { clampRange, wholeRange } from "../../model/time_scale.js";
 
 /** The depth that opens everything, and that of the usual folding. */
 export const EVERYTHING = 999;
@@ -40,6 +41,17 @@ export function foldingOf({ depth, folds: changes }) {
  */
 export function foldingState({ depth, changes }) {
   return { depth: depth ?? USUAL_DEPTH, folds: changes };
+}
+
+/**
+ * Return the stretch of time in sight.
+ *
+ * @param {State} state
+ * @param {{ first: number, last: number }} tree
+ */
+export function rangeOf({ z }, tree) {
+  const whole = wholeRange(tree);
+  return z === null ? whole : clampRange({ from: z[0] + whole.from, to: z[1] + whole.from }, whole);
 }
 
 /** @returns {import("../../lib/url_state.js").Codec<ReadonlyMap<string, boolean>>} */

@@ -9,19 +9,21 @@ import { createRow } from "./row.js";
 
 /** Heights of a row, as in the style sheet. */
 const ROW_HEIGHT = 24;
-const NARROW_ROW_HEIGHT = 44;
+const NARROW_ROW_HEIGHT = 36;
 
 /**
  * @typedef {object} Actions
  * @property {(index: number) => void} select called with the index of a run, as all these
  * @property {(index: number, open: boolean) => void} fold
- * @property {(range: import("../../model/time_scale.js").Range, center: number, factor: number) => void} zoom
+ * @property {(center: number, factor: number) => void} zoom with a moment that keeps its place
  */
 
 export class TreeView {
   /** @type {Scene | null} */
   #scene = null;
   #axis = new Axis();
+  /** Of the axis in pixels, as last observed: asking for it would have the browser lay out the page. */
+  #width = 0;
   #narrow = matchMedia("(max-width: 720px)");
   #actions;
   #list;
@@ -39,7 +41,11 @@ export class TreeView {
         return isNarrow() ? NARROW_ROW_HEIGHT : ROW_HEIGHT;
       },
       header: head(this.#axis.element),
-      createRow: () => createRow(() => this.#required(), (row) => this.toggle(row)),
+      createRow: () =>
+        createRow(
+          () => this.#required(),
+          (row) => this.toggle(row),
+        ),
       onActive: (row) => actions.select(this.#indexAt(row)),
       onOpen: (row, event) => event.type === "keydown" && this.toggle(row),
       onExpand: (row) => this.expand(row),
@@ -50,8 +56,21 @@ export class TreeView {
     this.#list.element.addEventListener("dblclick", (event) => this.#doubleClick(event));
     this.#list.element.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     this.#narrow.addEventListener("change", this.#layOutAgain);
-    this.#resizes = new ResizeObserver(() => this.#drawAxis());
+    this.#resizes = new ResizeObserver(([entry]) => {
+      this.#width = entry.contentRect.width;
+      this.#drawAxis();
+    });
     this.#resizes.observe(this.#axis.element);
+  }
+
+  /**
+   * Scroll to a run, if it has a row.
+   *
+   * @param {number} index
+   */
+  reveal(index) {
+    const row = this.#scene?.view.rowOf(index) ?? -1;
+    if (row >= 0) this.#list.setActive(row, { reveal: true });
   }
 
   /**
@@ -81,7 +100,7 @@ export class TreeView {
 
   /** @param {number} rows */
   move(rows) {
-    this.#list.move(rows);
+    if (this.#scene) this.#list.move(rows);
   }
 
   get active() {
@@ -101,9 +120,9 @@ export class TreeView {
    * @param {number} row
    */
   expand(row) {
-    const { view } = this.#required();
-    const index = view.rows[row];
-    if (index === undefined || !view.canOpen(index)) return;
+    const view = this.#scene?.view;
+    const index = view?.rows[row];
+    if (!view || index === undefined || !view.canOpen(index)) return;
     if (view.open[index] > 0) this.#list.move(1);
     else this.#actions.fold(index, true);
   }
@@ -114,9 +133,9 @@ export class TreeView {
    * @param {number} row
    */
   collapse(row) {
-    const { view } = this.#required();
-    const index = view.rows[row];
-    if (index === undefined) return;
+    const view = this.#scene?.view;
+    const index = view?.rows[row];
+    if (!view || index === undefined) return;
     if (view.canOpen(index) && view.open[index] > 0) this.#actions.fold(index, false);
     else if (index > 0) this.#actions.select(view.launch.tree.parent[index]);
   }
@@ -161,7 +180,7 @@ export class TreeView {
   }
 
   #drawAxis() {
-    if (this.#scene) this.#axis.update(this.#scene.range, this.#axis.element.clientWidth);
+    if (this.#scene && this.#width > 0) this.#axis.update(this.#scene.range, this.#width);
   }
 
   /** @param {MouseEvent} event */
@@ -182,7 +201,7 @@ export class TreeView {
     const { left, width } = this.#axis.element.getBoundingClientRect();
     const { range } = this.#scene;
     const share = Math.min(1, Math.max(0, (event.clientX - left) / Math.max(1, width)));
-    this.#actions.zoom(range, range.from + share * (range.to - range.from), 2 ** (event.deltaY / 200));
+    this.#actions.zoom(range.from + share * (range.to - range.from), 2 ** (event.deltaY / 200));
   }
 }
 
