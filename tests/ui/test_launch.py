@@ -113,7 +113,7 @@ def test_a_figure_of_its_own_is_shown_beside_the_sum(visit: Visit) -> None:
     open_launch(visit)
     facts = visit.page.text_content(".facts") or ""
     assert "$1.93says $1.97" in facts
-    assert "model-translate55×" in (visit.page.text_content(f"{PANEL} .agents tbody") or "")
+    assert "model-translate55" in (visit.page.text_content(f"{PANEL} .agents tbody") or "")
 
 
 def test_by_default_what_leads_to_a_cause_is_open(visit: Visit) -> None:

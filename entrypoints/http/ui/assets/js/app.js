@@ -1,7 +1,7 @@
 /** The shell: which page is shown, and what all pages share. */
 
 import { askToken, showHelp } from "./dialogs.js";
-import { Header, NAVIGATION } from "./header.js";
+import { Header, part } from "./header.js";
 import { Api } from "./lib/api.js";
 import { el, replace, setText } from "./lib/dom.js";
 import { zoneName } from "./lib/format.js";
@@ -28,27 +28,15 @@ const SEARCH = { q: text() };
 /** How long a message is shown. */
 const MESSAGE_MS = 4000;
 
-/**
- * Return the element of the shell that a selector finds.
- *
- * @param {string} selector
- * @returns {HTMLElement}
- */
-function part(selector) {
-  const found = document.querySelector(selector);
-  if (!(found instanceof HTMLElement)) throw new Error(`index.html has no ${selector}`);
-  return found;
-}
-
 class App {
-  #main = part("main");
-  #notice = part(".notice");
+  #main = part("main", HTMLElement);
+  #notice = part(".notice", HTMLElement);
   #preferences = new Preferences();
   #keyboard = new Keyboard(document, () => this.#preferences.shortcuts);
   #url = new UrlState(() => this.#update());
   #api = new Api(askToken);
   #live = new Live(this.#api, (state, error) => this.#report(state, error));
-  #header = new Header(part(".header"), {
+  #header = new Header({
     search: (query) => this.#search(query),
     toggleTheme: () => this.#toggleTheme(),
     toggleZone: () => this.#toggleZone(),
@@ -146,8 +134,8 @@ class App {
    * @param {string} query
    */
   #search(query) {
-    const listed = NAVIGATION.some(({ name }) => name === this.#name) || this.#name === "launch";
-    if (listed) this.#url.write(SEARCH, { q: query }, { push: true });
+    const searched = [...this.#header.pages, "launch"];
+    if (this.#name !== null && searched.includes(this.#name)) this.#url.write(SEARCH, { q: query }, { push: true });
     else this.#open(new URL(href("", { q: query }), location.href));
     this.#main.focus({ preventScroll: true });
   }
