@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote
 
 import pytest
 
 from tests.servers import Api, MakeRun
-from tests.ui.browsers import PHONE, Visit
+from tests.ui.browsers import PHONE, WIDE, Visit
 from tests.ui.conftest import Visiting
 
 LAUNCH = "docs-20260131-0900"
@@ -55,7 +55,7 @@ def selected_name(visit: Visit) -> str | None:
 
 def state(visit: Visit) -> Mapping[str, list[str]]:
     """Return the state in the address."""
-    return parse_qs(urlsplit(visit.page.url).query)
+    return parse_qs(visit.page.evaluate("location.search").removeprefix("?"))
 
 
 def picture(visit: Visit) -> Any:
@@ -219,6 +219,31 @@ def test_next_and_previous_follow_the_filter(visit: Visit) -> None:
     visit.page.wait_for_selector(f"{PANEL} >> text=of 12")
 
 
+def test_a_search_without_a_match_says_so(visit: Visit) -> None:
+    """And all runs are one click away."""
+    open_launch(visit)
+    visit.page.fill("input[type=search]", "no such text")
+    visit.page.keyboard.press("Enter")
+    visit.page.wait_for_selector("main >> text=No run of this launch matches")
+    visit.page.click("button:has-text('“no such text”')")
+    visit.page.wait_for_selector(f"{ROW}:has-text('plan')")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+def test_no_state_violates_the_guidelines(
+    visit_server: Visiting, launch_server: Api, axe: str, size: tuple[int, int], scheme: str
+) -> None:
+    """WCAG 2.2 at level AA holds for a selected run, a filter, a zoom and the critical path as well."""
+    with visit_server(launch_server.url, size=size, color_scheme=scheme) as visit:
+        open_launch(visit)
+        for keys in ("n", "zc", "ex"):
+            for key in keys:
+                visit.page.keyboard.press(key)
+            settled(visit)
+            assert visit.violations(axe) == []
+
+
 def test_closing_a_run_takes_the_selection_with_it(visit: Visit) -> None:
     """What is selected is never hidden by a fold."""
     open_launch(visit)
@@ -353,6 +378,7 @@ def test_a_launch_in_progress_grows_where_it_stands(visit_server: Visiting, serv
         assert "Running for" in (page.text_content(".facts") or "")
         page.evaluate("document.querySelector('.list').scrollTop = 1000")
         page.click(f"{ROW}:has-text('w050')")
+        page.keyboard.press("c")
         top = page.evaluate("document.querySelector('.list').scrollTop")
         # They start earlier than all others, so they stand above what is in sight.
         assert server.lenient([worker(900 + number, number) for number in range(10)]).counts[1] == 10
