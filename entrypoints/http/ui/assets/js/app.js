@@ -47,6 +47,8 @@ class App {
   /** @type {import("./lib/page.js").Mounted | null} */
   #mounted = null;
   #forget = () => {};
+  /** Whether the message is about the server. */
+  #isTroubled = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #messageTimer;
 
@@ -155,8 +157,13 @@ class App {
   /** @param {URL} address Of a page. */
   #open(address) {
     if (address.href === location.href) return;
+    const isOther = address.pathname !== location.pathname;
     history.pushState(null, "", address);
-    scrollTo(0, 0);
+    if (isOther) {
+      scrollTo(0, 0);
+      // What had the focus is about to go.
+      this.#main.focus({ preventScroll: true });
+    }
     void this.#route();
   }
 
@@ -168,11 +175,17 @@ class App {
    */
   #report(state, error) {
     this.#header.showState(state);
-    if (state === "live") this.#say("", 0);
-    if (!error) return;
-    this.#say(error.message, 0);
-    if (state === "stopped") replace(this.#main, this.#stopped(error));
-    if (state === "stopped") this.#name = null;
+    if (state === "stopped" && error) {
+      this.#leave();
+      this.#name = null;
+      replace(this.#main, this.#stopped(error));
+    } else if (error) {
+      this.#say(error.message, 0);
+      this.#isTroubled = true;
+    } else if (state === "live" && this.#isTroubled) {
+      this.#say("", 0);
+      this.#isTroubled = false;
+    }
   }
 
   /**
@@ -180,10 +193,7 @@ class App {
    * @returns {HTMLElement}
    */
   #stopped(error) {
-    const again = () => {
-      this.#leave();
-      void this.#route();
-    };
+    const again = () => void this.#route();
     const shown = failure(error.message, again);
     if (error.kind === "token" || error.kind === "scope") {
       const change = el("button", { class: "button", type: "button" }, "Enter a token");
@@ -207,7 +217,7 @@ class App {
   }
 
   #toggleTheme() {
-    this.#preferences.theme = this.#preferences.isDark ? "light" : "dark";
+    this.#preferences.switchTheme();
   }
 
   #toggleZone() {
