@@ -86,7 +86,7 @@ test("refused runs belong to a launch by their name or by their parent, unless t
   ];
   const others = [
     refusal("l", "{}"),
-    refusal("lx", "{}"),
+    refusal("lxyz", "{}"),
     refusal(null, "null"),
     refusal("elsewhere", '{"parent_run_id": 5}'),
     refusal("l.x", "{}", "event-l.a"),
