@@ -22,12 +22,12 @@ LAUNCH = Path(__file__).parent.parent.parent / "examples" / "launch.json"
 Visiting = Callable[..., AbstractContextManager[Visit]]
 
 # Without the package nothing in these files can run.
-collect_ignore_glob = [] if HAS_PLAYWRIGHT else ["test_page_*.py"]
+collect_ignore_glob = [] if HAS_PLAYWRIGHT else ["test_*.py"]
 
 
 def pytest_report_header() -> str | None:
     """Report if some tests are not collected."""
-    return None if HAS_PLAYWRIGHT else "tests of the page in a browser are not collected: playwright is not installed"
+    return None if HAS_PLAYWRIGHT else "the tests in tests/ui are not collected: playwright is not installed"
 
 
 @pytest.fixture(scope="session")

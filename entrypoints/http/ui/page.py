@@ -20,6 +20,9 @@ PAGE_NAMES: Final = ("launch", "runs", "errors", "commits", "refused", "compare"
 """The last segments of the addresses below ``/ui/``; the page of launches has none."""
 
 _SHELL: Final = "index.html"
+_DOCUMENTATION: Final = re.compile(rb"^[ \t]*/\*\*(?:(?!\*/).)*\*/[ \t]*$", re.MULTILINE | re.DOTALL)
+"""A comment in the form of JSDoc that has its lines to itself."""
+
 _HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -90,8 +93,15 @@ def _walk(folder: Traversable, prefix: str) -> Iterator[tuple[str, Traversable]]
             yield f"{prefix}{item.name}", item
 
 
+def read_asset(file: Traversable) -> bytes:
+    """Return a file as it is served: scripts without their documentation, each statement on the line where it was."""
+    content, suffix = file.read_bytes(), PurePath(file.name).suffix
+    # A third of what a browser would load are types and explanations, for people who have the sources.
+    return _DOCUMENTATION.sub(lambda found: b"\n" * found[0].count(b"\n"), content) if suffix == ".js" else content
+
+
 def _load(file: Traversable) -> Asset:
-    return Asset.of(file.read_bytes(), CONTENT_TYPES[PurePath(file.name).suffix], _HEADERS)
+    return Asset.of(read_asset(file), CONTENT_TYPES[PurePath(file.name).suffix], _HEADERS)
 
 
 def _redirect(address: str, headers: Mapping[str, str]) -> web.Response:
