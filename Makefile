@@ -6,8 +6,8 @@ VENV := .venv
 
 .PHONY: demo test docs soak clean
 
-demo: $(VENV)/installed  ## Start a server, upload the example launch both ways, show what comes back.
-	$(VENV)/bin/python examples/demo.py
+demo: $(VENV)/installed  ## Start a server, upload the example launch both ways, show what comes back. KEEP=1: leave it running.
+	$(VENV)/bin/python examples/demo.py $(if $(KEEP),--keep)
 
 test: $(VENV)/tox  ## Run the tox matrix against the built wheel.
 	$(VENV)/bin/tox run-parallel --parallel-no-spinner
@@ -18,7 +18,7 @@ docs: $(VENV)/tox  ## Build the documentation in build/docs, and check its links
 soak: $(VENV)/tox  ## Run the tests of faults at their full figures, which takes hours.
 	$(VENV)/bin/tox run -e soak,fuzz
 
-$(VENV)/installed: pyproject.toml $(shell find core adapters entrypoints -name '*.py')
+$(VENV)/installed: pyproject.toml $(shell find core adapters entrypoints -type f ! -name '*.pyc')
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet .
 	touch $@

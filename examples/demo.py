@@ -1,6 +1,8 @@
 """Demonstrate runsink, from the start of the server to its end: what ``make demo`` runs.
 
-    python examples/demo.py
+    python examples/demo.py [--keep]
+
+With ``--keep`` the server goes on running at the end, until Ctrl-C, so that one can look at the launch.
 
 Needs a Python with runsink installed. Everything happens in a temporary directory and on 127.0.0.1; nothing is left
 behind. Exits with 0 only if everything went as expected.
@@ -13,8 +15,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -212,8 +214,8 @@ def expect_counts(done: "subprocess.CompletedProcess[str]", status: int, *counts
 
 
 @contextmanager
-def running_server(directory: Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
-    """Start a server on a free port; it is stopped when the block ends, in any case."""
+def running_server(directory: Path, *, keep: bool) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """Start a server on a free port; it is stopped when the block ends, in any case, and unless ``keep`` in time."""
     database = str(directory / "runs.db")
     command = [
         console_script(),
@@ -235,7 +237,8 @@ def running_server(directory: Path) -> Iterator[tuple[str, "subprocess.Popen[str
         watchdog = threading.Timer(TIMEOUT_SECONDS, process.kill)
         watchdog.daemon = True
         try:
-            watchdog.start()
+            if not keep:
+                watchdog.start()
             yield first_url(process), process
         finally:
             watchdog.cancel()
@@ -270,16 +273,21 @@ def stop(process: "subprocess.Popen[str]") -> int:
         raise
 
 
-def show() -> None:
-    """Run all steps."""
+def show(*, keep: bool) -> None:
+    """Run all steps; with ``keep`` leave the server running before the last."""
     runs = tuple(json.loads(LAUNCH_FILE.read_text(encoding="utf-8"))["runs"])
     with TemporaryDirectory(prefix="runsink-demo-") as name:
         directory = Path(name)
         heading("Start: runsink serve --port 0 --db (a temporary file)")
-        with running_server(directory) as (url, process):
+        with running_server(directory, keep=keep) as (url, process):
             demo = Demo(url, directory, runs)
             for step in (upload_leniently, upload_atomically, upload_good_ones, read_one, read_newest, read_metadata):
                 step(demo)
+            heading(f"The launch on a page: {url}/ui/")
+            if keep:
+                print("The server runs until Ctrl-C.", flush=True)
+                with suppress(KeyboardInterrupt):
+                    process.wait()
             heading("Stop: SIGTERM")
             expect("exit status of the server", stop(process), 0)
 
@@ -289,12 +297,12 @@ def end_by_exception(number: int, _frame: FrameType | None) -> NoReturn:
     sys.exit(128 + number)
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run the demo and return the exit status."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end_by_exception)
     try:
-        show()
+        show(keep="--keep" in arguments)
     except KeyboardInterrupt:
         return 130
     except (UnexpectedError, OSError, subprocess.SubprocessError) as error:
@@ -306,4 +314,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -61,10 +61,9 @@ def _announce(service: Service, *, opens: bool) -> None:
 def _open(page: str) -> None:
     """Open a browser, which may take seconds to start or run until it is closed, without waiting for it."""
     # Not in this process: a browser in the terminal would block the server, and a thread must not live on in workers.
+    nothing = subprocess.DEVNULL
     command = [sys.executable, "-m", "webbrowser", page]
-    subprocess.Popen(  # noqa: S603 - this Python, and the address of this server
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
-    )
+    subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)  # noqa: S603 - this Python
 
 
 def _prepare(settings: Settings) -> Service:

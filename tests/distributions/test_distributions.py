@@ -15,6 +15,7 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 PACKAGES = ("runsink", "core", "adapters", "entrypoints")
 SOURCES = (*PACKAGES, "tests", "examples", "docs", "deploy")
+LEFT_BEHIND = {"__pycache__", "node_modules", "secrets"}
 SECONDS = 300
 """Only a guard against tests that hang."""
 
@@ -65,7 +66,7 @@ def files_of_the_checkout(*folders: str) -> set[str]:
     return {
         path.relative_to(ROOT).as_posix()
         for path in found
-        if not any(part in {"__pycache__", "secrets"} or part.startswith(".") for part in path.relative_to(ROOT).parts)
+        if not any(part in LEFT_BEHIND or part.startswith(".") for part in path.relative_to(ROOT).parts)
         and path.suffix not in {".pyc", ".png"}
     }
 

@@ -10,6 +10,7 @@ from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
@@ -137,6 +138,29 @@ def test_demo_goes_through_and_prints_the_counts(runs: list[Run], tmp_path: Path
     assert f"HTTP 500: {total} runs, {good} created, 0 existing, {BROKEN} failed" in done.stdout
     for file, counts in (("launch-again.json", (total, 0, 0, total)), ("launch-good.json", (good, 0, good, 0))):
         assert re.search(rf"^{file} +" + " +".join(map(str, counts)) + "$", done.stdout, re.MULTILINE)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_demo_keeps_the_server_on_request(tmp_path: Path) -> None:
+    """The page is there until Ctrl-C, which ends everything with 0 and leaves nothing behind."""
+    with subprocess.Popen(
+        [sys.executable, "-u", str(EXAMPLES / "demo.py"), "--keep"],
+        env=environment(TMPDIR=str(tmp_path)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    ) as process:
+        assert process.stdout is not None
+        page = ""
+        for line in process.stdout:
+            page = page or "".join(re.findall(r"^The launch on a page: (\S+)$", line))
+            if "until Ctrl-C" in line:
+                break
+        with build_opener(ProxyHandler({})).open(page, timeout=TIMEOUT_SECONDS) as response:
+            assert response.status == 200
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=TIMEOUT_SECONDS)
+    assert process.returncode == 0, rest
     assert list(tmp_path.iterdir()) == []
 
 

@@ -54,6 +54,13 @@ def launch_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
 
 
 @pytest.fixture
+def launch_server_runs(launch_server: Api) -> list[dict[str, Any]]:
+    """Return the stored runs of the example launch, as the API has them."""
+    runs: list[dict[str, Any]] = launch_server.find(limit=1000).body["runs"]
+    return runs
+
+
+@pytest.fixture
 def visit_server(browser: "Browser") -> Visiting:
     """Return a function that opens a tab on the server at an address: ``visit_server(url, size=PHONE)``."""
     return partial(visiting, browser)

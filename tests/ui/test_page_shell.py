@@ -1,11 +1,25 @@
-"""The shell of the page, in a browser."""
+"""The shell of the page, in a browser: pages, state, keys, and what is told when the server does not respond."""
 
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import attrs
 import pytest
 
 from entrypoints.http.ui.page import PAGE_NAMES
-from tests.servers import Api
+from entrypoints.settings import Settings
+from tests.servers import Api, MakeRun, Start, running_server
 from tests.ui.browsers import PHONE, WIDE, Visit
 from tests.ui.conftest import Visiting
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Route
+
+ROWS = "main [role=row], main tbody tr"
+SECRET = "reader-0123456789abcdef"
 
 
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
@@ -15,7 +29,7 @@ def test_every_page_starts(visit_server: Visiting, launch_server: Api, scheme: s
     with visit_server(launch_server.url, size=size, color_scheme=scheme) as visit:
         for name in ("", *PAGE_NAMES):
             visit.open(name)
-            assert visit.page.text_content("main h1")
+            visit.page.wait_for_selector("main h1")
             assert visit.page.evaluate("document.documentElement.scrollWidth") <= size[0]
 
 
@@ -24,7 +38,7 @@ def test_pages_change_without_loading_the_shell_again(visit: Visit) -> None:
     visit.open()
     visit.page.evaluate("window.stays = true")
     visit.page.click("nav >> text=Runs")
-    visit.page.wait_for_selector("main table tbody tr")
+    visit.page.wait_for_selector(ROWS)
     assert visit.page.url == f"{visit.url}/ui/runs"
     assert visit.page.title() == "Runs · runsink"
     assert visit.page.get_attribute("nav a[aria-current=page]", "href") == "runs"
@@ -32,3 +46,169 @@ def test_pages_change_without_loading_the_shell_again(visit: Visit) -> None:
     visit.page.wait_for_selector(".page-launches")
     assert visit.page.url == f"{visit.url}/ui/"
     assert visit.page.evaluate("window.stays")
+
+
+def test_below_a_prefix_everything_stays_there(visit_server: Visiting, start: Start, make_run: MakeRun) -> None:
+    """The page, its files and the API are asked for below the prefix alone."""
+    with start(root_path="/tools/runsink") as server:
+        assert server.create(make_run()).status == 201
+        with visit_server(f"{server.url}/tools/runsink") as visit:
+            visit.page.goto(f"{visit.url}")
+            visit.page.click("nav >> text=Runs")
+            visit.page.wait_for_selector(ROWS)
+            assert visit.page.url == f"{visit.url}/ui/runs"
+
+
+def test_colours_follow_the_system_until_they_are_chosen(visit: Visit) -> None:
+    """The choice holds after a reload, whatever the system says then."""
+
+    def background() -> str:
+        return str(visit.page.evaluate("getComputedStyle(document.documentElement).backgroundColor"))
+
+    visit.open()
+    light = background()
+    visit.page.emulate_media(color_scheme="dark")
+    dark = background()
+    assert light != dark
+    visit.page.click("button[data-name=theme]")
+    assert background() == light
+    visit.page.reload()
+    visit.page.wait_for_selector("main h1")
+    assert background() == light
+    visit.page.click("button[data-name=theme]")
+    assert background() == dark
+
+
+def test_times_are_in_utc_or_local(visit_server: Visiting, launch_server: Api) -> None:
+    """The switch changes what is shown at once, and holds after a reload."""
+    with visit_server(launch_server.url, timezone_id="Asia/Tokyo") as visit:
+        visit.open("runs")
+        visit.page.wait_for_selector("main >> text=09:03:0")
+        visit.page.click("button.zone")
+        visit.page.wait_for_selector("main >> text=18:03:0")
+        visit.page.reload()
+        visit.page.wait_for_selector("main >> text=18:03:0")
+        assert visit.page.text_content("button.zone") == "local"
+
+
+def test_help_lists_the_keys_and_switches_them_off(visit: Visit) -> None:
+    """Single characters do nothing then, also after a reload, and can be switched on again."""
+    visit.open()
+    visit.page.keyboard.press("?")
+    assert "Search" in (visit.page.text_content("dialog") or "")
+    visit.page.uncheck("dialog input[type=checkbox]")
+    visit.page.keyboard.press("Escape")
+    visit.page.wait_for_selector("dialog", state="detached")
+    visit.page.reload()
+    visit.page.wait_for_selector("main h1")
+    visit.page.keyboard.press("?")
+    visit.page.keyboard.press("/")
+    assert visit.page.query_selector("dialog, input:focus") is None
+    visit.page.click("button[data-name=help]")
+    visit.page.check("dialog input[type=checkbox]")
+    visit.page.keyboard.press("Escape")
+    visit.page.keyboard.press("/")
+    visit.page.wait_for_selector("input[type=search]:focus")
+
+
+def test_keys_in_a_field_are_text(visit: Visit) -> None:
+    """Typing a search triggers no shortcut; Enter puts it into the address, where reload and Back find it."""
+    visit.open()
+    visit.page.keyboard.press("/")
+    visit.page.keyboard.type("j?k/x")
+    assert visit.page.query_selector("dialog") is None
+    visit.page.keyboard.press("Enter")
+    assert visit.page.url == f"{visit.url}/ui/?q=j%3Fk%2Fx"
+    visit.page.reload()
+    visit.page.wait_for_selector("main h1")
+    assert visit.page.input_value("input[type=search]") == "j?k/x"
+    visit.page.go_back()
+    visit.page.wait_for_url(f"{visit.url}/ui/")
+    assert visit.page.input_value("input[type=search]") == ""
+
+
+@pytest.fixture
+def tokens(tmp_path: Path) -> Path:
+    """Write a token file with one token that may read."""
+    path = tmp_path / "tokens"
+    path.write_text(f"people read {SECRET}\n")
+    path.chmod(0o600)
+    return path
+
+
+def test_the_token_is_asked_for_once(visit_server: Visiting, start: Start, tokens: Path) -> None:
+    """A wrong one is told and asked for again; the right one holds for this tab, also after a reload."""
+    with start(token_file=tokens) as server, visit_server(server.url) as visit:
+        visit.open("runs")
+        assert "requires a token" in (visit.page.text_content("dialog") or "")
+        for secret in ("wrong-0123456789abcdef", SECRET):
+            visit.page.fill("dialog input", secret)
+            visit.page.keyboard.press("Enter")
+            if secret != SECRET:
+                visit.page.wait_for_selector("dialog >> text=does not know this token")
+        visit.page.wait_for_selector(".live[data-state=live]")
+        visit.forgive("401")
+        visit.page.reload()
+        visit.page.wait_for_selector(".live[data-state=live]")
+        assert visit.page.evaluate("localStorage.length") == 0
+        assert SECRET not in visit.page.content()
+
+
+def test_without_a_token_the_page_says_what_is_missing(visit_server: Visiting, start: Start, tokens: Path) -> None:
+    """Closing the dialog is an answer: it does not come back by itself, but it can be opened again."""
+    with start(token_file=tokens) as server, visit_server(server.url) as visit:
+        visit.open("runs")
+        visit.page.wait_for_selector("dialog")
+        visit.page.keyboard.press("Escape")
+        visit.page.wait_for_selector("main >> text=requires a token")
+        assert visit.page.query_selector("dialog") is None
+        visit.page.click("main >> text=Enter a token")
+        visit.page.fill("dialog input", SECRET)
+        visit.page.keyboard.press("Enter")
+        visit.page.wait_for_selector(".live[data-state=live]")
+        visit.forgive("401")
+
+
+def test_a_server_that_is_gone_is_told_and_found_again(
+    visit_server: Visiting, tmp_path: Path, make_run: MakeRun
+) -> None:
+    """What was loaded stays in sight meanwhile, and what came in the meantime is shown afterwards."""
+    settings = Settings(port=0, db=tmp_path / "runs.db")
+    with ExitStack() as running:
+        server = running.enter_context(running_server(settings))
+        assert server.create(make_run(run_id="before")).status == 201
+        with visit_server(server.url) as visit:
+            visit.open("runs")
+            visit.page.wait_for_selector("main >> text=before")
+            running.close()
+            visit.page.wait_for_selector(".notice >> text=cannot be reached")
+            assert visit.page.is_visible("main >> text=before")
+            with running_server(attrs.evolve(settings, port=urlsplit(server.url).port)) as again:
+                assert again.create(make_run(run_id="afterwards")).status == 201
+                visit.page.wait_for_selector("main >> text=afterwards")
+                visit.page.wait_for_selector(".live[data-state=live]")
+                assert visit.page.is_hidden(".notice")
+                visit.forgive("ERR_CONNECTION")
+
+
+def test_overload_is_told(visit_server: Visiting, start: Start) -> None:
+    """With how long the page waits; it goes on by itself."""
+    with start() as server, visit_server(server.url) as visit:
+        busy = [True]
+
+        def respond(route: "Route") -> None:
+            # What a server says that is busy for others.
+            body = json.dumps({"detail": "the queue is full"})
+            if busy:
+                route.fulfill(status=503, headers={"Retry-After": "1"}, body=body)
+            else:
+                route.continue_()
+
+        visit.page.route("**/api/v1/**", respond)
+        visit.open("runs")
+        visit.page.wait_for_selector(".notice >> text=the queue is full")
+        visit.page.wait_for_selector(".live[data-state=waiting]")
+        busy.clear()
+        visit.page.wait_for_selector(".live[data-state=live]")
+        assert visit.page.is_hidden(".notice")
+        visit.forgive("503")

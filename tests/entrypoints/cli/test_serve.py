@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import re
 import signal
 import socket
@@ -61,12 +62,36 @@ def probe_is_last(probe: http.client.HTTPConnection) -> bool:
 
 
 def test_serve_says_where_it_listens(serve: Serve, tmp_path: Path) -> None:
-    """The first line tells the URL, which answers, and the database, which is there."""
+    """The first line tells the URL, which answers, the page on it, and the database, which is there."""
     with serve("--port", "0", "--db", str(tmp_path / "x.db")) as served:
-        pattern = r"runsink listens on http://127\.0\.0\.1:[1-9][0-9]*, database " + re.escape(str(tmp_path / "x.db"))
-        assert re.fullmatch(pattern + "\n", served.first_line)
+        url, database = r"(http://127\.0\.0\.1:[1-9][0-9]*)", re.escape(str(tmp_path / "x.db"))
+        found = re.fullmatch(rf"runsink listens on {url}, page {url}/ui/, database {database}\n", served.first_line)
+        assert found is not None
+        assert found[1] == found[2]
         assert served.api.request("GET", "/health").status == 200
         assert (tmp_path / "x.db").is_file()
+
+
+def test_serve_opens_the_page_on_request(serve: Serve, tmp_path: Path) -> None:
+    """The browser that the environment names gets its address; one that never returns keeps nobody waiting."""
+    opened, browser = tmp_path / "opened", tmp_path / "browser"
+    os.mkfifo(opened)
+    browser.write_text(f'#!/bin/sh\necho "$$ $1" > {opened}\nexec sleep 30\n')
+    browser.chmod(0o700)
+    with serve("--port", "0", "--open", BROWSER=f"{browser} %s") as served:
+        assert served.api.request("GET", "/health").status == 200
+        process, address = opened.read_text().split()
+        assert address == f"{served.api.url}/ui/"
+        os.kill(int(process), signal.SIGKILL)
+
+
+def test_the_page_has_an_address_that_a_browser_reaches(serve: Serve) -> None:
+    """A server on all addresses names the loopback address, which it accepts as a Host."""
+    tokens = "people read reader-0123456789abcdef"
+    with serve("--port", "0", "--host", "0.0.0.0", RUNSINK_TOKENS=tokens) as served:  # noqa: S104 - that is the point
+        page = served.first_line.partition(", page ")[2].partition(",")[0]
+        assert page == f"http://127.0.0.1:{urlsplit(served.api.url).port}/ui/"
+        assert Api(page.removesuffix("/ui/")).request("GET", "/ui/").status == 200
 
 
 def test_database_is_in_the_working_directory_by_default(serve: Serve, tmp_path: Path) -> None:

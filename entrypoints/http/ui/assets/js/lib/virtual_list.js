@@ -181,14 +181,13 @@ export class VirtualList {
       if (index >= first && index < last) continue;
       this.#shown.delete(index);
       this.#spare.push(row);
+      // What had the focus in this row will belong to another item.
+      if (row.element.contains(document.activeElement)) this.element.focus({ preventScroll: true });
     }
     for (let index = first; index < last; index += 1) {
       if (!this.#shown.has(index)) this.#place(this.#spare.pop() ?? this.#options.createRow(), index);
     }
-    for (const { element } of this.#spare) {
-      if (element.contains(document.activeElement)) this.element.focus({ preventScroll: true });
-      element.remove();
-    }
+    for (const { element } of this.#spare) element.remove();
     this.#spare.length = Math.min(this.#spare.length, 4 * OVERSCAN);
     this.#pointAtActive();
   }
