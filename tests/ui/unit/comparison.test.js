@@ -85,7 +85,10 @@ test("runs whose names say nothing are paired by their work and their order", ()
  * @param {import("../../../entrypoints/http/ui/assets/js/model/tree.js").LaunchTree} tree
  */
 function assertHolds(pairs, side, tree) {
-  assert.deepEqual([...side.filter((index) => index >= 0)].sort((one, other) => one - other), [...tree.runs.keys()]);
+  assert.deepEqual(
+    [...side.filter((index) => index >= 0)].sort((one, other) => one - other),
+    [...tree.runs.keys()],
+  );
   for (const [at, index] of side.entries()) {
     if (at > 0 && index >= 0) assert.equal(side[pairs.parent[at]], tree.parent[index]);
   }
@@ -120,8 +123,15 @@ test("a launch is the same as itself, however deep or wide", () => {
 });
 
 test("pairs keep their keys when a run is added, also those of repeated names", () => {
-  const left = launch("a", [["a.x", 0, { from: 1 }], ["a.x", 0, { from: 2 }]]);
-  const right = launch("b", [["b.x", 0, { from: 1 }], ["b.x", 0, { from: 2 }], ["b.y", 0, { from: 3 }]]);
+  const left = launch("a", [
+    ["a.x", 0, { from: 1 }],
+    ["a.x", 0, { from: 2 }],
+  ]);
+  const right = launch("b", [
+    ["b.x", 0, { from: 1 }],
+    ["b.x", 0, { from: 2 }],
+    ["b.y", 0, { from: 3 }],
+  ]);
   const keys = align(treeOf(left), treeOf(right)).runs.map(({ event_id }) => event_id);
   const before = align(treeOf(left), treeOf(right.slice(0, 3))).runs.map(({ event_id }) => event_id);
   assert.deepEqual(keys.slice(0, 3), before);
