@@ -7,8 +7,11 @@ from typing import Any, Final
 
 import attrs
 
+from adapters.metrics_json import parse_metrics
 from core.model.listing import PageRequest, RunFilter
 from core.model.run import FIELDS, FIXED_FIELDS, CommitSource, JsonText, Run, Status, Timestamp
+from core.model.summary import MAX_ERROR_CHARACTERS, SUMMARY_FIELDS, RunSummary
+from core.model.tree import RunOutline
 
 TIMES: Final = ("start_time_from", "start_time_to")
 
@@ -48,6 +51,43 @@ def run_of(row: Sequence[Any]) -> Run:
         if value is not None:
             values[position] = convert(value)
     return Run(*values)
+
+
+SUMMARY_COLUMNS: Final = ", ".join(
+    f"substr(error_summary, 1, {MAX_ERROR_CHARACTERS})" if name == "error_summary" else name
+    for name in (*SUMMARY_FIELDS, "metrics_json")
+)
+
+OUTLINE_COLUMNS: Final = (
+    f"event_id, run_id, parent_run_id, status, substr(error_summary, 1, {MAX_ERROR_CHARACTERS}), "
+    "commit_hash, metrics_json"
+)
+
+_STATUS: Final = SUMMARY_FIELDS.index("status")
+_COMMIT_SOURCE: Final = SUMMARY_FIELDS.index("commit_source")
+
+
+def summary_of(row: Sequence[Any]) -> RunSummary:
+    """Return the summary in a row of ``SUMMARY_COLUMNS``; raise as ``run_of`` does."""
+    values = list(row)
+    values[_STATUS] = _STATUSES[values[_STATUS]]
+    if values[_COMMIT_SOURCE] is not None:
+        values[_COMMIT_SOURCE] = _COMMIT_SOURCES[values[_COMMIT_SOURCE]]
+    values[-1] = parse_metrics(values[-1])
+    return RunSummary(*values)
+
+
+def outline_of(row: Sequence[Any]) -> RunOutline:
+    """Return the outline in a row of ``OUTLINE_COLUMNS``; raise as ``run_of`` does."""
+    event_id, run_id, parent_run_id, status, error_summary, commit_hash, metrics = row
+    return RunOutline(
+        event_id, run_id, parent_run_id, _STATUSES[status], error_summary, commit_hash, parse_metrics(metrics)
+    )
+
+
+def given_parts(which: RunFilter) -> dict[str, Any]:
+    """Return the parts of a filter that are given, by name."""
+    return attrs.asdict(which, recurse=False, filter=lambda _, value: value is not None and value is not False)
 
 
 def count_names(runs: Collection[Run]) -> Mapping[tuple[str, str], int]:

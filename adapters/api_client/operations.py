@@ -156,7 +156,18 @@ class Requests:
     def _query(self, filters: Mapping[str, Any]) -> dict[str, str]:
         given: dict[str, Any] = {name: _plain_time(value) for name, value in filters.items() if value is not None}
         which = attrs.asdict(self._structurer.run_filter(given), recurse=False)
-        return {name: str(value) for name, value in which.items() if value is not None}
+        return {name: _spelled(value) for name, value in which.items() if value is not None and value is not False}
+
+
+def _spelled(value: object) -> str:
+    """Return a part of a filter as it stands in a query string."""
+    match value:
+        case True:
+            return "true"
+        case frozenset():
+            return ",".join(sorted(map(str, value)))
+        case _:
+            return str(value)
 
 
 def filters_of(which: RunFilter | None, filters: Mapping[str, Any]) -> dict[str, Any]:

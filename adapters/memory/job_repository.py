@@ -6,9 +6,11 @@ from operator import gt, lt
 
 import attrs
 
+from adapters.memory.run_repository import Marks
 from core.model.job import Job, JobFilter, JobId, JobPage, JobPageRequest, JobState
 from core.model.listing import take_what_fits
 from core.model.run import Timestamp
+from core.model.store_version import StoreVersion
 from core.model.stream import count_found_bytes
 from core.ports.job_repository import JobRepository
 
@@ -26,8 +28,12 @@ class KeptJob:
 class MemoryJobRepository(JobRepository):
     """Jobs by id, in the order in which they were added."""
 
-    def __init__(self, kept: dict[JobId, KeptJob]) -> None:
+    def __init__(self, kept: dict[JobId, KeptJob], marks: Marks) -> None:
         self._kept = kept
+        self._marks = marks
+
+    def version(self) -> StoreVersion:
+        return self._marks.version
 
     def get(self, job_id: JobId) -> Job | None:
         kept = self._kept.get(job_id)

@@ -5,6 +5,9 @@ from operator import gt, lt
 
 import attrs
 
+from adapters.memory.figures import facets_of, statistics_of
+from adapters.memory.matching import matches
+from adapters.store_version import new_version
 from core.model.listing import (
     Cursor,
     NameField,
@@ -14,9 +17,15 @@ from core.model.listing import (
     RemovedPage,
     RunFilter,
     RunPage,
+    SummaryPage,
+    examined_by,
     take_what_fits,
 )
 from core.model.run import EventId, Run, Timestamp, count_bytes, count_text_bytes
+from core.model.statistics import Facets, FacetsRequest, Statistics, StatisticsRequest
+from core.model.store_version import StoreVersion
+from core.model.summary import RunSummary, count_summary_bytes, summarize
+from core.model.tree import Children, Room, RunOutline, count_outline_bytes, outline, take_children
 from core.ports.run_repository import RunRepository, ignore
 
 
@@ -35,10 +44,11 @@ class StoredRun:
 
 @attrs.define
 class Marks:
-    """What a store knows beside its runs: the retention horizon, and the number of runs that ever arrived."""
+    """What a store knows beside its runs: the retention horizon, the number of runs that ever arrived, its version."""
 
     horizon: Timestamp | None = None
     arrived: int = 0
+    version: StoreVersion = attrs.field(factory=new_version, eq=False)
 
 
 class MemoryRunRepository(RunRepository):
@@ -47,6 +57,9 @@ class MemoryRunRepository(RunRepository):
     def __init__(self, stored: dict[EventId, StoredRun], marks: Marks) -> None:
         self._stored = stored
         self._marks = marks
+
+    def version(self) -> StoreVersion:
+        return self._marks.version
 
     def get(self, event_id: EventId) -> Run | None:
         stored = self._stored.get(event_id)
@@ -58,20 +71,28 @@ class MemoryRunRepository(RunRepository):
         return newest.run if newest else None
 
     def page(self, which: RunFilter, request: PageRequest) -> RunPage:
-        matching = sorted(self._matching(which), key=lambda stored: stored.place, reverse=not request.oldest_first)
-        if request.cursor is not None:
-            passed = gt if request.oldest_first else lt
-            matching = [stored for stored in matching if passed(stored.place, request.cursor)]
-        chosen, more = take_what_fits(
-            matching[request.offset :],
-            lambda stored: count_text_bytes(stored.run),
-            request.limit,
-            request.max_text_bytes,
-        )
-        return RunPage(tuple(stored.run for stored in chosen), chosen[-1].place if more else None)
+        found = self._part(which, request, count_text_bytes)
+        return RunPage(tuple(stored.run for stored in found.stored), found.next_cursor, examined=found.examined)
+
+    def summaries(self, which: RunFilter, request: PageRequest) -> SummaryPage:
+        found = self._part(which, request, lambda run: count_summary_bytes(summarize(run)))
+        summaries = tuple(summarize(stored.run) for stored in found.stored)
+        return SummaryPage(summaries, found.next_cursor, examined=found.examined)
+
+    def children(self, parents: Sequence[str], room: Room) -> Children[RunSummary]:
+        return take_children(self._children(parents), count_summary_bytes, room)
+
+    def outlines(self, parents: Sequence[str], room: Room) -> Children[RunOutline]:
+        return take_children(map(outline, self._children(parents)), count_outline_bytes, room)
+
+    def statistics(self, which: RunFilter, request: StatisticsRequest) -> Statistics:
+        return statistics_of(self._newest_first(which), which, request)
+
+    def facets(self, which: RunFilter, request: FacetsRequest) -> Facets:
+        return facets_of(self._newest_first(which), which, request)
 
     def count(self, which: RunFilter) -> int:
-        return sum(1 for _ in self._matching(which))
+        return sum(1 for stored in self._stored.values() if matches(stored.run, which))
 
     def names(self, field: NameField, request: NamesRequest) -> Names:
         names = sorted({getattr(stored.run, field) for stored in self._stored.values()})
@@ -101,15 +122,43 @@ class MemoryRunRepository(RunRepository):
     def replace(self, run: Run) -> None:
         self._stored[run.event_id] = StoredRun(run, self._stored[run.event_id].arrival)
 
-    def _matching(self, which: RunFilter) -> Iterator[StoredRun]:
-        return (stored for stored in self._stored.values() if _matches(stored.run, which))
+    def _children(self, parents: Sequence[str]) -> Iterator[RunSummary]:
+        named = {name: place for place, name in enumerate(parents)}
+        below = [stored for stored in self._stored.values() if stored.run.parent_run_id in named]
+        below.sort(key=lambda stored: (named[stored.run.parent_run_id or ""], stored.place))
+        return (summarize(stored.run) for stored in below)
+
+    def _part(self, which: RunFilter, request: PageRequest, size_of: Callable[[Run], int]) -> "_Part":
+        """Return part of the list, its runs measured like this."""
+        ahead = self._examined(which)
+        if request.oldest_first:
+            ahead.reverse()
+        if request.cursor is not None:
+            passed = gt if request.oldest_first else lt
+            ahead = [stored for stored in ahead if passed(stored.place, request.cursor)]
+        limited = ahead[: request.max_examined]
+        matching = [stored for stored in limited if matches(stored.run, which)][request.offset :]
+        chosen, more = take_what_fits(
+            matching, lambda stored: size_of(stored.run), request.limit, request.max_text_bytes
+        )
+        last = chosen[-1] if more else limited[-1] if len(limited) < len(ahead) else None
+        examined = None if request.max_examined is None else limited.index(last) + 1 if last else len(limited)
+        return _Part(chosen, last.place if last else None, examined)
+
+    def _newest_first(self, which: RunFilter) -> list[Run]:
+        return [stored.run for stored in self._examined(which)]
+
+    def _examined(self, which: RunFilter) -> list[StoredRun]:
+        """Return the runs to examine, newest first."""
+        examined = examined_by(which)
+        found = (stored for stored in self._stored.values() if matches(stored.run, examined))
+        return sorted(found, key=lambda stored: stored.place, reverse=True)
 
 
-def _matches(run: Run, which: RunFilter) -> bool:
-    ranges = {"start_time_from", "start_time_to"}
-    equals = attrs.asdict(which, filter=lambda field, value: value is not None and field.name not in ranges)
-    return (
-        all(getattr(run, name) == value for name, value in equals.items())
-        and (which.start_time_from is None or run.start_time >= which.start_time_from)
-        and (which.start_time_to is None or run.start_time <= which.start_time_to)
-    )
+@attrs.frozen
+class _Part:
+    """Part of the list, the cursor of the next one, and the number of runs examined if it is limited."""
+
+    stored: Sequence[StoredRun]
+    next_cursor: Cursor | None
+    examined: int | None

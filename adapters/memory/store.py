@@ -31,7 +31,8 @@ class MemoryStore(Store):
 
     @contextmanager
     def job_reader(self, cancellation: Cancellation | None = None) -> Iterator[JobReader]:
-        yield MemoryJobRepository(self._current(cancellation).jobs)
+        state = self._current(cancellation)
+        yield MemoryJobRepository(state.jobs, state.marks)
 
     def check_room(self) -> None:
         pass

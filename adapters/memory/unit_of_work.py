@@ -10,6 +10,7 @@ import attrs
 from adapters.lifetime import Lifetime
 from adapters.memory.job_repository import KeptJob, MemoryJobRepository
 from adapters.memory.run_repository import Marks, MemoryRunRepository, StoredRun
+from adapters.store_version import new_version
 from core.model.job import JobId
 from core.model.run import EventId
 from core.ports.unit_of_work import UnitOfWork
@@ -33,7 +34,8 @@ class State:
         self.runs.update(other.runs)
         self.jobs.clear()
         self.jobs.update(other.jobs)
-        self.marks.horizon, self.marks.arrived = other.marks.horizon, other.marks.arrived
+        for name, value in attrs.asdict(other.marks).items():
+            setattr(self.marks, name, value)
 
 
 class MemoryUnitOfWork(UnitOfWork):
@@ -45,7 +47,7 @@ class MemoryUnitOfWork(UnitOfWork):
         self._lifetime = lifetime
         self._state = State()
         self._runs = MemoryRunRepository(self._state.runs, self._state.marks)
-        self._jobs = MemoryJobRepository(self._state.jobs)
+        self._jobs = MemoryJobRepository(self._state.jobs, self._state.marks)
 
     @property
     def runs(self) -> MemoryRunRepository:
@@ -78,4 +80,7 @@ class MemoryUnitOfWork(UnitOfWork):
         """Do nothing: memory accepts every write."""
 
     def commit(self) -> None:
-        self._publish(self._state.copy())
+        changed = self._state.copy()
+        if changed != self._read():
+            changed.marks.version = new_version()
+        self._publish(changed)

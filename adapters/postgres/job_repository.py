@@ -6,7 +6,9 @@ from typing import Any
 import psycopg
 
 from adapters.postgres.errors import translated_errors
+from adapters.postgres.version import read_version
 from adapters.sql_jobs import SqlJobRepository
+from core.model.store_version import StoreVersion
 from core.ports.cancellation import Cancellation
 
 
@@ -23,6 +25,12 @@ class PostgresJobRepository(SqlJobRepository):
         self._connection = connection
         self._cancellation = cancellation
         self.locking = " FOR UPDATE" if writing else ""
+        self.changed = False
+        """Whether anything was written, which a savepoint may have undone."""
+
+    def version(self) -> StoreVersion:
+        self._cancellation.check()
+        return read_version(self._connection)
 
     def _rows(self, sql: str, bindings: Sequence[Any]) -> list[tuple[Any, ...]]:
         self._cancellation.check()
@@ -30,6 +38,7 @@ class PostgresJobRepository(SqlJobRepository):
             return self._connection.execute(_in_dialect(sql), tuple(bindings)).fetchall()
 
     def _carry_out(self, sql: str, bindings: Sequence[Any]) -> None:
+        self.changed = True
         with translated_errors():
             self._connection.execute(_in_dialect(sql), tuple(bindings))
 

@@ -7,19 +7,20 @@ import psycopg
 from core.errors import StoreError
 
 NEEDED_PRIVILEGES: Final = (
-    "it needs SELECT, INSERT and UPDATE on the tables runs and tallies, the same and DELETE on jobs and job_findings, "
-    "SELECT and UPDATE on retention, SELECT on runsink_schema, and USAGE on the sequence arrivals; "
+    "it needs SELECT, INSERT and UPDATE on the tables runs, tallies and versions, the same and DELETE on jobs and "
+    "job_findings, SELECT and UPDATE on retention, SELECT on runsink_schema, and USAGE on the sequence arrivals; "
     "to prune, also DELETE on runs and tallies"
 )
 """The end of every message about a role that lacks one of them."""
 
 _LACKING: Final = """
 SELECT name || ' cannot be found'
-FROM (VALUES ('runs'), ('tallies'), ('retention'), ('jobs'), ('job_findings'), ('arrivals')) AS needed (name)
+FROM (VALUES ('runs'), ('tallies'), ('versions'), ('retention'), ('jobs'), ('job_findings'), ('arrivals'))
+AS needed (name)
 WHERE to_regclass(name) IS NULL
 UNION ALL
 SELECT privilege || ' on ' || name
-FROM (VALUES ('runs'), ('tallies'), ('retention'), ('jobs'), ('job_findings')) AS needed (name)
+FROM (VALUES ('runs'), ('tallies'), ('versions'), ('retention'), ('jobs'), ('job_findings')) AS needed (name)
 CROSS JOIN (VALUES ('SELECT'), ('INSERT'), ('UPDATE'), ('DELETE')) AS wanted (privilege)
 WHERE NOT has_table_privilege(to_regclass(name)::oid, privilege)
 AND (privilege <> 'DELETE' OR name IN ('jobs', 'job_findings'))

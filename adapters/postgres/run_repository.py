@@ -2,23 +2,38 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from hashlib import blake2b
+from itertools import chain
 from typing import Any, Final, cast
 
 import attrs
 import psycopg
 
 from adapters.postgres.errors import translated_errors
-from adapters.postgres.schema import FILTER_PREFIX, NAME_PREFIX
+from adapters.postgres.statements import (
+    SUMMARY_BYTES,
+    TEXT_BYTES,
+    bucket_of,
+    children_sql,
+    is_storable,
+    metric_of,
+    where_of,
+)
+from adapters.postgres.version import read_version
+from adapters.sql_figures import Source, compute_facets, compute_statistics
 from adapters.sql_rows import (
     CHANGING,
     COLUMNS,
+    OUTLINE_COLUMNS,
+    SUMMARY_COLUMNS,
     TALLIED,
-    TIMES,
-    Walk,
     changing_values_of,
     count_names,
+    given_parts,
+    outline_of,
     run_of,
+    summary_of,
     values_of,
     walk_of,
 )
@@ -33,9 +48,15 @@ from core.model.listing import (
     RemovedPage,
     RunFilter,
     RunPage,
+    SummaryPage,
+    examined_by,
     take_what_fits,
 )
-from core.model.run import FIELDS, LONG_TEXTS, Count, EventId, Run, Text, Timestamp
+from core.model.run import FIELDS, Count, EventId, Run, Text, Timestamp
+from core.model.statistics import Facets, FacetsRequest, Statistics, StatisticsRequest
+from core.model.store_version import StoreVersion
+from core.model.summary import RunSummary, count_summary_bytes
+from core.model.tree import Children, Room, RunOutline, count_outline_bytes, take_children
 from core.ports.cancellation import Cancellation
 from core.ports.run_repository import RunReader, RunRepository, ignore
 
@@ -44,9 +65,6 @@ ARRIVALS_PER_CALL: Final = 1 << 16
 
 _NUMBERS = frozenset(field.name for field in attrs.fields(Run) if field.type == Count | None)
 _ARRAYS = ", ".join(f"%s::{'bigint' if name in _NUMBERS else 'text'}[]" for name in FIELDS)
-TEXT_BYTES: Final = " + ".join(f"coalesce(octet_length({name}), 0)" for name in LONG_TEXTS)
-"""The result of ``count_text_bytes``, computed by PostgreSQL without reading texts stored out of line."""
-
 _SELECT = f"SELECT {COLUMNS} FROM runs"
 _INSERT = (
     f"INSERT INTO runs (arrival, {COLUMNS}) "
@@ -75,11 +93,8 @@ _USED_NAMES = "SELECT name FROM tallies WHERE field = %s GROUP BY name HAVING su
 _RELY_ON_HORIZON = "SELECT horizon FROM retention WHERE slot = %s FOR SHARE"
 _RAISE = "UPDATE retention SET horizon = %s WHERE horizon IS NULL OR horizon < %s"
 
-_PREFIXES: Mapping[str, int] = {
-    **dict.fromkeys(("run_id", "parent_run_id"), NAME_PREFIX),
-    **dict.fromkeys((*TALLIED, "product"), FILTER_PREFIX),
-}
-"""How many characters of a column are indexed."""
+_FETCH: Final = "FETCH 200 FROM children"
+"""So many children are in memory at a time, since each may have large metrics."""
 
 
 @attrs.define
@@ -90,12 +105,25 @@ class KnownHorizon:
     is_read: bool = False
 
 
+@attrs.frozen
+class _Part:
+    """Rows of a page; the rest as in ``RunPage``."""
+
+    rows: list[tuple[Any, ...]]
+    next_cursor: Cursor | None
+    examined: int | None
+
+
 class PostgresRunReader(RunReader):
     """The runs as one transaction sees them, until cancellation is requested."""
 
     def __init__(self, connection: psycopg.Connection, cancellation: Cancellation) -> None:
         self._connection = connection
         self._cancellation = cancellation
+
+    def version(self) -> StoreVersion:
+        self._cancellation.check()
+        return read_version(self._connection)
 
     def get(self, event_id: EventId) -> Run | None:
         return self._one(event_id, "")
@@ -105,23 +133,36 @@ class PostgresRunReader(RunReader):
         return runs[0] if runs else None
 
     def page(self, which: RunFilter, request: PageRequest) -> RunPage:
-        # Read the sizes first, because psycopg fetches all rows of a result before it returns one.
-        fitting, more = self._fitting(which, request, "")
-        if not fitting:
-            return RunPage((), None)
-        rows = self._listed(which, attrs.evolve(request, limit=len(fitting)), f"arrival, {COLUMNS}")
-        runs = tuple(run_of(row[1:]) for row in rows)
-        return RunPage(runs, Cursor(runs[-1].start_time, rows[-1][0]) if more else None)
+        part = self._part(which, request, TEXT_BYTES, COLUMNS)
+        return RunPage(tuple(map(run_of, part.rows)), part.next_cursor, examined=part.examined)
+
+    def summaries(self, which: RunFilter, request: PageRequest) -> SummaryPage:
+        part = self._part(which, request, SUMMARY_BYTES, SUMMARY_COLUMNS)
+        return SummaryPage(tuple(map(summary_of, part.rows)), part.next_cursor, examined=part.examined)
+
+    def children(self, parents: Sequence[str], room: Room) -> Children[RunSummary]:
+        with self._reading_children(parents, room, SUMMARY_COLUMNS) as rows:
+            return take_children(map(summary_of, rows), count_summary_bytes, room)
+
+    def outlines(self, parents: Sequence[str], room: Room) -> Children[RunOutline]:
+        with self._reading_children(parents, room, OUTLINE_COLUMNS) as rows:
+            return take_children(map(outline_of, rows), count_outline_bytes, room)
+
+    def statistics(self, which: RunFilter, request: StatisticsRequest) -> Statistics:
+        source = self._source(which, request.max_runs)
+        return compute_statistics(source, request, bucket_of(request.bucket_seconds), metric_of)
+
+    def facets(self, which: RunFilter, request: FacetsRequest) -> Facets:
+        return compute_facets(self._source(which, request.max_runs), request)
 
     def count(self, which: RunFilter) -> int:
-        given = attrs.asdict(which, filter=lambda _, value: value is not None)
+        given = given_parts(which)
         tallied = "SELECT coalesce(sum(runs), 0)::bigint FROM tallies WHERE field = %s"
         if not given:
             return self._number(tallied, (TALLIED[0],))
         if len(given) == 1 and (field := next(iter(given))) in TALLIED:
             return self._number(f"{tallied} AND digest = %s", (field, _digest(given[field])))
-        where, bindings = _where(which, walk := walk_of(which, PageRequest()))
-        return self._number(walk.sql(f"SELECT count(*) FROM runs{where}"), bindings)
+        return self._count(which, PageRequest(), None)
 
     def names(self, field: NameField, request: NamesRequest) -> Names:
         total = self._number(f"SELECT count(*) FROM ({_USED_NAMES}) AS used", (field,))
@@ -136,22 +177,75 @@ class PostgresRunReader(RunReader):
     def retention_horizon(self) -> Timestamp | None:
         return cast(Timestamp | None, self._rows("SELECT max(horizon) FROM retention", ())[0][0])
 
-    def _fitting(self, which: RunFilter, request: PageRequest, columns: str) -> tuple[Sequence[tuple[Any, ...]], bool]:
-        """Return the sizes of the runs of a page, each followed by these columns, and whether more runs follow."""
+    def _part(self, which: RunFilter, request: PageRequest, size: str, columns: str) -> "_Part":
+        """Return these columns of a page, whose runs have the size that this SQL says."""
+        last = None if request.max_examined is None else self._nth(examined_by(which), request, request.max_examined)
+        # Read the sizes first, because psycopg fetches all rows of a result before it returns one.
+        fitting, more = self._fitting(which, request, f"{size}, start_time, arrival", last)
+        rows: list[tuple[Any, ...]] = []
+        if fitting:
+            rows = self._listed(which, attrs.evolve(request, limit=len(fitting)), columns, last)
+        if more:
+            last = Cursor(*fitting[-1][1:])
+        examined = None if request.max_examined is None else self._count(examined_by(which), request, last)
+        return _Part(rows, last, examined)
+
+    def _fitting(
+        self, which: RunFilter, request: PageRequest, columns: str, last: Cursor | None
+    ) -> tuple[Sequence[tuple[Any, ...]], bool]:
+        """Return columns of a page, of which the first is the size of a run, and whether more runs follow."""
         # One row more than requested tells whether there is a next page.
-        sizes = self._listed(which, attrs.evolve(request, limit=request.limit + 1), TEXT_BYTES + columns)
+        sizes = self._listed(which, attrs.evolve(request, limit=request.limit + 1), columns, last)
         return take_what_fits(sizes, lambda row: row[0], request.limit, request.max_text_bytes)
 
-    def _listed(self, which: RunFilter, request: PageRequest, columns: str) -> list[tuple[Any, ...]]:
-        """Return these columns of part of the list, whatever its size."""
+    def _listed(
+        self, which: RunFilter, request: PageRequest, columns: str, last: Cursor | None
+    ) -> list[tuple[Any, ...]]:
+        """Return these columns of part of the list, whatever its size, up to the run at ``last``."""
         walk = walk_of(which, request)
-        where, bindings = _where(which, walk)
+        where, bindings = where_of(which, walk, last)
         sql = f"SELECT {{}} FROM runs{where} ORDER BY start_time {{order}}, arrival {{order}} LIMIT %s OFFSET %s"
         return self._rows(walk.sql(sql, columns), (*bindings, request.limit, request.offset))
 
+    def _nth(self, which: RunFilter, request: PageRequest, number: int) -> Cursor | None:
+        """Return the place of the matching run with this number, counted from 1; ``None`` if none follows it."""
+        behind = attrs.evolve(request, offset=number - 1, limit=2)
+        found = self._listed(which, behind, "start_time, arrival", None)
+        return Cursor(*found[0]) if len(found) == 2 else None
+
+    def _count(self, which: RunFilter, request: PageRequest, last: Cursor | None) -> int:
+        """Count the matching runs from the beginning of a page to the run at ``last``, or the end."""
+        walk = walk_of(which, request)
+        where, bindings = where_of(which, walk, last)
+        return self._number(walk.sql(f"SELECT count(*) FROM runs{where}"), bindings)
+
+    @contextmanager
+    def _reading_children(self, parents: Sequence[str], room: Room, columns: str) -> Iterator[Iterator[Sequence[Any]]]:
+        """Yield rows of the children of these names, and of one more than there is room for."""
+        # A cursor of the database, because psycopg fetches all rows of a result before it returns one. A statement,
+        # because psycopg has none for a pipeline.
+        most = room.runs + 1
+        declare = f"DECLARE children NO SCROLL CURSOR FOR {children_sql(columns)}"
+        with translated_errors():
+            self._connection.execute(declare.encode(), (list(parents), most, most))
+        parts = iter(lambda: self._rows(_FETCH, ()), [])
+        yield chain.from_iterable(parts)
+        # After an error, the transaction takes it along.
+        with translated_errors():
+            self._connection.execute(b"CLOSE children")
+
+    def _source(self, which: RunFilter, max_runs: int) -> Source:
+        examined = examined_by(which)
+        last = self._nth(examined, PageRequest(), max_runs)
+        walk = walk_of(which, PageRequest())
+        where, bindings = where_of(which, walk, last)
+        count = max_runs if last else self._count(examined, PageRequest(), None)
+        sql = walk.sql(f"runs{where or ' WHERE TRUE'}")
+        return Source(sql, lambda statement: self._rows(statement, bindings), count, last.start_time if last else None)
+
     def _one(self, event_id: EventId, ending: str) -> Run | None:
         sql = f"{_SELECT} WHERE event_id = %s{ending}"
-        rows = self._rows(sql, (event_id,)) if _is_storable(event_id) else []
+        rows = self._rows(sql, (event_id,)) if is_storable(event_id) else []
         return run_of(rows[0]) if rows else None
 
     def _number(self, sql: str, bindings: Sequence[Any]) -> int:
@@ -170,6 +264,8 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
         super().__init__(connection, Cancellation())
         self._slot = slot
         self._known = known
+        self.changed = False
+        """Whether anything was written, which a savepoint may have undone."""
         self._relies_on_horizon = False
         self._has_raised = False
         self._unconfirmed: psycopg.Cursor | None = None
@@ -199,11 +295,10 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
         # Until this is committed, what is read concerns no other unit of work.
         self._has_raised = True
         self.forget_horizon()
-        with translated_errors():
-            self._connection.execute(_RAISE.encode(), (horizon, horizon))
+        self._write(_RAISE, (horizon, horizon))
 
     def remove(self, which: RunFilter, request: PageRequest) -> RemovedPage:
-        fitting, more = self._fitting(which, request, ", event_id, start_time, arrival")
+        fitting, more = self._fitting(which, request, f"{TEXT_BYTES}, event_id, start_time, arrival", None)
         if not fitting:
             return RemovedPage(0, None)
         keys, arrivals = sorted(event_id for _, event_id, *_ in fitting), [arrival for *_, arrival in fitting]
@@ -224,8 +319,7 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
         self._tally(count_names([run for run in runs if run.event_id in new]))
 
     def replace(self, run: Run) -> None:
-        with translated_errors():
-            self._connection.execute(_REPLACE.encode(), (*changing_values_of(run), run.event_id))
+        self._write(_REPLACE, (*changing_values_of(run), run.event_id))
 
     def _insert(self, runs: Sequence[Run]) -> set[EventId]:
         """Store the runs that are new; return their keys."""
@@ -246,6 +340,11 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
                 found(run_of(row))
         return len(sizes)
 
+    def _write(self, sql: str, bindings: Sequence[Any]) -> None:
+        self.changed = True
+        with translated_errors():
+            self._connection.execute(sql.encode(), bindings)
+
     def _read_horizon(self) -> None:
         if self._unconfirmed is not None:
             with translated_errors():
@@ -263,8 +362,7 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
         """Add to the number of runs with each name, by column and name."""
         added = sorted((field, _digest(name), self._slot, name, count) for (field, name), count in names.items())
         if added:
-            with translated_errors():
-                self._connection.execute(_TALLY.encode(), [list(column) for column in zip(*added, strict=True)])
+            self._write(_TALLY, [list(column) for column in zip(*added, strict=True)])
 
     def _untally(self, gone: Iterable[Sequence[str]]) -> None:
         """Subtract deleted runs, given by their names, from the tallies, and forget names that no run has any more."""
@@ -283,51 +381,12 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
         self._tally({named: count for named, count in left.items() if count})
 
 
-def _where(which: RunFilter, walk: Walk) -> tuple[str, list[Any]]:
-    """Return the filter and the ends of the walk as a template for ``Walk.sql``, and its bindings."""
-    given = attrs.asdict(which, filter=lambda part, value: value is not None and part.name not in TIMES)
-    if not all(map(_is_storable, given.values())):
-        return " WHERE FALSE", []
-    conditions = [_equals(name, value) for name, value in given.items()]
-    bindings = [
-        value for condition, value in zip(conditions, given.values(), strict=True) for _ in range(condition.count("%s"))
-    ]
-    if walk.after is not None:
-        conditions.append("(start_time, arrival) {beyond} (%s, %s)")
-        bindings += walk.after
-    if walk.until is not None:
-        conditions.append("start_time {within} %s")
-        bindings.append(walk.until)
-    return (f" WHERE {' AND '.join(conditions)}" if conditions else ""), bindings
-
-
 def _part(sizes: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
     """Yield keys with their sizes until they add up to a part."""
     total = 0
     while total < MAX_PART_BYTES and (row := next(sizes, None)) is not None:
         total += row[1]
         yield row
-
-
-def _equals(name: str, value: str) -> str:
-    """Return the condition that a column has this value, in a form that can use an index.
-
-    A text that fits in the index is compared only there. With a second condition, the planner would expect so few rows
-    that it would sort them instead.
-    """
-    length = _PREFIXES.get(name)
-    if length is None:
-        return f"{name} = %s"
-    prefix = f"left({name}, {length}) = left(%s, {length})"
-    return prefix if len(value) < length else f"{prefix} AND {name} = %s"
-
-
-def _is_storable(text: str) -> bool:
-    """Return whether a run can have this text; PostgreSQL rejects queries for any other."""
-    try:
-        return b"\0" not in text.encode()
-    except UnicodeEncodeError:
-        return False
 
 
 def _column(values: tuple[Any, ...]) -> list[Any] | None:

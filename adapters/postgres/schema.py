@@ -84,6 +84,13 @@ _VERSION_1: Final = (
         left(job_type, {FILTER_PREFIX}), left(agent_name, {FILTER_PREFIX}), left(product, {FILTER_PREFIX})
     )
     """,
+    # GET /runs?roots=true, and statistics and facets of them. Only roots pay for it.
+    f"""
+    CREATE INDEX IF NOT EXISTS runs_without_parent ON runs (
+        start_time DESC, arrival DESC, status,
+        left(job_type, {FILTER_PREFIX}), left(agent_name, {FILTER_PREFIX}), left(product, {FILTER_PREFIX})
+    ) WHERE parent_run_id IS NULL
+    """,
     # GET /runs/{run_id}: the newest run with a name.
     f"CREATE INDEX IF NOT EXISTS runs_by_run_id ON runs (left(run_id, {NAME_PREFIX}), start_time DESC, arrival DESC)",
     # GET /runs?parent_run_id=: the children of a run, newest first.
@@ -112,6 +119,14 @@ _VERSION_1: Final = (
     )
     """,
     f"INSERT INTO retention (slot) SELECT generate_series(0, {SLOTS - 1}) ON CONFLICT (slot) DO NOTHING",
+    # What each commit writes. Each server writes a row of its own, and all rows together are the version of the store.
+    f"""
+    CREATE TABLE IF NOT EXISTS versions (
+        slot BIGINT NOT NULL,
+        version {_TEXT} NOT NULL,  -- random, another one after each commit
+        PRIMARY KEY (slot)
+    )
+    """,
     # A row for each background job; its body is in the spool of one server.
     f"""
     CREATE TABLE IF NOT EXISTS jobs (
@@ -218,8 +233,8 @@ def found_version(connection: psycopg.Connection) -> int:
     rows = connection.execute(
         # The information schema would hide tables that this role may not use.
         "SELECT relname::text FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace "
-        "WHERE nspname = current_schema() AND relname IN ('runs', 'tallies', 'retention', 'jobs', 'job_findings', "
-        "'runsink_schema')"
+        "WHERE nspname = current_schema() AND relname IN ('runs', 'tallies', 'retention', 'versions', 'jobs', "
+        "'job_findings', 'runsink_schema')"
     ).fetchall()
     found = {name for (name,) in rows}
     if "runsink_schema" in found:

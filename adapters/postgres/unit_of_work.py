@@ -14,6 +14,7 @@ from adapters.postgres.errors import translated_errors
 from adapters.postgres.job_repository import PostgresJobRepository
 from adapters.postgres.privileges import check_privileges
 from adapters.postgres.run_repository import KnownHorizon, PostgresRunRepository
+from adapters.postgres.version import change_version
 from core.errors import StoreBusyError, StoreError
 from core.ports.cancellation import Cancellation
 from core.ports.unit_of_work import UnitOfWork
@@ -93,6 +94,8 @@ class PostgresUnitOfWork(UnitOfWork):
     def commit(self) -> None:
         try:
             with translated_errors():
+                if self._runs.changed or self._jobs.changed:
+                    change_version(self._connection, self._slot)
                 cursor = self._connection.execute("COMMIT")
                 self._pipeline.sync()
         except StoreBusyError as error:

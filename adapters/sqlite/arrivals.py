@@ -1,11 +1,22 @@
-"""Arrival numbers: the order in which runs arrived. None is used twice, even if runs are deleted."""
+"""The row that each commit writes: the last arrival number, and the version of the store.
+
+Arrival numbers are the order in which runs arrived. None is used twice, even if runs are deleted.
+"""
 
 from typing import Final, cast
 
 import apsw
 
+from adapters.sqlite.errors import translated_errors
+from adapters.store_version import new_version
+from core.model.store_version import StoreVersion
+
 _LAST: Final = "SELECT max(coalesce((SELECT last FROM arrivals), 0), coalesce((SELECT max(arrival) FROM runs), 0))"
-_KEEP: Final = "INSERT OR REPLACE INTO arrivals (id, last) VALUES (1, ?)"
+_KEEP: Final = (
+    "INSERT OR REPLACE INTO arrivals (id, last, version) VALUES (1, coalesce(?, (SELECT last FROM arrivals), 0), ?)"
+)
+_EMPTY: Final = StoreVersion("")
+"""Of a store that has had no commit."""
 
 
 class Arrivals:
@@ -25,6 +36,12 @@ class Arrivals:
         return first
 
     def keep(self) -> None:
-        """Store the last number, so that none is reused. Call it before the commit."""
-        if self.last is not None:
-            self._connection.execute(_KEEP, (self.last,))
+        """Store the last number, so that none is reused, and a new version. Call it before the commit of a change."""
+        self._connection.execute(_KEEP, (self.last, new_version()))
+
+
+def read_version(connection: apsw.Connection) -> StoreVersion:
+    """Return the version of the store as the connection sees it."""
+    with translated_errors(connection):
+        rows = connection.execute("SELECT version FROM arrivals").fetchall()
+    return StoreVersion(str(rows[0][0])) if rows else _EMPTY

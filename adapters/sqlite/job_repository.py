@@ -6,7 +6,9 @@ from typing import Any, cast
 import apsw
 
 from adapters.sql_jobs import SqlJobRepository
+from adapters.sqlite.arrivals import read_version
 from adapters.sqlite.errors import translated_errors
+from core.model.store_version import StoreVersion
 
 
 class SqliteJobRepository(SqlJobRepository):
@@ -17,6 +19,9 @@ class SqliteJobRepository(SqlJobRepository):
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
+
+    def version(self) -> StoreVersion:
+        return read_version(self._connection)
 
     def _rows(self, sql: str, bindings: Sequence[Any]) -> list[tuple[Any, ...]]:
         with translated_errors(self._connection):

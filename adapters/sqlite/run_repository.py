@@ -1,17 +1,33 @@
 """The run repository on SQLite: its statements, and the conversion of rows to runs."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast
 
 import apsw
 import attrs
+import msgspec
 
-from adapters.sql_rows import CHANGING, COLUMNS, TALLIED, changing_values_of, count_names, run_of, values_of
-from adapters.sqlite.arrivals import Arrivals
+from adapters.sql_rows import (
+    CHANGING,
+    COLUMNS,
+    OUTLINE_COLUMNS,
+    SUMMARY_COLUMNS,
+    TALLIED,
+    changing_values_of,
+    count_names,
+    given_parts,
+    outline_of,
+    run_of,
+    summary_of,
+    values_of,
+)
+from adapters.sqlite.arrivals import Arrivals, read_version
 from adapters.sqlite.errors import damaged, translated_errors
+from adapters.sqlite.figures import SqliteFigures
 from adapters.sqlite.keys import AMONG_ARRIVALS, add_keys, event_hash, find_arrivals, integers, remove_keys, run_hash
-from adapters.sqlite.listing import RunList, stream
+from adapters.sqlite.listing import Place, RunList, stream
 from core.model.listing import (
     Cursor,
     NameField,
@@ -21,9 +37,15 @@ from core.model.listing import (
     RemovedPage,
     RunFilter,
     RunPage,
+    SummaryPage,
+    examined_by,
     take_what_fits,
 )
 from core.model.run import FIELDS, EventId, Run, Text, Timestamp, count_bytes, count_text_bytes
+from core.model.statistics import Facets, FacetsRequest, Statistics, StatisticsRequest
+from core.model.store_version import StoreVersion
+from core.model.summary import RunSummary, count_summary_bytes
+from core.model.tree import Children, Room, RunOutline, count_outline_bytes, take_children
 from core.ports.run_repository import RunRepository, ignore
 
 _SELECT = f"SELECT {COLUMNS} FROM runs"
@@ -41,8 +63,16 @@ _RAISE = (
     "ON CONFLICT (id) DO UPDATE SET horizon = max(horizon, excluded.horizon)"
 )
 
-_Place = tuple[int, int]
-"""The start and the arrival of a run, as in keys."""
+_Item = TypeVar("_Item")
+
+
+@attrs.frozen
+class _Part(Generic[_Item]):
+    """Part of the list, with the place of each item; the rest as in ``RunPage``."""
+
+    taken: list[tuple[Place, _Item]]
+    next_cursor: Cursor | None
+    examined: int | None
 
 
 class SqliteRunRepository(RunRepository):
@@ -52,6 +82,9 @@ class SqliteRunRepository(RunRepository):
         self._connection = connection
         self._list = RunList(connection)
         self.arrivals = Arrivals(connection)
+
+    def version(self) -> StoreVersion:
+        return read_version(self._connection)
 
     def get(self, event_id: EventId) -> Run | None:
         arrivals = self._arrivals([event_hash(event_id)])
@@ -64,11 +97,29 @@ class SqliteRunRepository(RunRepository):
         return runs[0] if runs else None
 
     def page(self, which: RunFilter, request: PageRequest) -> RunPage:
-        taken, next_cursor = self._take(which, request)
-        return RunPage(tuple(run for _, run in taken), next_cursor)
+        part = self._take(which, request, COLUMNS, _to_run, count_text_bytes)
+        return RunPage(tuple(run for _, run in part.taken), part.next_cursor, examined=part.examined)
+
+    def summaries(self, which: RunFilter, request: PageRequest) -> SummaryPage:
+        part = self._take(which, request, SUMMARY_COLUMNS, _to_summary, count_summary_bytes)
+        return SummaryPage(tuple(run for _, run in part.taken), part.next_cursor, examined=part.examined)
+
+    def children(self, parents: Sequence[str], room: Room) -> Children[RunSummary]:
+        with closing(self._children(parents, room, SUMMARY_COLUMNS)) as rows:
+            return take_children(map(_to_summary, rows), count_summary_bytes, room)
+
+    def outlines(self, parents: Sequence[str], room: Room) -> Children[RunOutline]:
+        with closing(self._children(parents, room, OUTLINE_COLUMNS)) as rows:
+            return take_children(map(_to_outline, rows), count_outline_bytes, room)
+
+    def statistics(self, which: RunFilter, request: StatisticsRequest) -> Statistics:
+        return SqliteFigures(self._connection).statistics(which, request)
+
+    def facets(self, which: RunFilter, request: FacetsRequest) -> Facets:
+        return SqliteFigures(self._connection).facets(which, request)
 
     def count(self, which: RunFilter) -> int:
-        given = attrs.asdict(which, filter=lambda _, value: value is not None)
+        given = given_parts(which)
         if not given:
             return self._number("SELECT total(runs) FROM tallies WHERE field = 'agent_name'", ())
         if len(given) == 1 and (field := next(iter(given))) in TALLIED:
@@ -90,7 +141,8 @@ class SqliteRunRepository(RunRepository):
         self._rows(_RAISE, (horizon,))
 
     def remove(self, which: RunFilter, request: PageRequest) -> RemovedPage:
-        taken, next_cursor = self._take(which, request)
+        part = self._take(which, request, COLUMNS, _to_run, count_text_bytes)
+        taken = part.taken
         with translated_errors(self._connection):
             remove_keys(self._connection, (entry for place, run in taken for entry in _entries(place, run)))
             arrivals = integers(arrival for (_, arrival), _ in taken)
@@ -98,7 +150,7 @@ class SqliteRunRepository(RunRepository):
             names = count_names([run for _, run in taken])
             self._connection.executemany(_UNTALLY, [(count, *named) for named, count in names.items()])
             self._connection.executemany(_FORGET, list(names))
-        return RemovedPage(len(taken), next_cursor)
+        return RemovedPage(len(taken), part.next_cursor)
 
     def add(self, runs: Sequence[Run], found: Callable[[Run], object] = ignore) -> None:
         with translated_errors(self._connection):
@@ -113,15 +165,42 @@ class SqliteRunRepository(RunRepository):
             arrivals = self._arrivals([event_hash(run.event_id)])
             self._connection.execute(_REPLACE, (*changing_values_of(run), run.event_id, integers(arrivals)))
 
-    def _take(self, which: RunFilter, request: PageRequest) -> tuple[list[tuple[_Place, Run]], Cursor | None]:
-        """Return the runs of a page, each with its start and arrival, and the cursor of the next page."""
+    def _take(
+        self,
+        which: RunFilter,
+        request: PageRequest,
+        columns: str,
+        convert: Callable[[tuple[Any, ...]], _Item],
+        size_of: Callable[[_Item], int],
+    ) -> "_Part[_Item]":
+        """Return part of the list, each run converted from these columns."""
+        last = self._last_examined(which, request)
+        place, start_time = last or (None, None)
         # One row more than requested tells whether there is a next page.
-        with closing(self._list.rows(which, attrs.evolve(request, limit=request.limit + 1))) as rows:
-            placed = (((row[0], row[1]), _to_run(row[2:])) for row in rows)
-            taken, more = take_what_fits(
-                placed, lambda found: count_text_bytes(found[1]), request.limit, request.max_text_bytes
-            )
-        return taken, Cursor(taken[-1][1].start_time, taken[-1][0][1]) if more else None
+        asked = attrs.evolve(request, limit=request.limit + 1)
+        with closing(self._list.rows(which, asked, f"start_time, {columns}", place)) as rows:
+            placed = (((row[0], row[1]), row[2], convert(row[3:])) for row in rows)
+            taken, more = take_what_fits(placed, lambda found: size_of(found[2]), request.limit, request.max_text_bytes)
+        if more:
+            place, start_time = taken[-1][:2]
+        examined = None if request.max_examined is None else self._list.count(examined_by(which), request, place)
+        next_cursor = Cursor(start_time, place[1]) if place and start_time else None
+        return _Part([(found[0], found[2]) for found in taken], next_cursor, examined)
+
+    def _last_examined(self, which: RunFilter, request: PageRequest) -> tuple[Place, Timestamp] | None:
+        """Return place and start of the last run to examine; ``None`` if there is no limit, or none follows it."""
+        if request.max_examined is None:
+            return None
+        return self._list.nth(examined_by(which), request, request.max_examined)
+
+    def _children(self, parents: Sequence[str], room: Room, columns: str) -> Generator[tuple[Any, ...], None, None]:
+        """Read the children of these names, and one more than there is room for."""
+        # The loops run in this order, and each name's children are in that of the index.
+        sql = (
+            f"SELECT {columns} FROM json_each(?) AS parents CROSS JOIN runs INDEXED BY runs_by_parent_run_id "
+            "ON parent_run_id = parents.value LIMIT ?"
+        )
+        return stream(self._connection, sql, (json.dumps(parents), room.runs + 1))
 
     def _insert(self, runs: Sequence[Run], hashes: Mapping[EventId, int]) -> None:
         first = self.arrivals.take(len(runs))
@@ -160,14 +239,24 @@ class SqliteRunRepository(RunRepository):
             return cast(list[tuple[Any, ...]], self._connection.execute(sql, bindings).fetchall())
 
 
-def _to_run(row: tuple[Any, ...]) -> Run:
-    try:
-        return run_of(row)
-    except KeyError as error:
-        raise damaged(error) from error
+def _undamaged(convert: Callable[[tuple[Any, ...]], _Item]) -> Callable[[tuple[Any, ...]], _Item]:
+    """Return the conversion of a row, which raises ``StoreDamagedError`` for what was never written."""
+
+    def undamaged(row: tuple[Any, ...]) -> _Item:
+        try:
+            return convert(row)
+        except (KeyError, msgspec.DecodeError) as error:
+            raise damaged(error) from error
+
+    return undamaged
 
 
-def _entries(place: _Place, run: Run) -> Iterable[tuple[int, int, int]]:
+_to_run = _undamaged(run_of)
+_to_summary = _undamaged(summary_of)
+_to_outline = _undamaged(outline_of)
+
+
+def _entries(place: Place, run: Run) -> Iterable[tuple[int, int, int]]:
     """Return the entries of a run in the index of keys."""
     start, arrival = place
     return (event_hash(run.event_id), 0, arrival), (run_hash(run.run_id), start, arrival)

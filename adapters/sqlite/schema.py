@@ -12,7 +12,7 @@ from core.errors import StoreUnusableError
 APPLICATION_ID = 0x52_55_4E_53
 """``RUNS`` in ASCII: marks the file as runsink's (https://www.sqlite.org/pragma.html#pragma_application_id)."""
 
-_EPOCH: Final = 1_830_297_600  # 2028-01-01: starts from July 2023 to June 2032 take 6 bytes, all others 8
+EPOCH: Final = 1_830_297_600  # 2028-01-01: starts from July 2023 to June 2032 take 6 bytes, all others 8
 
 _log = logging.getLogger("runsink")
 
@@ -20,7 +20,7 @@ _log = logging.getLogger("runsink")
 def start_of(time: str) -> str:
     """Return SQL for a start as used in keys, in microseconds since 2028, given SQL for a ``Timestamp`` of any year."""
     # SQLite rounds fractions of a second to milliseconds, so omit them.
-    return f"(unixepoch(substr({time}, 1, 19)) - {_EPOCH}) * 1000000 + substr({time}, 21, 6)"
+    return f"(unixepoch(substr({time}, 1, 19)) - {EPOCH}) * 1000000 + substr({time}, 21, 6)"
 
 
 def _version_1(connection: apsw.Connection) -> None:
@@ -73,6 +73,14 @@ def _version_1(connection: apsw.Connection) -> None:
     connection.execute(
         "CREATE INDEX runs_by_start_time ON runs (start, arrival, status, job_type, agent_name, product)"
     )
+    # GET /runs?roots=true, and statistics and facets of them, which read nothing else. Only roots pay for it.
+    connection.execute(
+        """
+        CREATE INDEX runs_without_parent
+        ON runs (start, arrival, status, job_type, agent_name, product, git_repo, duration_ms)
+        WHERE parent_run_id IS NULL
+        """
+    )
     # GET /runs?parent_run_id=: the children of a run, newest first.
     connection.execute(
         "CREATE INDEX runs_by_parent_run_id ON runs (parent_run_id, start) WHERE parent_run_id IS NOT NULL"
@@ -88,8 +96,16 @@ def _version_1(connection: apsw.Connection) -> None:
             ) STRICT, WITHOUT ROWID
             """
         )
-    # The last arrival number assigned, so that none is used twice, even if runs are deleted.
-    connection.execute("CREATE TABLE arrivals (id INTEGER PRIMARY KEY CHECK (id = 1), last INTEGER NOT NULL) STRICT")
+    # What each commit writes. There is no row until the first one.
+    connection.execute(
+        """
+        CREATE TABLE arrivals (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            last INTEGER NOT NULL,  -- the last arrival number assigned: none is used twice, even if runs are deleted
+            version TEXT NOT NULL  -- random, another one after each commit
+        ) STRICT
+        """
+    )
     # How many runs each name has, for the metadata and the size of the whole list without counting rows.
     connection.execute(
         """

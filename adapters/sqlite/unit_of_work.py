@@ -30,6 +30,7 @@ class SqliteUnitOfWork(UnitOfWork):
         self._note_end = note_end
         self._runs = SqliteRunRepository(connection)
         self._jobs = SqliteJobRepository(connection)
+        self._changes_before = 0
 
     @property
     def runs(self) -> SqliteRunRepository:
@@ -44,6 +45,7 @@ class SqliteUnitOfWork(UnitOfWork):
         forks.begin_work(self)
         try:
             self._execute("BEGIN IMMEDIATE")
+            self._changes_before = self._connection.total_changes()
         except BaseException:
             forks.end_work(self)
             self._lifetime.release()
@@ -80,8 +82,9 @@ class SqliteUnitOfWork(UnitOfWork):
         """Do nothing: entering acquired the write lock, which is impossible with a read-only file."""
 
     def commit(self) -> None:
-        with translated_errors(self._connection):
-            self._runs.arrivals.keep()
+        if self._connection.total_changes() > self._changes_before:
+            with translated_errors(self._connection):
+                self._runs.arrivals.keep()
         self._execute("COMMIT")
 
     def _in_transaction(self) -> bool:

@@ -51,19 +51,19 @@ def _generate_shown() -> Callable[[Run], Run]:
     return function
 
 
-_shown = _generate_shown()
+shown_run: Final = _generate_shown()
 """Returns a run as responses show it: timestamps of whole seconds have no fraction."""
 
 
 def encode(response: object) -> bytes:
     """Encode a response of plain values, or a run. The response functions below prepare their runs themselves."""
-    return _encoder.encode(_shown(response) if isinstance(response, Run) else response)
+    return _encoder.encode(shown_run(response) if isinstance(response, Run) else response)
 
 
 def batch_answer(result: BatchResult) -> dict[str, Any]:
     """Return the response to either batch upload."""
     return {
-        "runs": list(map(_shown, result.runs)),
+        "runs": list(map(shown_run, result.runs)),
         "total": result.total,
         "created": result.created,
         "existing": result.existing,
@@ -93,14 +93,9 @@ def page_ending(request: PageRequest, next_cursor: Cursor | None, total: int | N
     }
 
 
-def encode_runs(runs: Iterable[Run]) -> bytes:
-    """Encode a list of runs, as part of a response."""
-    return _encoder.encode(list(map(_shown, runs)))
-
-
 def encode_lines(runs: Iterable[Run]) -> bytes:
     """Return runs as newline-delimited JSON, each with its line end."""
-    return _encoder.encode_lines(list(map(_shown, runs)))
+    return _encoder.encode_lines(list(map(shown_run, runs)))
 
 
 def stream_answer(result: StreamResult) -> dict[str, Any]:

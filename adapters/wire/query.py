@@ -4,14 +4,18 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import TypeVar
+from typing import Final, TypeVar
 
+import attrs
+
+from adapters.wire.run_view import VIEW_PARAMETERS, RunView, parse_view
 from adapters.wire.structure import Structurer
 from core.errors import InvalidQueryError
 from core.model.job import JobFilter, JobPageRequest, JobState
 from core.model.limits import MAX_COUNT, Limits
 from core.model.listing import Cursor, MetadataRequest, PageRequest, RunFilter
 from core.model.run import Timestamp
+from core.model.statistics import FacetField
 from core.model.validation_error import ValidationError
 from core.validation.fields import describe
 from core.validation.queries import INVALID_CURSOR, OFFSET_BESIDE_CURSOR, metadata_request, page_request
@@ -19,6 +23,8 @@ from core.validation.queries import INVALID_CURSOR, OFFSET_BESIDE_CURSOR, metada
 _PAGING = ("limit", "offset", "cursor")
 _METADATA_PAGING = ("limit", "cursor")
 _JOB_PARAMETERS = ("state", "limit", "cursor")
+
+DEFAULT_BUCKET_SECONDS: Final = 24 * 3600
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
@@ -30,10 +36,19 @@ class ExportFormat(StrEnum):
     CSV = "csv"
 
 
+@attrs.frozen
+class StatisticsQuery:
+    """Which runs, how wide the buckets are, and which metrics to sum."""
+
+    which: RunFilter
+    bucket_seconds: int
+    metrics: Sequence[str]
+
+
 def parse_list_query(
     pairs: Iterable[tuple[str, str]], structurer: Structurer, limits: Limits
-) -> tuple[RunFilter, PageRequest]:
-    """Return the filter and the page request in a query string, given its names and values.
+) -> tuple[RunFilter, PageRequest, RunView]:
+    """Return the filter, the page request and the view in a query string, given its names and values.
 
     ``cursor=`` without a value starts at the top, as without a cursor, but does not count.
 
@@ -41,16 +56,15 @@ def parse_list_query(
         InvalidQueryError: a parameter is unknown, repeated or invalid.
     """
     query = _distinct(pairs)
-    paging = {name: query.pop(name) for name in _PAGING if name in query}
+    paging = _take(query, _PAGING)
+    view = _take(query, VIEW_PARAMETERS)
     which = structurer.run_filter(query)
-    return which, _parse_paging(paging, limits)
+    return which, _parse_paging(paging, limits), parse_view(view, which)
 
 
 def parse_metadata_query(pairs: Iterable[tuple[str, str]], limits: Limits) -> MetadataRequest:
     """Return the request for a part of the metadata; parse and raise as ``parse_list_query`` does."""
-    query = _distinct(pairs)
-    if unknown := _unknown(query, _METADATA_PAGING):
-        raise InvalidQueryError(tuple(unknown))
+    query = _known(pairs, _METADATA_PAGING)
     parts: dict[str, object] = {"limit": _number(query["limit"])} if "limit" in query else {}
     if query.get("cursor"):
         parts |= _parse_metadata_cursor(query["cursor"])
@@ -59,9 +73,7 @@ def parse_metadata_query(pairs: Iterable[tuple[str, str]], limits: Limits) -> Me
 
 def parse_jobs_query(pairs: Iterable[tuple[str, str]], limits: Limits) -> tuple[JobFilter, JobPageRequest]:
     """Which jobs and which part of their list; reads and raises as ``parse_list_query`` does."""
-    query = _distinct(pairs)
-    if unknown := _unknown(query, _JOB_PARAMETERS):
-        raise InvalidQueryError(tuple(unknown))
+    query = _known(pairs, _JOB_PARAMETERS)
     state = _choice(JobState, "state", query["state"]) if "state" in query else None
     cursor = _parse_job_cursor(query["cursor"]) if query.get("cursor") else None
     parts: dict[str, object] = {"limit": _number(query["limit"])} if "limit" in query else {}
@@ -74,6 +86,34 @@ def parse_export_query(pairs: Iterable[tuple[str, str]], structurer: Structurer)
     query = _distinct(pairs)
     kind = _choice(ExportFormat, "format", query.pop("format", ExportFormat.NDJSON))
     return structurer.run_filter(query), kind
+
+
+def parse_tree_query(pairs: Iterable[tuple[str, str]], limits: Limits) -> tuple[str | None, int]:
+    """Return the ``event_id`` and the limit of a tree; parse and raise as ``parse_list_query`` does."""
+    query = _known(pairs, ("event_id", "limit"))
+    limit = _integer("limit", query["limit"]) if "limit" in query else limits.max_tree_runs
+    return query.get("event_id"), limit
+
+
+def parse_rollup_query(pairs: Iterable[tuple[str, str]]) -> str | None:
+    """Return the ``event_id`` of a rollup; parse and raise as ``parse_list_query`` does."""
+    return _known(pairs, ("event_id",)).get("event_id")
+
+
+def parse_statistics_query(pairs: Iterable[tuple[str, str]], structurer: Structurer) -> StatisticsQuery:
+    """Return what statistics to make of which runs; parse and raise as ``parse_list_query`` does."""
+    query = _distinct(pairs)
+    own = _take(query, ("bucket", "metrics"))
+    bucket = _integer("bucket", own["bucket"]) if "bucket" in own else DEFAULT_BUCKET_SECONDS
+    metrics = own["metrics"].split(",") if "metrics" in own else []
+    return StatisticsQuery(structurer.run_filter(query), bucket, metrics)
+
+
+def parse_facets_query(pairs: Iterable[tuple[str, str]], structurer: Structurer) -> tuple[RunFilter, Sequence[str]]:
+    """Return of which runs to count the values of which fields; parse and raise as ``parse_list_query`` does."""
+    query = _distinct(pairs)
+    fields = query.pop("fields").split(",") if "fields" in query else tuple(FacetField)
+    return structurer.run_filter(query), fields
 
 
 def format_cursor(cursor: Cursor) -> str:
@@ -102,6 +142,19 @@ def _distinct(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     if repeated := sorted(name for name, times in Counter(name for name, _ in sent).items() if times > 1):
         raise InvalidQueryError(tuple(ValidationError(name, "is given more than once") for name in repeated))
     return dict(sent)
+
+
+def _known(pairs: Iterable[tuple[str, str]], known: Sequence[str]) -> dict[str, str]:
+    """Return a query string that has no other parameters."""
+    query = _distinct(pairs)
+    if unknown := _unknown(query, known):
+        raise InvalidQueryError(tuple(unknown))
+    return query
+
+
+def _take(query: dict[str, str], names: Sequence[str]) -> dict[str, str]:
+    """Take these parameters out of a query string, as far as they are given."""
+    return {name: query.pop(name) for name in names if name in query}
 
 
 def _unknown(query: dict[str, str], known: Sequence[str]) -> list[ValidationError]:
@@ -160,6 +213,13 @@ def _number(text: str) -> int | str:
         return int(text if text.isascii() and text.isdecimal() else "")
     except ValueError:
         return text
+
+
+def _integer(name: str, text: str) -> int:
+    number = _number(text)
+    if isinstance(number, str):
+        raise InvalidQueryError((ValidationError(name, f"must be an integer, not {describe(text)}"),))
+    return number
 
 
 def _pack(*parts: object) -> str:

@@ -70,6 +70,11 @@ class Structurer:
         self._converter = cattrs.Converter(forbid_extra_keys=True)
         for kind, rule in RULES.items():
             self._converter.register_structure_hook(kind, _hook(rule))
+        # Parts of filters only; the rule takes collections as they are.
+        self._converter.register_structure_hook(bool, _hook(rules.parse_flag))
+        self._converter.register_structure_hook_func(
+            lambda kind: kind == frozenset[Status], lambda value, _kind: rules.parse_statuses(value)
+        )
 
     def run(self, value: object, index: int, received_at: Timestamp) -> Candidate:
         """Return a run, or what is wrong with it. ``null`` means absent; unknown fields go into ``extra``."""

@@ -23,6 +23,9 @@ class Limits:
     sent, which runs with ids of their own never do. The characters of a JSON field are those of its stored form. A
     response is measured by the text of its runs; over HTTP this does not apply to pages of the list, which are sent in
     parts.
+
+    ``max_search_runs`` and ``max_stats_runs`` are the runs examined for one page with a search, and for statistics or
+    facets. ``max_tree_runs`` and ``max_rollup_runs`` are the runs of one tree, its root included.
     """
 
     max_batch_runs: int = 1000
@@ -40,3 +43,9 @@ class Limits:
     max_json_characters: int = MAX_JSON_CHARACTERS
     max_json_depth: int = MAX_JSON_DEPTH
     max_json_integer_digits: int = MAX_JSON_INTEGER_DIGITS
+    max_search_runs: int = 200_000
+    max_tree_runs: int = 20_000
+    max_rollup_runs: int = 50_000
+    max_stats_runs: int = 200_000
+    max_stats_buckets: int = 500
+    max_facet_values: int = 50

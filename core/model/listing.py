@@ -2,24 +2,56 @@
 
 from collections.abc import Callable, Iterable
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 
 from core.model.run import EventId, Run, Status, Text, Timestamp
+from core.model.summary import RunSummary
 
 _T = TypeVar("_T")
 
 MAX_PART_BYTES: Final = 1024 * 1024
 """The maximum number of bytes of text read at a time, unless a single run has more."""
 
+SEARCHED_FIELDS: Final = (
+    "run_id",
+    "item_name",
+    "input_summary",
+    "output_summary",
+    "error_summary",
+    "error_details",
+    "commit_hash",
+)
+"""The fields in which ``RunFilter.q`` looks for its text."""
+
+TESTED_PARTS: Final = frozenset({"status", "job_type", "agent_name", "product", "q"})
+"""The parts of a filter that are tested on one run after the other; the others say which runs to examine."""
+
+
+_FOLDED: Final = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
+
+
+def fold_case(text: str) -> str:
+    """Return the text with its ASCII letters in lower case, in which a search compares texts."""
+    return text.translate(_FOLDED)
+
+
+def _status_set(value: Any) -> Any:
+    """Return one status as the set of it; leave everything else as it is."""
+    return frozenset({value}) if type(value) is Status else value
+
 
 @attrs.frozen(kw_only=True)
 class RunFilter:
-    """Matches the runs that satisfy every given part. Both ends of the time range are inclusive."""
+    """Matches the runs that satisfy every given part. Both ends of the time range are inclusive.
+
+    ``status`` matches any of several; one alone may be given as it is. ``roots`` asks for runs without a parent. ``q``
+    is looked for in ``SEARCHED_FIELDS``; ASCII letters match in either case.
+    """
 
     event_id: EventId | None = None
-    status: Status | None = None
+    status: frozenset[Status] | None = attrs.field(default=None, converter=_status_set)
     job_type: Text | None = None
     agent_name: Text | None = None
     run_id: Text | None = None
@@ -27,6 +59,14 @@ class RunFilter:
     product: Text | None = None
     start_time_from: Timestamp | None = None
     start_time_to: Timestamp | None = None
+    roots: bool = False
+    q: Text | None = None
+
+
+def examined_by(which: RunFilter) -> RunFilter:
+    """Return the filter without ``TESTED_PARTS``: it matches the runs to examine."""
+    untested: dict[str, Any] = dict.fromkeys(TESTED_PARTS)
+    return attrs.evolve(which, **untested)
 
 
 @attrs.frozen(order=True)
@@ -44,7 +84,7 @@ class PageRequest:
     ``oldest_first`` reverses the list; its cursors lead the same way.
     ``counted`` asks for the number of all matching runs, which takes time proportional to that number.
     ``max_text_bytes`` ends the page early, before its text exceeds that many bytes of UTF-8. The first run always
-    fits.
+    fits. ``max_examined`` ends it after examining that many runs, whether they match or not (``TESTED_PARTS``).
     """
 
     limit: int = 100
@@ -53,15 +93,31 @@ class PageRequest:
     counted: bool = True
     oldest_first: bool = False
     max_text_bytes: int = MAX_PART_BYTES
+    max_examined: int | None = None
 
 
 @attrs.frozen
 class RunPage:
-    """Some runs, newest start first, and the cursor of the next page; ``None`` on the last page."""
+    """Some runs, newest start first, and the cursor of the next page; ``None`` on the last page.
+
+    ``examined`` is the number of runs examined, if the request limits it; the page may then have fewer runs than
+    requested, or none, although there is a next page.
+    """
 
     runs: tuple[Run, ...]
     next_cursor: Cursor | None
     total: int | None = None
+    examined: int | None = None
+
+
+@attrs.frozen
+class SummaryPage:
+    """The same with summaries of the runs."""
+
+    runs: tuple[RunSummary, ...]
+    next_cursor: Cursor | None
+    total: int | None = None
+    examined: int | None = None
 
 
 @attrs.frozen

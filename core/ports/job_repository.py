@@ -5,9 +5,10 @@ from typing import Protocol
 
 from core.model.job import Job, JobFilter, JobId, JobPage, JobPageRequest, JobState
 from core.model.run import Timestamp
+from core.ports.snapshot import Snapshot
 
 
-class JobReader(Protocol):
+class JobReader(Snapshot, Protocol):
     """Reads one consistent state of the store.
 
     Used by one thread at a time. Every method raises ``StoreError`` when the store fails.

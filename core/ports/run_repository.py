@@ -3,15 +3,28 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from core.model.listing import NameField, Names, NamesRequest, PageRequest, RemovedPage, RunFilter, RunPage
+from core.model.listing import (
+    NameField,
+    Names,
+    NamesRequest,
+    PageRequest,
+    RemovedPage,
+    RunFilter,
+    RunPage,
+    SummaryPage,
+)
 from core.model.run import EventId, Run, Timestamp
+from core.model.statistics import Facets, FacetsRequest, Statistics, StatisticsRequest
+from core.model.summary import RunSummary
+from core.model.tree import Children, Room, RunOutline
+from core.ports.snapshot import Snapshot
 
 
 def ignore(_run: Run) -> None:
     """Ignore a run that already exists."""
 
 
-class RunReader(Protocol):
+class RunReader(Snapshot, Protocol):
     """Reads one consistent snapshot of the store.
 
     Use it from one thread at a time. Every method raises ``StoreError`` if the store fails.
@@ -31,6 +44,41 @@ class RunReader(Protocol):
 
         ``oldest_first`` reverses this order. The page ends early at ``max_text_bytes``; no more text than that, plus
         one run, is in memory at a time. ``next_cursor`` is ``None`` exactly when no matching run follows the page.
+
+        With ``max_examined``, the page also ends after that many of the runs that match the filter apart from
+        ``TESTED_PARTS``, counted from its beginning; the cursor then leads behind the last one, and is ``None`` exactly
+        when no such run follows. Of the other runs, only those with the filter's ``event_id`` or ``run_id`` count.
+        """
+        ...
+
+    def summaries(self, which: RunFilter, request: PageRequest) -> SummaryPage:
+        """Return the same page with summaries, which are measured by ``count_summary_bytes``."""
+        ...
+
+    def children(self, parents: Sequence[str], room: Room) -> Children[RunSummary]:
+        """Return the runs whose ``parent_run_id`` is one of these distinct names.
+
+        They come in the order of the names; those of one name by start and, among equal starts, by arrival. They end
+        before the first one for which there is no room, measured by ``count_summary_bytes``; there may be none.
+        """
+        ...
+
+    def outlines(self, parents: Sequence[str], room: Room) -> Children[RunOutline]:
+        """Return what a rollup needs to know of the same runs, measured by ``count_outline_bytes``."""
+        ...
+
+    def statistics(self, which: RunFilter, request: StatisticsRequest) -> Statistics:
+        """Return figures of the matching runs by the time of their start.
+
+        The newest ``max_runs`` of the runs that match the filter apart from ``TESTED_PARTS`` are examined. Sums of
+        metrics may differ in the last digits between stores.
+        """
+        ...
+
+    def facets(self, which: RunFilter, request: FacetsRequest) -> Facets:
+        """Return the most frequent values of these fields among the matching runs, examined as for ``statistics``.
+
+        The values of a field end early at ``MAX_PART_BYTES`` of text; the first one always fits.
         """
         ...
 

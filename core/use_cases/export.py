@@ -10,13 +10,21 @@ from core.ports.run_repository import RunReader
 
 PAGE_RUNS: Final = 1000
 
+EXAMINED_RUNS: Final = 200_000
+"""How many runs are examined for one page, so that each read is short even if few runs match."""
+
 Read = Callable[[Callable[[RunReader], RunPage]], RunPage]
 """Carries out a query in one consistent state of the store, and lets go of it."""
 
 
 def export_page(which: RunFilter, after: Cursor | None, runs: RunReader) -> RunPage:
-    """Return the next runs behind a place: up to a thousand, or a part's bytes of them."""
-    return runs.page(which, PageRequest(limit=PAGE_RUNS, cursor=after, counted=False, oldest_first=True))
+    """Return the next runs behind a place: up to a thousand, or a part's bytes of them.
+
+    A page of a search may have none although more follow.
+    """
+    examined = None if which.q is None else EXAMINED_RUNS
+    request = PageRequest(limit=PAGE_RUNS, cursor=after, counted=False, oldest_first=True, max_examined=examined)
+    return runs.page(which, request)
 
 
 def export_runs(which: RunFilter, read: Read) -> Iterator[Sequence[Run]]:

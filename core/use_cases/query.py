@@ -12,6 +12,7 @@ from core.model.listing import (
     PageRequest,
     RunFilter,
     RunPage,
+    SummaryPage,
 )
 from core.model.run import Run, count_text_bytes
 from core.model.validation_error import ValidationError
@@ -39,7 +40,7 @@ def list_runs(which: RunFilter, request: PageRequest, limits: Limits, runs: RunR
     """
     found: list[Run] = []
     room, total = limits.max_response_bytes, None
-    rest: PageRequest | None = request
+    rest: PageRequest | None = bounded(which, request, limits)
     while rest is not None:
         part = list_part(which, rest, runs)
         total = part.total if rest.counted else total
@@ -51,18 +52,32 @@ def list_runs(which: RunFilter, request: PageRequest, limits: Limits, runs: RunR
     return RunPage(tuple(found), part.next_cursor, total)
 
 
+def bounded(which: RunFilter, request: PageRequest, limits: Limits) -> PageRequest:
+    """Return the request, limited to ``max_search_runs`` and without the total number if the filter has a search."""
+    if which.q is None:
+        return request
+    return attrs.evolve(request, counted=False, max_examined=limits.max_search_runs)
+
+
 def list_part(which: RunFilter, request: PageRequest, runs: RunReader) -> RunPage:
     """Return the first part of a page, possibly all of it, with the total number of matching runs if requested."""
     part = runs.page(which, request)
     return attrs.evolve(part, total=runs.count(which)) if request.counted else part
 
 
-def rest_of(request: PageRequest, part: RunPage) -> PageRequest | None:
+def summarize_part(which: RunFilter, request: PageRequest, runs: RunReader) -> SummaryPage:
+    """Return the same part with summaries."""
+    part = runs.summaries(which, request)
+    return attrs.evolve(part, total=runs.count(which)) if request.counted else part
+
+
+def rest_of(request: PageRequest, part: RunPage | SummaryPage) -> PageRequest | None:
     """Return the request for the rest of a page after this part; ``None`` if the page is complete."""
     left = request.limit - len(part.runs)
-    if part.next_cursor is None or not left:
+    unexamined = None if request.max_examined is None else request.max_examined - (part.examined or 0)
+    if part.next_cursor is None or not left or unexamined == 0:
         return None
-    return attrs.evolve(request, limit=left, offset=0, cursor=part.next_cursor, counted=False)
+    return attrs.evolve(request, limit=left, offset=0, cursor=part.next_cursor, counted=False, max_examined=unexamined)
 
 
 def read_metadata(request: MetadataRequest, runs: RunReader) -> Metadata:

@@ -10,7 +10,7 @@ may pass.
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
@@ -154,6 +154,27 @@ def parse_status(value: object) -> Status:
     if status is None:
         raise InvalidValueError(f"must be one of {', '.join(STATUSES)}; not {describe(value)}")
     return status
+
+
+def parse_statuses(value: object) -> frozenset[Status]:
+    """Return several statuses, given as a list or a set of names, or as names separated by commas."""
+    # The actual class of a value counts, as for ``plain``.
+    if type(value) in (frozenset, set, list, tuple):
+        names = list(cast(Collection[object], value))
+    else:
+        text = plain(value)
+        names = list(text.split(",")) if isinstance(text, str) else [text]
+    if not names:
+        raise InvalidValueError(f"must be one or more of {', '.join(STATUSES)}")
+    return frozenset(parse_status(plain(name)) for name in names)
+
+
+def parse_flag(value: object) -> bool:
+    """Return a truth value, given as such or as the text ``true`` or ``false``."""
+    flag = {"true": True, "false": False}.get(value) if isinstance(value, str) else value
+    if not isinstance(flag, bool):
+        raise InvalidValueError(f"must be true or false, not {describe(value)}")
+    return flag
 
 
 def parse_commit_source(value: object) -> CommitSource:

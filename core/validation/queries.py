@@ -29,6 +29,7 @@ def page_request(parts: Mapping[str, object], limits: Limits) -> PageRequest:
         "counted": _choice,
         "oldest_first": _choice,
         "max_text_bytes": _within(1, MAX_PART_BYTES),
+        "max_examined": _optional(_within(1, MAX_COUNT)),
     }
     kept, errors = _validate(parts, rules)
     if kept.get("cursor") is not None and kept.get("offset"):
@@ -64,6 +65,10 @@ def _validate(parts: Mapping[str, object], rules: Mapping[str, _Rule]) -> tuple[
 
 def _within(low: int, high: int) -> _Rule:
     return lambda value: _number(value, low, high)
+
+
+def _optional(rule: _Rule) -> _Rule:
+    return lambda value: None if value is None else rule(value)
 
 
 def _number(value: object, low: int, high: int) -> int:

@@ -20,8 +20,10 @@ from entrypoints.http.api.metadata import MetadataResource
 from entrypoints.http.api.metrics import MetricsResource
 from entrypoints.http.api.operations import Operations
 from entrypoints.http.api.runs import Runs
+from entrypoints.http.api.statistics import StatisticsResource
 from entrypoints.http.api.stream import Stream
 from entrypoints.http.api.stream_taker import MIN_BYTES_PER_SECOND, StreamSlots
+from entrypoints.http.api.tree import TreeResource
 from entrypoints.http.api.uploads import Uploads
 from entrypoints.http.guard.access import Access
 from entrypoints.http.guard.origins import Origins
@@ -140,7 +142,7 @@ async def start_server(backend: Backend, settings: Settings, access: Access, lis
         RequestLog(access.token_name),
     )
     pipeline = Pipeline(uploads, responses, origins, access, pools.compressing, draining, exposition.metrics)
-    context = Context(application, access, Completions(), pools, settings.root_path or "")
+    context = Context(application, access, Completions(), pools, settings.root_path or "", version("runsink"))
     readiness = Readiness(application, context.completions, uploads, draining)
     shown_limits = {
         **attrs.asdict(application.limits),
@@ -151,7 +153,7 @@ async def start_server(backend: Backend, settings: Settings, access: Access, lis
     }
     slots = StreamSlots(settings.max_streams, draining)
     stream = Stream(context, backend.jobs, slots, settings.body_seconds)
-    operations = Operations(context, readiness, shown_limits, version("runsink"))
+    operations = Operations(context, readiness, shown_limits)
     metrics = MetricsResource(exposition, application.store, pools.scraping)
     routes = [
         *api_routes(context, settings.partial_status, stream, operations, None if listeners.metrics else metrics),
@@ -223,10 +225,12 @@ def api_routes(
         *JobsResource(context, stream.jobs).routes(),
         *Exports(context).routes(),
         *Runs(context).routes(),
+        *TreeResource(context).routes(),
+        *StatisticsResource(context).routes(),
         *MetadataResource(context).routes(),
         *operations.routes(),
         *(metrics.routes() if metrics else ()),
-        *ApiDescription(context, operations.version).routes(),
+        *ApiDescription(context).routes(),
     ]
     return _with_expectations(routes)
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import attrs
 
-from adapters.wire.encode import encode_runs
+from adapters.wire.run_list import encode_listed
+from adapters.wire.run_view import RunView
 from entrypoints.embedded import RunStore, open_store
 from tests.faults.audit import disagreements, integrity_errors, looked_into
 from tests.figures import Figures, Scale
@@ -70,7 +71,7 @@ def in_process(store: RunStore) -> Ingest:
 
     def ingest(runs: list[Sent], atomic: bool) -> Told:  # noqa: FBT001 - both ways in take it so
         result = (store.ingest_atomic if atomic else store.ingest_lenient)(runs)
-        shown = json.loads(encode_runs(result.runs))
+        shown = json.loads(encode_listed(result.runs, RunView()))
         conflicts = [(one.index, one.event_id, frozenset(one.fields)) for one in result.conflicts]
         return Told(runs, shown, result.created, result.existing, result.failed, conflicts)
 

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from adapters.memory import MemoryStore
 from adapters.wire.canonical import canonical_json
 from adapters.wire.decode import Decoder
-from adapters.wire.encode import batch_answer, encode, encode_runs
+from adapters.wire.encode import batch_answer, encode
 from adapters.wire.json_text import NotJsonError, decode_json
 from adapters.wire.query import format_cursor, parse_list_query
+from adapters.wire.run_list import encode_listed
+from adapters.wire.run_view import RunView
 from adapters.wire.structure import Structurer
 from core.errors import BatchTooLargeError, EveryRunRefusedError, InvalidQueryError, NotABatchError, RunRefusedError
 from core.model.batch import BatchResult, Candidate
@@ -299,7 +301,7 @@ def test_an_answer_shows_times_as_short_as_they_are_exact(run: Run) -> None:
     """Responses show runs as stored, except that times omit a zero fraction."""
     answers = (
         json.loads(encode(run)),
-        *json.loads(encode_runs([run])),
+        *json.loads(encode_listed([run], RunView())),
         *json.loads(encode(batch_answer(BatchResult((run,), 1, 1, 0, 0))))["runs"],
     )
     for answer in answers:

@@ -39,7 +39,6 @@ class ApiDescription:
     """The handlers of the document and of its viewer. What they send is prepared when it is first asked for."""
 
     context: Context
-    version: str
     _assets: PreparedAssets = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -57,11 +56,11 @@ class ApiDescription:
 
     async def get_json(self, request: web.Request) -> web.Response:
         """Return the document as JSON."""
-        return await self._assets.respond(request, "openapi.json", partial(_load_json, self.version))
+        return await self._assets.respond(request, "openapi.json", partial(_load_json, self.context.version))
 
     async def get_yaml(self, request: web.Request) -> web.Response:
         """Return the document as YAML."""
-        return await self._assets.respond(request, "openapi.yaml", partial(_load_yaml, self.version))
+        return await self._assets.respond(request, "openapi.yaml", partial(_load_yaml, self.context.version))
 
     async def get_page(self, request: web.Request) -> web.Response:
         """Return the page that shows the document."""

@@ -1,6 +1,7 @@
 """The context shared by handlers: run use cases without blocking the event loop."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import TypeVar
 
@@ -9,10 +10,13 @@ from aiohttp import web
 
 from adapters.wire.encode import encode
 from core.ports.cancellation import Cancellation
+from core.ports.job_repository import JobReader
 from core.ports.run_repository import RunReader
+from core.ports.snapshot import Snapshot
 from core.ports.unit_of_work import UnitOfWork
 from entrypoints.application import Application
 from entrypoints.http.guard.access import Access
+from entrypoints.http.messages.entity_tags import ANY_TAG, entity_tag, names_tag, not_modified, tag_headers
 from entrypoints.http.messages.request_body import INLINE_BODY_BYTES, Allowance, read_json_body
 from entrypoints.http.messages.responses import encoded_response
 from entrypoints.http.pressure.completions import Completions
@@ -20,6 +24,7 @@ from entrypoints.http.pressure.worker_pool import Pools
 from entrypoints.http.transport.connections import lease_of, run_while_awaited
 
 _T = TypeVar("_T")
+_Reader = TypeVar("_Reader", bound=Snapshot)
 
 
 @attrs.frozen
@@ -32,6 +37,8 @@ class Context:
     pools: Pools
     root_path: str
     """What every path in a response begins with: the prefix that clients use, or nothing."""
+    version: str
+    """The version of the server."""
 
     async def decode(self, request: web.Request, allowed: Allowance, decode: Callable[[bytes], _T]) -> _T:
         """Read and decode a JSON body; decode a large one in a thread."""
@@ -43,11 +50,19 @@ class Context:
         return await self.completions.wait(self.application.write(command))
 
     async def read(self, request: web.Request, query: Callable[[RunReader], object]) -> web.Response:
-        """Run a reading use case in a thread and return its encoded result.
+        """Run a reading use case in a thread; return its encoded result, or 304 if the client has it already.
 
         Raises:
             OverloadedError: there is no capacity for the read or its result.
         """
+        return await self._read_unless_known(request, self.application.store.reader, query)
+
+    async def read_jobs(self, request: web.Request, query: Callable[[JobReader], object]) -> web.Response:
+        """Do the same with a use case that reads jobs."""
+        return await self._read_unless_known(request, self.application.store.job_reader, query)
+
+    async def read_untagged(self, request: web.Request, query: Callable[[RunReader], object]) -> web.Response:
+        """Do the same for a response that depends on more than the store, so that it has no entity tag."""
 
         def read(cancellation: Cancellation) -> bytes:
             body = encode(self.application.read(query, cancellation))
@@ -55,3 +70,28 @@ class Context:
             return body
 
         return encoded_response(await run_while_awaited(request, self.pools.reading, read))
+
+    def entity_tag(self, request: web.Request, snapshot: Snapshot) -> str:
+        """Return the tag of the response to a request that is read from this snapshot."""
+        return entity_tag(request, snapshot.version(), self.version)
+
+    async def _read_unless_known(
+        self,
+        request: web.Request,
+        open_reader: Callable[[Cancellation], AbstractContextManager[_Reader]],
+        query: Callable[[_Reader], object],
+    ) -> web.Response:
+        def read(cancellation: Cancellation) -> tuple[str, bytes | None]:
+            with open_reader(cancellation) as reader:
+                tag = self.entity_tag(request, reader)
+                if names_tag(request, tag):
+                    return tag, None
+                found = query(reader)
+            body = encode(found)
+            lease_of(request).grow(len(body))
+            return tag, body
+
+        tag, body = await run_while_awaited(request, self.pools.reading, read)
+        if body is None or names_tag(request, ANY_TAG):
+            return not_modified(tag_headers(tag))
+        return encoded_response(body, headers=tag_headers(tag))

@@ -1,6 +1,5 @@
 """Background jobs: looking at them, cancelling and removing them."""
 
-from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Protocol
@@ -9,16 +8,13 @@ import attrs
 from aiohttp import web
 
 from adapters.spool import Spool
-from adapters.wire.encode import encode, job_answer, job_page_answer
+from adapters.wire.encode import job_answer, job_page_answer
 from adapters.wire.query import parse_jobs_query
 from core.errors import StoreError
 from core.model.job import JobId
-from core.ports.cancellation import Cancellation
-from core.ports.job_repository import JobReader
 from core.use_cases.jobs import delete_job, get_job, list_jobs
 from entrypoints.http.api.context import Context
-from entrypoints.http.messages.responses import encoded_response, json_response
-from entrypoints.http.transport.connections import lease_of, run_while_awaited
+from entrypoints.http.messages.responses import json_response
 
 
 class Jobs(Protocol):
@@ -55,12 +51,12 @@ class JobsResource:
     async def get_jobs(self, request: web.Request) -> web.Response:
         """Return a page of jobs, newest first."""
         which, asked = parse_jobs_query(request.query.items(), self.context.application.limits)
-        return await self._read(request, lambda jobs: job_page_answer(list_jobs(which, asked, jobs)))
+        return await self.context.read_jobs(request, lambda jobs: job_page_answer(list_jobs(which, asked, jobs)))
 
     async def get_job(self, request: web.Request) -> web.Response:
         """Return one job."""
         job_id = request.match_info["job_id"]
-        return await self._read(request, lambda jobs: job_answer(get_job(job_id, jobs)))
+        return await self.context.read_jobs(request, lambda jobs: job_answer(get_job(job_id, jobs)))
 
     async def delete_job(self, request: web.Request) -> web.Response:
         """Cancel an unfinished job, or remove a finished one."""
@@ -72,14 +68,3 @@ class JobsResource:
         if job is None:
             return web.Response(status=HTTPStatus.NO_CONTENT)
         return json_response(job_answer(job))
-
-    async def _read(self, request: web.Request, query: Callable[[JobReader], object]) -> web.Response:
-        store = self.context.application.store
-
-        def read(cancellation: Cancellation) -> bytes:
-            with store.job_reader(cancellation) as jobs:
-                body = encode(query(jobs))
-            lease_of(request).grow(len(body))
-            return body
-
-        return encoded_response(await run_while_awaited(request, self.context.pools.reading, read))

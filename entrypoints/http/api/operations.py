@@ -21,7 +21,6 @@ class Operations:
     context: Context
     readiness: Readiness
     limits: Mapping[str, int]
-    version: str
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of this resource."""
@@ -38,11 +37,11 @@ class Operations:
             horizon = runs.retention_horizon()
             return {**self.limits, "retention_horizon": None if horizon is None else shown_time(horizon)}
 
-        return await self.context.read(request, read)
+        return await self.context.read_untagged(request, read)
 
     async def get_health(self, _request: web.Request) -> web.Response:
         """Return 200 while the process responds."""
-        return json_response({"status": "ok", "version": self.version})
+        return json_response({"status": "ok", "version": self.context.version})
 
     async def get_ready(self, request: web.Request) -> web.Response:
         """Return whether a write would be accepted."""

@@ -1,7 +1,7 @@
 """Pages of runs, streamed in parts: at most one part of each page is in memory."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -9,16 +9,21 @@ import attrs
 from aiohttp import hdrs, web
 
 from adapters.content_coding import Encoder, encoder, encoder_bytes
-from adapters.wire.encode import encode, encode_runs, page_ending
+from adapters.wire.encode import encode, page_ending
+from adapters.wire.run_list import encode_listed
+from adapters.wire.run_view import RunView
 from core.errors import RunsinkError
-from core.model.listing import Cursor, PageRequest, RunFilter, RunPage
+from core.model.listing import Cursor, PageRequest, RunFilter, RunPage, SummaryPage
+from core.model.tree import Rollup
 from core.ports.cancellation import Cancellation
-from core.use_cases.query import list_part, rest_of
-from entrypoints.application import Application
+from core.ports.run_repository import RunReader
+from core.use_cases.query import list_part, rest_of, summarize_part
+from core.use_cases.tree import RollupBudget, roll_up_each
+from entrypoints.http.api.context import Context
 from entrypoints.http.messages.compression import choose_coding
+from entrypoints.http.messages.entity_tags import ANY_TAG, names_tag, not_modified, tag_headers
 from entrypoints.http.messages.request_log import route_of
 from entrypoints.http.messages.responses import encoded_response
-from entrypoints.http.pressure.worker_pool import WorkerPool
 from entrypoints.http.transport.connections import connection_of, lease_of, run_while_awaited
 
 _log: Final = logging.getLogger("runsink")
@@ -28,28 +33,32 @@ class PageSender:
     """Sends one page of runs.
 
     A page that fits in one part is sent whole. A larger one is read and sent part by part, each from its own snapshot
-    of the store; no run is sent twice.
+    of the store; no run is sent twice. The entity tag is that of the first part. Later parts may hold what was
+    committed after it, so a client may read the page once more than it has to, but never keeps one that is out of date.
     """
 
-    def __init__(self, request: web.Request, application: Application, pool: WorkerPool, which: RunFilter) -> None:
+    def __init__(self, request: web.Request, context: Context, which: RunFilter, view: RunView) -> None:
         self._request = request
-        self._application = application
-        self._pool = pool
+        self._context = context
         self._which = which
+        self._view = view
+        self._budget = RollupBudget.of(context.application.limits)
         self._lease = lease_of(request)
         self._coding = choose_coding(request)
 
     async def send(self, asked: PageRequest) -> web.StreamResponse:
-        """Return the response, already sent if it came in parts.
+        """Return the response, already sent if it came in parts; 304 if the client has the page already.
 
         Raises:
             OverloadedError: there is no capacity for the first part.
             StoreError: the first part cannot be read.
         """
-        first = await self._read(asked, partial(self._encode_first, asked), begun=False)
+        tag, first = await run_while_awaited(self._request, self._context.pools.reading, partial(self._begin, asked))
+        if first is None or names_tag(self._request, ANY_TAG):
+            return not_modified(tag_headers(tag))
         if first.rest is None:
-            return encoded_response(first.body)
-        headers = {hdrs.CONTENT_TYPE: "application/json", hdrs.VARY: "Accept-Encoding"}
+            return encoded_response(first.body, headers=tag_headers(tag))
+        headers = {hdrs.CONTENT_TYPE: "application/json", **tag_headers(tag)}
         if self._coding is not None:
             headers[hdrs.CONTENT_ENCODING] = self._coding
         response = web.StreamResponse(headers=headers)
@@ -65,7 +74,8 @@ class PageSender:
             await response.prepare(self._request)
             await _write(response, coder.compress(part.body))
             while part.rest is not None:
-                part = await self._read(part.rest, partial(self._encode_following, coder), begun=True)
+                follow = partial(self._follow, part.rest, coder)
+                part = await run_while_awaited(self._request, self._context.pools.reading, follow, begun=True)
                 await _write(response, part.body)
             end = b"]," + encode(page_ending(asked, part.next_cursor, total))[1:]
             await response.write_eof(coder.compress(end) + coder.flush())
@@ -76,30 +86,56 @@ class PageSender:
                 _log.error("the response to GET %s was cut off: %s", route_of(self._request), error)
             raise
 
-    async def _read(self, asked: PageRequest, encode_part: Callable[[RunPage], bytes], *, begun: bool) -> "_Part":
-        """Read and encode a part in a thread."""
+    def _begin(self, asked: PageRequest, cancellation: Cancellation) -> "tuple[str, _Part | None]":
+        """Read and encode the first part, unless the client has the page already."""
 
-        def read(cancellation: Cancellation) -> _Part:
-            page = self._application.read(partial(list_part, self._which, asked), cancellation)
-            return _Part(encode_part(page), page.next_cursor, page.total, rest_of(asked, page))
+        def query(runs: RunReader) -> tuple[str, _Read | None]:
+            tag = self._context.entity_tag(self._request, runs)
+            return tag, None if names_tag(self._request, tag) else self._read(asked, runs)
 
-        return await run_while_awaited(self._request, self._pool, read, begun=begun)
+        tag, read = self._context.application.read(query, cancellation)
+        return tag, None if read is None else _Part.of(asked, read.page, self._encode_first(asked, read))
 
-    def _encode_first(self, asked: PageRequest, page: RunPage) -> bytes:
+    def _follow(self, asked: PageRequest, coder: Encoder, cancellation: Cancellation) -> "_Part":
+        """Read and encode a further part."""
+        read = self._context.application.read(partial(self._read, asked), cancellation)
+        return _Part.of(asked, read.page, self._encode_following(coder, read))
+
+    def _read(self, asked: PageRequest, runs: RunReader) -> "_Read":
+        """Read a part, with the rollups of its runs if they are to be shown."""
+        list_some = summarize_part if self._view.takes_summaries else list_part
+        page = list_some(self._which, asked, runs)
+        if not self._view.rollup:
+            return _Read(page, None)
+        return _Read(page, roll_up_each(page.runs, self._context.application.limits, runs, self._budget))
+
+    def _encode_first(self, asked: PageRequest, read: "_Read") -> bytes:
+        page, runs = read.page, self._encode(read)
         if rest_of(asked, page) is None:
             ending = encode(page_ending(asked, page.next_cursor, page.total))
-            body = b'{"runs":' + encode_runs(page.runs) + b"," + ending[1:]
+            body = b'{"runs":' + runs + b"," + ending[1:]
             self._lease.grow(len(body))
         else:
-            body = b'{"runs":' + encode_runs(page.runs)[:-1]
+            body = b'{"runs":' + runs[:-1]
             self._lease.grow(len(body) + encoder_bytes(self._coding))
         return body
 
-    def _encode_following(self, coder: Encoder, page: RunPage) -> bytes:
+    def _encode_following(self, coder: Encoder, read: "_Read") -> bytes:
         # Empty if the remaining runs were deleted meanwhile.
-        body = b"," + encode_runs(page.runs)[1:-1] if page.runs else b""
+        body = b"," + self._encode(read)[1:-1] if read.page.runs else b""
         self._lease.resize(len(body) + encoder_bytes(self._coding))
         return coder.compress(body)
+
+    def _encode(self, read: "_Read") -> bytes:
+        return encode_listed(read.page.runs, self._view, read.rollups)
+
+
+@attrs.frozen
+class _Read:
+    """What was read of a part."""
+
+    page: RunPage | SummaryPage
+    rollups: Sequence[Rollup | None] | None
 
 
 @attrs.frozen
@@ -110,6 +146,11 @@ class _Part:
     next_cursor: Cursor | None
     total: int | None
     rest: PageRequest | None
+
+    @classmethod
+    def of(cls, asked: PageRequest, page: RunPage | SummaryPage, body: bytes) -> "_Part":
+        """Return the part that was asked for, without its runs."""
+        return cls(body, page.next_cursor, page.total, rest_of(asked, page))
 
 
 async def _write(response: web.StreamResponse, body: bytes) -> None:

@@ -5,7 +5,7 @@ from aiohttp import web
 
 from adapters.wire.json_text import decode_json
 from adapters.wire.query import parse_list_query
-from core.use_cases.query import get_run
+from core.use_cases.query import bounded, get_run
 from core.use_cases.update import associate_commit, update_run
 from entrypoints.http.api.context import Context
 from entrypoints.http.api.run_pages import PageSender
@@ -32,8 +32,8 @@ class Runs:
     async def get_runs(self, request: web.Request) -> web.StreamResponse:
         """Return a page of runs; a large one is sent in parts."""
         application = self.context.application
-        which, asked = parse_list_query(request.query.items(), application.structurer, application.limits)
-        return await PageSender(request, application, self.context.pools.reading, which).send(asked)
+        which, asked, view = parse_list_query(request.query.items(), application.structurer, application.limits)
+        return await PageSender(request, self.context, which, view).send(bounded(which, asked, application.limits))
 
     async def get_run(self, request: web.Request) -> web.Response:
         """Return the newest run with a ``run_id``."""

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from hashlib import sha256
-from http import HTTPStatus
 
 import attrs
 from aiohttp import hdrs, web
 
 from adapters.content_coding import CODINGS, encode
 from entrypoints.http.messages.compression import MIN_COMPRESSED_BYTES, choose_coding
+from entrypoints.http.messages.entity_tags import ANY_TAG, names_tag, not_modified, tag_headers
 
 
 @attrs.frozen
@@ -25,21 +25,13 @@ class Asset:
         encoded: dict[str | None, bytes] = {None: content}
         if len(content) >= MIN_COMPRESSED_BYTES:
             encoded.update((coding, encode(coding, content)) for coding in CODINGS)
-        # Weak, since it stands for the bytes in every coding (RFC 9110, section 8.8.3.3).
         etag = sha256(content).hexdigest()[:32]
-        shown = {
-            "Content-Type": content_type,
-            "Cache-Control": "no-cache",
-            "ETag": f'W/"{etag}"',
-            "Vary": "Accept-Encoding",
-        }
-        return cls(encoded, etag, {**headers, **shown})
+        return cls(encoded, etag, {**headers, hdrs.CONTENT_TYPE: content_type, **tag_headers(etag)})
 
     def respond(self, request: web.Request) -> web.Response:
-        """Return the asset, or 304 if the client has it already (RFC 9110, section 13.1.2)."""
-        known = request.if_none_match or ()
-        if any(tag.value in (self.etag, "*") for tag in known):
-            return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=self.headers)
+        """Return the asset, or 304 if the client has it already."""
+        if names_tag(request, self.etag) or names_tag(request, ANY_TAG):
+            return not_modified(self.headers)
         coding = choose_coding(request)
         if coding not in self.encoded:
             coding = None

@@ -12,12 +12,12 @@ from psycopg.sql import SQL, Identifier
 from entrypoints.databases import open_database
 from tests.servers import Finish, MakeRun, Serve, Start
 
-NEEDED = "it needs SELECT, INSERT and UPDATE on the tables runs and tallies, the same and DELETE on jobs and"
+NEEDED = "it needs SELECT, INSERT and UPDATE on the tables runs, tallies and versions, the same and DELETE on jobs and"
 
 READING = ("SELECT ON ALL TABLES IN SCHEMA {schema}",)
 WRITING = (
     *READING,
-    "INSERT, UPDATE ON runs, tallies",
+    "INSERT, UPDATE ON runs, tallies, versions",
     "UPDATE ON retention",
     "INSERT, UPDATE, DELETE ON jobs, job_findings",
     "USAGE ON SEQUENCE arrivals",
@@ -94,6 +94,7 @@ def test_a_role_that_may_not_write_is_not_ready(start: Start, make_run: MakeRun,
     [
         ("UPDATE ON runs", "UPDATE on runs"),
         ("INSERT ON tallies", "INSERT on tallies"),
+        ("UPDATE ON versions", "UPDATE on versions"),
         ("UPDATE ON retention", "UPDATE on retention"),
         ("DELETE ON jobs", "DELETE on jobs"),
         ("USAGE ON SEQUENCE arrivals", "USAGE on arrivals"),

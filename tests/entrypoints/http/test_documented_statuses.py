@@ -60,6 +60,10 @@ GOOD = {
     "createRun": Asked("POST", "/api/v1/runs", RUN),
     "listRuns": Asked("GET", "/api/v1/runs"),
     "getRun": Asked("GET", "/api/v1/runs/documented"),
+    "getTree": Asked("GET", "/api/v1/runs/documented/tree"),
+    "getRollup": Asked("GET", "/api/v1/runs/documented/rollup"),
+    "getStatistics": Asked("GET", "/api/v1/stats"),
+    "getFacets": Asked("GET", "/api/v1/facets"),
     "updateRun": Asked("PATCH", "/api/v1/runs/documented", {}),
     "associateCommit": Asked(
         "POST", "/api/v1/runs/documented/associate-commit", {"commit_hash": "0a1b2c3", "commit_source": "ci"}
@@ -84,6 +88,10 @@ INVALID = {
     "uploadStream": Asked("POST", STREAM, {"run": []}),
     "createRun": Asked("POST", "/api/v1/runs", {}),
     "listRuns": Asked("GET", "/api/v1/runs?limit=0"),
+    "getTree": Asked("GET", "/api/v1/runs/documented/tree?limit=0"),
+    "getRollup": Asked("GET", "/api/v1/runs/documented/rollup?limit=1"),
+    "getStatistics": Asked("GET", "/api/v1/stats?bucket=0"),
+    "getFacets": Asked("GET", "/api/v1/facets?fields=event_id"),
     "updateRun": Asked("PATCH", "/api/v1/runs/documented", {"run_id": "x"}),
     "listJobs": Asked("GET", "/api/v1/jobs?state=lost"),
     "exportRuns": Asked("GET", "/api/v1/export?format=xml"),
@@ -91,6 +99,8 @@ INVALID = {
 }
 MISSING = {
     "getRun": Asked("GET", "/api/v1/runs/none"),
+    "getTree": Asked("GET", "/api/v1/runs/none/tree"),
+    "getRollup": Asked("GET", "/api/v1/runs/none/rollup"),
     "updateRun": Asked("PATCH", "/api/v1/runs/none", {}),
     "associateCommit": Asked("POST", "/api/v1/runs/none/associate-commit", GOOD["associateCommit"].document),
     "getJob": Asked("GET", "/api/v1/jobs/none"),
@@ -220,6 +230,7 @@ def answer_with(operation: str, status: int, servers: Servers, start: Start, pat
         **{code: lambda: failed(operation, status, servers, patched) for code in FAILURES},
         ("uploadStream", 202): lambda: asked.of(plain, Prefer="respond-async"),
         ("getJob", 200): lambda: plain.request("GET", finished_job(plain)),
+        ("getJob", 304): lambda: plain.request("GET", finished_job(plain), headers={"If-None-Match": "*"}),
         ("deleteJob", 200): lambda: cancelled(servers, patched),
         ("deleteJob", 204): lambda: plain.request("DELETE", finished_job(plain)),
     }

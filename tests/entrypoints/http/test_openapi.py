@@ -18,10 +18,14 @@ from openapi_core.exceptions import OpenAPIError
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from adapters.sqlite import connection as sqlite_connection
+from adapters.wire.query import DEFAULT_BUCKET_SECONDS
+from adapters.wire.summary import SHOWN_FIELDS
 from core.model.job import JobState
 from core.model.limits import Limits
 from core.model.listing import RunFilter
 from core.model.run import FIELDS, FIXED_FIELDS, Commit, RunChanges, Status
+from core.model.statistics import MAX_BUCKET_SECONDS, MAX_STATISTICS_METRICS, FacetField
+from core.model.tree import MAX_CAUSES, MAX_COMMITS
 from core.validation.fields import STATUSES
 from entrypoints.http.api.metrics import MetricsResource
 from entrypoints.http.api.operations import Operations
@@ -39,6 +43,9 @@ ATOMIC = "/api/v1/runs/batch-transactional"
 STREAM = "/api/v1/runs/stream"
 RUNS = "/api/v1/runs"
 EXPORT = "/api/v1/export"
+STATS = "/api/v1/stats"
+FACETS = "/api/v1/facets"
+TREE = "/api/v1/runs/{id}/tree"
 
 MINIMAL = {"Prefer": "return=minimal"}
 SOME = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -76,7 +83,7 @@ def test_documented_routes_are_the_servers() -> None:
     # The handlers are only inspected, so they need no dependencies.
     nothing: Any = None
     stream, metrics = Stream(nothing, nothing, nothing, 60), MetricsResource(nothing, nothing, nothing)
-    for route in api_routes(nothing, 500, stream, Operations(nothing, nothing, {}, ""), metrics):
+    for route in api_routes(nothing, 500, stream, Operations(nothing, nothing, {}), metrics):
         served[anonymous(route.path)].add(route.method.lower())
     documented = defaultdict(set)
     for path, method, _ in operations():
@@ -106,14 +113,18 @@ def test_documented_limits_are_those_that_are_told(shared_server: Api) -> None:
 
 def test_documented_fields_are_those_of_the_core() -> None:
     """Runs, changes, commits, filters, statuses and conflicts have the fields and words of the code."""
-    filters = {one["name"] for one in API["paths"][RUNS]["get"]["parameters"]}
+    filters = {resolved(one)["name"] for one in API["paths"][RUNS]["get"]["parameters"]}
     assert SCHEMAS["Run"]["properties"].keys() == set(SCHEMAS["Run"]["required"]) == set(FIELDS)
     assert SCHEMAS["NewRun"]["properties"].keys() == set(FIELDS)
     assert SCHEMAS["Changes"]["properties"].keys() == get_type_hints(RunChanges).keys()
     assert SCHEMAS["Commit"]["properties"].keys() == attrs.fields_dict(Commit).keys()
-    assert filters == attrs.fields_dict(RunFilter).keys() | {"limit", "offset", "cursor"}
-    exported = {one["name"] for one in API["paths"][EXPORT]["get"]["parameters"]}
-    assert exported == attrs.fields_dict(RunFilter).keys() | {"format"}
+    assert filters == attrs.fields_dict(RunFilter).keys() | {"limit", "offset", "cursor", "fields", "rollup"}
+    for path, own in ((EXPORT, {"format"}), (STATS, {"bucket", "metrics"}), (FACETS, {"fields"})):
+        names = {resolved(one)["name"] for one in API["paths"][path]["get"]["parameters"]}
+        assert names == attrs.fields_dict(RunFilter).keys() | own
+    assert SCHEMAS["RunSummary"]["properties"].keys() == set(SCHEMAS["RunSummary"]["required"]) == set(SHOWN_FIELDS)
+    assert SCHEMAS["RunWithRollup"]["properties"].keys() == {*FIELDS, "rollup"}
+    assert SCHEMAS["FacetField"]["enum"] == list(FacetField)
     assert SCHEMAS["JobState"]["enum"] == list(JobState)
     assert SCHEMAS["Status"]["enum"] == list(Status)
     assert SCHEMAS["SentStatus"]["enum"] == list(STATUSES)
@@ -124,8 +135,18 @@ def test_documented_fields_are_those_of_the_core() -> None:
 
 def test_documented_bounds_are_those_of_the_limits() -> None:
     """The numbers in the schemas are the limits in force."""
-    (page_limit,) = (one for one in API["paths"][RUNS]["get"]["parameters"] if one["name"] == "limit")
+    (page_limit,) = (one for one in API["paths"][RUNS]["get"]["parameters"] if one.get("name") == "limit")
     assert page_limit["schema"]["maximum"] == Limits().max_page_runs
+    (tree_limit,) = (one for one in API["paths"][TREE]["get"]["parameters"] if one["name"] == "limit")
+    assert tree_limit["schema"]["maximum"] == tree_limit["schema"]["default"] == Limits().max_tree_runs
+    assert SCHEMAS["Rollup"]["properties"]["causes"]["maxItems"] == MAX_CAUSES
+    assert SCHEMAS["Rollup"]["properties"]["commits"]["maxItems"] == MAX_COMMITS
+    stats = {one["name"]: one["schema"] for one in API["paths"][STATS]["get"]["parameters"] if "name" in one}
+    assert stats["bucket"]["maximum"] == MAX_BUCKET_SECONDS
+    assert stats["bucket"]["default"] == DEFAULT_BUCKET_SECONDS
+    assert stats["metrics"]["maxItems"] == MAX_STATISTICS_METRICS
+    values = SCHEMAS["Facets"]["properties"]["facets"]["additionalProperties"]["maxItems"]
+    assert values == Limits().max_facet_values
     assert SCHEMAS["Batch"]["properties"]["runs"]["maxItems"] == Limits().max_batch_runs
     assert SCHEMAS["EventId"]["maxLength"] == Limits().max_event_id_length
 

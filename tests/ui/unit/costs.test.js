@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { costByAgent, costOf, ownFigure, sumInnermost, tokensOf } from "../../../entrypoints/http/ui/assets/js/model/costs.js";
+import {
+  costByAgent,
+  costOf,
+  ownFigure,
+  sumInnermost,
+  tokensOf,
+} from "../../../entrypoints/http/ui/assets/js/model/costs.js";
 import { countKinds } from "../../../entrypoints/http/ui/assets/js/model/kinds.js";
 import { randomTrees, run, treeOf } from "./trees.js";
 
@@ -9,7 +15,12 @@ const LAUNCH = treeOf([
   run({ run_id: "l", metrics_json: { cost_usd: 1.97, total_tokens: 300 } }),
   run({ run_id: "a", parent: 0, agent_name: "planner", metrics_json: { cost_usd: 0.9, total_tokens: 100 } }),
   run({ run_id: "b", parent: 0, agent_name: "worker", metrics_json: { cost_usd: 1.0 } }),
-  run({ run_id: "b1", parent: 2, agent_name: "model", metrics_json: { cost_usd: 0.6, input_tokens: 40, output_tokens: 2 } }),
+  run({
+    run_id: "b1",
+    parent: 2,
+    agent_name: "model",
+    metrics_json: { cost_usd: 0.6, input_tokens: 40, output_tokens: 2 },
+  }),
   run({ run_id: "b2", parent: 2, agent_name: "model", metrics_json: { cost_usd: 0.4, total_tokens: 50 } }),
   run({ run_id: "c", parent: 0 }),
 ]);
@@ -53,13 +64,12 @@ test("the split by agent adds up to the total", () => {
 test("a sum is that of the reporting runs with no reporting run below", () => {
   for (const tree of randomTrees()) {
     const { sum, own } = sumInnermost(tree, costOf);
+    const reports = (/** @type {number} */ at) => !Number.isNaN(own[at]);
+    const isInnermost = (/** @type {number} */ at) => own.subarray(at + 1, tree.next[at]).every(Number.isNaN);
     for (let index = 0; index < tree.runs.length; index++) {
-      let expected = Number.NaN;
-      for (let at = index; at < tree.next[index]; at++) {
-        const below = own.subarray(at + 1, tree.next[at]);
-        if (!Number.isNaN(own[at]) && below.every(Number.isNaN)) expected = (expected || 0) + own[at];
-      }
-      assert.ok(Object.is(sum[index], expected));
+      const inside = Array.from({ length: tree.next[index] - index }, (_, at) => index + at);
+      const summed = inside.filter((at) => reports(at) && isInnermost(at)).map((at) => own[at]);
+      assert.ok(Object.is(sum[index], summed.length > 0 ? summed.reduce((total, value) => total + value) : Number.NaN));
     }
   }
 });

@@ -29,7 +29,10 @@ test("the path goes through the child that ended last and the one that ended bef
 
 test("a child that outlasts its parent is cut to the parent's time", () => {
   const tree = treeOf([run({ run_id: "l", from: 0, to: 500 }), run({ run_id: "a", parent: 0, from: 100, to: 900 })]);
-  assert.deepEqual(described(tree), [["l", 0, 100], ["a", 100, 500]]);
+  assert.deepEqual(described(tree), [
+    ["l", 0, 100],
+    ["a", 100, 500],
+  ]);
 });
 
 test("the segments follow each other from the start of the first run to its end", () => {
@@ -60,11 +63,25 @@ test("whoever is on the path, so is its parent, and its time lies within the par
 });
 
 test("a chain of 20,000 runs needs no recursion", () => {
-  const tree = treeOf(Array.from({ length: 20_000 }, (_, at) => run({ run_id: `r${at}`, parent: at === 0 ? null : at - 1 })));
+  const tree = treeOf(
+    Array.from({ length: 20_000 }, (_, at) => run({ run_id: `r${at}`, parent: at === 0 ? null : at - 1 })),
+  );
   assert.deepEqual(described(tree), [["r19999", 0, 1000]]);
 });
 
 test("segments are grouped by run in the order of time", () => {
   const tree = treeOf([run({ run_id: "l", from: 0, to: 500 }), run({ run_id: "a", parent: 0, from: 100, to: 400 })]);
-  assert.deepEqual(segmentsByRun(findCriticalPath(tree)), new Map([[0, [[0, 100], [400, 500]]], [1, [[100, 400]]]]));
+  assert.deepEqual(
+    segmentsByRun(findCriticalPath(tree)),
+    new Map([
+      [
+        0,
+        [
+          [0, 100],
+          [400, 500],
+        ],
+      ],
+      [1, [[100, 400]]],
+    ]),
+  );
 });

@@ -89,8 +89,19 @@ test("every launch with a problem has an origin, and origins are problems withou
 test("causes are grouped by error and status, the most frequent first", () => {
   const failing = (/** @type {string} */ name, /** @type {string} */ error) =>
     run({ run_id: name, parent: 0, status: "failure", error_summary: error });
-  const tree = treeOf([run({ run_id: "l", status: "failure" }), failing("a", "x"), failing("b", "y"), failing("c", "y")]);
-  assert.deepEqual(findProblems(tree).causes.map((cause) => [cause.error, cause.runs]), [["y", [2, 3]], ["x", [1]]]);
+  const tree = treeOf([
+    run({ run_id: "l", status: "failure" }),
+    failing("a", "x"),
+    failing("b", "y"),
+    failing("c", "y"),
+  ]);
+  assert.deepEqual(
+    findProblems(tree).causes.map((cause) => [cause.error, cause.runs]),
+    [
+      ["y", [2, 3]],
+      ["x", [1]],
+    ],
+  );
 });
 
 test("the next and the previous problem start over at the ends", () => {

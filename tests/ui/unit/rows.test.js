@@ -84,7 +84,9 @@ test("opening and closing again leaves nothing to remember", () => {
 });
 
 test("the oldest folds are forgotten, so that an address stays short", () => {
-  const tree = treeOf(Array.from({ length: 2 * MAX_FOLDS }, (_, at) => run({ run_id: `r${at}`, parent: at === 0 ? null : at - 1 })));
+  const tree = treeOf(
+    Array.from({ length: 2 * MAX_FOLDS }, (_, at) => run({ run_id: `r${at}`, parent: at === 0 ? null : at - 1 })),
+  );
   const causes = new Uint8Array(tree.runs.length);
   let folding = DEFAULT_FOLDING;
   for (let index = 1; index <= MAX_FOLDS + 10; index++) folding = fold(tree, folding, causes, null, index, true);
@@ -104,7 +106,10 @@ test("revealing a run brings it in sight and opens no more than that needs", () 
 });
 
 test("folds survive the address, and what is no fold is ignored", () => {
-  const changes = new Map([[foldKey("a"), true], [foldKey("b"), false]]);
+  const changes = new Map([
+    [foldKey("a"), true],
+    [foldKey("b"), false],
+  ]);
   assert.deepEqual(readFolds(writeFolds(changes)), changes);
   assert.equal(readFolds("").size, 0);
   assert.equal(readFolds("<script>.--x.ABC").size, 0);

@@ -6,12 +6,10 @@ import {
   clampRange,
   isWhole,
   pan,
-  readRange,
   ticks,
   toPixels,
   toTime,
   wholeRange,
-  writeRange,
   zoomAround,
 } from "../../../entrypoints/http/ui/assets/js/model/time_scale.js";
 import { randomIntegers } from "./trees.js";
@@ -25,12 +23,30 @@ test("a position and its moment belong together", () => {
 });
 
 test("ticks stand at round times and are named since the start", () => {
-  assert.deepEqual(ticks(WHOLE, 7).map((tick) => tick.label), ["0", "30s", "1:00", "1:30", "2:00", "2:30", "3:00"]);
-  assert.deepEqual(ticks({ from: 0, to: 900 }, 5).map((tick) => tick.label), ["0", "200 ms", "400 ms", "600 ms", "800 ms"]);
-  assert.deepEqual(ticks({ from: 61_000, to: 61_020 }, 3).map((tick) => tick.label), ["1:01", "1:01.01", "1:01.02"]);
-  assert.deepEqual(ticks({ from: -5_000, to: 5_000 }, 3).map((tick) => tick.label), ["−5s", "0", "5s"]);
-  assert.deepEqual(ticks({ from: 0, to: 4 * 3_600_000 }, 3).map((tick) => tick.label), ["0", "2:00:00", "4:00:00"]);
-  assert.deepEqual(ticks({ from: 0, to: 10 * 86_400_000 }, 4).map((tick) => tick.label), ["0", "5d", "10d"]);
+  assert.deepEqual(
+    ticks(WHOLE, 7).map((tick) => tick.label),
+    ["0", "30s", "1:00", "1:30", "2:00", "2:30", "3:00"],
+  );
+  assert.deepEqual(
+    ticks({ from: 0, to: 900 }, 5).map((tick) => tick.label),
+    ["0", "200 ms", "400 ms", "600 ms", "800 ms"],
+  );
+  assert.deepEqual(
+    ticks({ from: 61_000, to: 61_020 }, 3).map((tick) => tick.label),
+    ["1:01", "1:01.01", "1:01.02"],
+  );
+  assert.deepEqual(
+    ticks({ from: -5_000, to: 5_000 }, 3).map((tick) => tick.label),
+    ["−5s", "0", "5s"],
+  );
+  assert.deepEqual(
+    ticks({ from: 0, to: 4 * 3_600_000 }, 3).map((tick) => tick.label),
+    ["0", "2:00:00", "4:00:00"],
+  );
+  assert.deepEqual(
+    ticks({ from: 0, to: 10 * 86_400_000 }, 4).map((tick) => tick.label),
+    ["0", "5d", "10d"],
+  );
 });
 
 test("there are never more ticks than asked for, and all are within the range", () => {
@@ -57,7 +73,9 @@ test("zoom and pan never leave the launch nor become too short to show", () => {
   const random = randomIntegers(9);
   let range = WHOLE;
   for (let round = 0; round < 2_000; round++) {
-    range = random(2) ? zoomAround(range, WHOLE, random(200_000), [0.3, 0.5, 2, 3][random(4)]) : pan(range, WHOLE, random(5) - 2);
+    range = random(2)
+      ? zoomAround(range, WHOLE, random(200_000), [0.3, 0.5, 2, 3][random(4)])
+      : pan(range, WHOLE, random(5) - 2);
     assert.ok(range.from >= WHOLE.from && range.to <= WHOLE.to + 1e-6);
     assert.ok(range.to - range.from >= MIN_SPAN - 1e-6);
   }
@@ -72,9 +90,4 @@ test("a stretch from an old address is moved into the launch", () => {
 
 test("a launch without any length still has a stretch to show", () => {
   assert.deepEqual(wholeRange({ first: 0, last: 0 }), { from: 0, to: MIN_SPAN });
-});
-
-test("a stretch survives the address, and anything else is none", () => {
-  assert.deepEqual(readRange(writeRange({ from: -12.4, to: 900.2 })), { from: -12, to: 900 });
-  for (const text of ["", "5", "9-3", "a-b", "1-2-3", "NaN-1"]) assert.equal(readRange(text), null);
 });

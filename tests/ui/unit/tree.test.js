@@ -14,7 +14,10 @@ test("rows stand in preorder: each run is followed by its descendants, siblings 
     run({ run_id: "c1", parent: 2 }),
     run({ run_id: "b2", parent: 1 }),
   ]);
-  assert.deepEqual(tree.runs.map((each) => each.run_id), ["a", "b", "b1", "b2", "c", "c1"]);
+  assert.deepEqual(
+    tree.runs.map((each) => each.run_id),
+    ["a", "b", "b1", "b2", "c", "c1"],
+  );
   assert.deepEqual([...tree.depth], [0, 1, 2, 2, 1, 2]);
   assert.deepEqual([...tree.parent], [-1, 0, 1, 1, 0, 4]);
   assert.deepEqual([...tree.next], [6, 4, 3, 4, 6, 6]);
@@ -32,7 +35,12 @@ test("every run appears once, below its parent, whatever the shape", () => {
 });
 
 test("a parent that does not stand before its child is replaced by the first run", () => {
-  const tree = treeOf([run({ run_id: "a" }), run({ run_id: "b", parent: 2 }), run({ run_id: "c", parent: 1 }), run({ run_id: "d" })]);
+  const tree = treeOf([
+    run({ run_id: "a" }),
+    run({ run_id: "b", parent: 2 }),
+    run({ run_id: "c", parent: 1 }),
+    run({ run_id: "d" }),
+  ]);
   assert.deepEqual([...tree.parent], [-1, 0, 1, 0]);
 });
 
@@ -57,7 +65,11 @@ test("20,000 runs are built without recursion, as a chain and as a fan", () => {
 });
 
 test("a run is found by its event before it is found by its name", () => {
-  const tree = treeOf([run({ run_id: "a" }), run({ run_id: "x", event_id: "e1", parent: 0 }), run({ run_id: "e1", event_id: "e2", parent: 0 })]);
+  const tree = treeOf([
+    run({ run_id: "a" }),
+    run({ run_id: "x", event_id: "e1", parent: 0 }),
+    run({ run_id: "e1", event_id: "e2", parent: 0 }),
+  ]);
   assert.equal(findRun(tree, "e1"), 1);
   assert.equal(findRun(tree, "x"), 1);
   assert.equal(findRun(tree, "none"), -1);
@@ -94,14 +106,26 @@ test("no end precedes its start, and the limits hold all runs", () => {
 });
 
 test("a run in progress lasts until now, or until its parent ended", () => {
-  const open = treeOf([run({ run_id: "a", status: "running", to: null }), run({ run_id: "b", parent: 0, status: "running", from: 100, to: null })], 5_000);
+  const open = treeOf(
+    [
+      run({ run_id: "a", status: "running", to: null }),
+      run({ run_id: "b", parent: 0, status: "running", from: 100, to: null }),
+    ],
+    5_000,
+  );
   assert.deepEqual([...open.end], [5_000, 5_000]);
-  const closed = treeOf([run({ run_id: "a", to: 900 }), run({ run_id: "b", parent: 0, status: "running", from: 100, to: null })], 5_000);
+  const closed = treeOf(
+    [run({ run_id: "a", to: 900 }), run({ run_id: "b", parent: 0, status: "running", from: 100, to: null })],
+    5_000,
+  );
   assert.deepEqual([...closed.end], [900, 900]);
 });
 
 test("a launch that fell silent long ago ends at its last sign of life", () => {
-  const runs = [run({ run_id: "a", status: "running", to: null }), run({ run_id: "b", parent: 0, from: 100, to: 60_000 })];
+  const runs = [
+    run({ run_id: "a", status: "running", to: null }),
+    run({ run_id: "b", parent: 0, from: 100, to: 60_000 }),
+  ];
   assert.equal(treeOf(runs, 30 * 86_400_000).end[0], 60_000);
 });
 

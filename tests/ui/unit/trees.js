@@ -62,7 +62,16 @@ export function randomIntegers(seed) {
 export function randomRuns(seed, size) {
   const random = randomIntegers(seed);
   const chain = random(3) === 0;
-  const statuses = ["success", "success", "success", "failure", "timeout", "partial", "cancelled", "running"];
+  const statuses = /** @type {const} */ ([
+    "success",
+    "success",
+    "success",
+    "failure",
+    "timeout",
+    "partial",
+    "cancelled",
+    "running",
+  ]);
   return Array.from({ length: size }, (_, index) => {
     const parent = index === 0 ? null : chain ? index - 1 - random(Math.min(index, 2)) : random(index);
     const from = random(10_000) - (index === 0 ? 0 : 100);

@@ -147,7 +147,7 @@ def test_no_prefix_begins_as_a_path_of_the_server() -> None:
     """Otherwise it would be unclear whether a request has the prefix."""
     nothing: Any = None
     stream, metrics = Stream(nothing, nothing, nothing, 60), MetricsResource(nothing, nothing, nothing)
-    routes = api_routes(nothing, 500, stream, Operations(nothing, nothing, {}, ""), metrics)
+    routes = api_routes(nothing, 500, stream, Operations(nothing, nothing, {}), metrics)
     first_segments = {route.path.split("/")[1] for route in routes}
     assert first_segments - {""} <= OWN_PATHS
     for first in OWN_PATHS:

@@ -63,7 +63,7 @@ function mostAtOnce(tree, count, binOf) {
   let reached = 0;
   /** @param {number} time */
   const advance = (time) => {
-    for (const bin = binOf(time); reached < bin; ) most[++reached] = running;
+    for (const bin = binOf(time); reached < bin;) most[++reached] = running;
   };
   for (const start of starts) {
     while (ended < ends.length && ends[ended] <= start) {

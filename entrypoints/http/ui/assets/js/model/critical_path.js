@@ -11,7 +11,7 @@
  * @property {Float64Array} from start of a segment, in milliseconds since the origin of the tree
  * @property {Float64Array} to its end
  * @property {Uint8Array} onPath 1 for the runs on the path
- * @property {Float64Array} windowFrom for the runs on the path: from when everything waited for the run or what is in it
+ * @property {Float64Array} windowFrom for the runs on the path: from when everything waited for them or what is in them
  * @property {Float64Array} windowTo until when
  */
 

@@ -6,6 +6,7 @@ import { costByAgent, costOf, sumInnermost, tokensOf } from "./costs.js";
 import { findCriticalPath, segmentsByRun } from "./critical_path.js";
 import { countKinds } from "./kinds.js";
 import { findProblems } from "./problems.js";
+import { refusalsOf } from "./refusals.js";
 import { fold, matchText, openRuns, reveal, rowOf, visibleRows, withAncestors } from "./rows.js";
 import { placeInTime } from "./times.js";
 import { buildTree } from "./tree.js";
@@ -13,15 +14,12 @@ import { buildTree } from "./tree.js";
 /** @typedef {import("./tree.js").LaunchTree} LaunchTree */
 /** @typedef {import("./tree.js").TreeResponse} TreeResponse */
 /** @typedef {import("./rows.js").Folding} Folding */
+/** @typedef {import("./refusals.js").Refusal} Refusal */
 
 /** A launch at one moment. What not every reader asks for is computed when it is first asked for. */
 export class Launch {
-  /** @type {import("./critical_path.js").CriticalPath | null} */
-  #path = null;
-  /** @type {Map<number, [number, number][]> | null} */
-  #segments = null;
-  /** @type {{ bins: number, result: import("./concurrency.js").Concurrency } | null} */
-  #concurrency = null;
+  /** @type {Map<string, any>} */
+  #computed = new Map();
 
   /** @param {LaunchTree} tree */
   constructor(tree) {
@@ -40,12 +38,13 @@ export class Launch {
   }
 
   /**
-   * Return the same launch at another moment, at which its open runs have lasted longer.
+   * Return the launch at another moment, at which its open runs have lasted longer; the same object if none has.
    *
    * @param {number} now milliseconds since the epoch
    */
   at(now) {
-    return new Launch({ ...this.tree, ...placeInTime(this.tree.runs, this.tree.parent, now) });
+    const placed = placeInTime(this.tree.runs, this.tree.parent, now);
+    return placed.last === this.tree.last ? this : new Launch({ ...this.tree, ...placed });
   }
 
   get isRunning() {
@@ -53,47 +52,59 @@ export class Launch {
   }
 
   get path() {
-    this.#path ??= findCriticalPath(this.tree);
-    return this.#path;
+    return this.#once("path", () => findCriticalPath(this.tree));
   }
 
   get pathSegments() {
-    this.#segments ??= segmentsByRun(this.path);
-    return this.#segments;
+    return this.#once("pathSegments", () => segmentsByRun(this.path));
   }
 
   get agents() {
-    return costByAgent(this.tree, this.cost, this.tokens);
+    return this.#once("agents", () => costByAgent(this.tree, this.cost, this.tokens));
   }
 
   get kinds() {
-    return countKinds(this.tree);
+    return this.#once("kinds", () => countKinds(this.tree));
   }
 
   /** The problems by status, the worst first. */
   get problemCounts() {
-    /** @type {Partial<Record<import("../lib/status.js").Status, number>>} */
-    const counts = {};
-    for (const { status } of this.tree.runs) counts[status] = (counts[status] ?? 0) + 1;
-    return counted(counts).filter(({ status }) => PROBLEMS.includes(status));
+    return this.#once("problemCounts", () => countProblems(this.tree));
   }
 
-  /** The runs that made a commit, one for each commit. */
+  /** The runs that made a commit, the first of each commit. */
   get commits() {
-    /** @type {Map<string, number>} */
-    const first = new Map();
-    for (const [index, { commit_hash: hash }] of this.tree.runs.entries()) {
-      if (hash && !first.has(hash)) first.set(hash, index);
-    }
-    return [...first.values()];
+    return this.#once("commits", () => findCommits(this.tree));
   }
 
   /** @param {number} bins */
   concurrency(bins) {
-    if (this.#concurrency?.bins !== bins) {
-      this.#concurrency = { bins, result: findConcurrency(this.tree, bins, this.problems.origins, STATUSES) };
-    }
-    return this.#concurrency.result;
+    return this.#once(`concurrency ${bins}`, () => findConcurrency(this.tree, bins, this.problems.origins, STATUSES));
+  }
+
+  /**
+   * Return the refusals that belong to the launch.
+   *
+   * @param {readonly Refusal[]} refusals
+   * @returns {Refusal[]}
+   */
+  refused(refusals) {
+    const known = this.#computed.get("refused");
+    if (known?.refusals === refusals) return known.found;
+    const found = refusalsOf(this.tree, refusals);
+    this.#computed.set("refused", { refusals, found });
+    return found;
+  }
+
+  /**
+   * @template T
+   * @param {string} name
+   * @param {() => T} compute
+   * @returns {T}
+   */
+  #once(name, compute) {
+    if (!this.#computed.has(name)) this.#computed.set(name, compute());
+    return this.#computed.get(name);
   }
 
   /**
@@ -111,6 +122,25 @@ export class Launch {
   }
 }
 
+/** @param {LaunchTree} tree */
+function countProblems({ runs }) {
+  /** @type {Partial<Record<import("../lib/status.js").Status, number>>} */
+  const counts = {};
+  for (const { status } of runs) counts[status] = (counts[status] ?? 0) + 1;
+  return counted(counts).filter(({ status }) => PROBLEMS.includes(status));
+}
+
+/** @param {LaunchTree} tree */
+function findCommits({ runs }) {
+  /** @type {Map<string, number>} */
+  const first = new Map();
+  for (let index = 0; index < runs.length; index++) {
+    const hash = runs[index].commit_hash;
+    if (hash && !first.has(hash)) first.set(hash, index);
+  }
+  return [...first.values()];
+}
+
 /**
  * What a reader chose to see.
  *
@@ -124,6 +154,8 @@ export class Launch {
 export class View {
   /** @type {Uint8Array | null} */
   #kept;
+  /** @type {Uint8Array | null} */
+  #stops = null;
 
   /**
    * @param {Launch} launch
@@ -170,7 +202,8 @@ export class View {
   /** The origins of problems that the filter leaves, as marks. */
   get stops() {
     const { origins } = this.launch.problems;
-    return origins.map((origin, index) => (origin > 0 && this.keeps(index) ? 1 : 0));
+    this.#stops ??= origins.map((origin, index) => (origin > 0 && this.keeps(index) ? 1 : 0));
+    return this.#stops;
   }
 
   /**

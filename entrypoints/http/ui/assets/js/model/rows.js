@@ -88,7 +88,7 @@ export function fold(tree, folding, causes, kept, index, open) {
   const key = foldKey(tree.runs[index].event_id);
   changes.delete(key);
   const unchanged = unchangedFolding(tree, folding.depth, causes, kept);
-  if ((unchanged[index] > 0) !== open) changes.set(key, open);
+  if (unchanged[index] > 0 !== open) changes.set(key, open);
   return { depth: folding.depth, changes: limited(changes) };
 }
 
@@ -183,7 +183,7 @@ function searchedText(run) {
 export function visibleRows(tree, open, kept) {
   const rows = new Int32Array(tree.runs.length);
   let count = 0;
-  for (let index = 0; index < tree.runs.length; ) {
+  for (let index = 0; index < tree.runs.length;) {
     const shown = kept === null || kept[index] > 0;
     if (shown) rows[count++] = index;
     index = shown && open[index] > 0 ? index + 1 : tree.next[index];

@@ -164,25 +164,3 @@ function clockLabel(distance) {
   if (hours === 0) return `${minutes}:${seconds}${decimals}`;
   return `${hours}:${String(minutes).padStart(2, "0")}:${seconds}${decimals}`;
 }
-
-/**
- * Write a stretch for the address, in whole milliseconds.
- *
- * @param {Range} range
- */
-export function writeRange(range) {
-  return `${Math.round(range.from)}-${Math.round(range.to)}`;
-}
-
-/**
- * Read a stretch from an address.
- *
- * @param {string} text
- * @returns {Range | null} null if it is none
- */
-export function readRange(text) {
-  const found = /^(-?\d{1,15})-(-?\d{1,15})$/.exec(text);
-  if (!found) return null;
-  const [from, to] = [Number(found[1]), Number(found[2])];
-  return to > from ? { from, to } : null;
-}

@@ -52,7 +52,7 @@ import { placeInTime } from "./times.js";
  * @property {Float64Array} end likewise, never before the start
  * @property {number} first start of the earliest run
  * @property {number} last end of the latest run
- * @property {number | null} total number of runs that the launch has in the store, null if it was not counted to the end
+ * @property {number | null} total how many runs the launch has in the store; null if they were not all counted
  * @property {boolean} truncated whether the response left some of them out
  */
 

@@ -4,7 +4,7 @@ import { el, replace } from "../../lib/dom.js";
 import { ticks, toPixels } from "../../model/time_scale.js";
 
 /** Least distance between two ticks, in pixels. */
-const TICK_PIXELS = 84;
+const TICK_PIXELS = 70;
 
 export class Axis {
   #shown = "";

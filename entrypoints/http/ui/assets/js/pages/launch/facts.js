@@ -2,6 +2,7 @@
 
 import { el, icon, outside, replace } from "../../lib/dom.js";
 import * as format from "../../lib/format.js";
+import { statusChip } from "../../lib/run_details.js";
 import { statusName } from "../../lib/status.js";
 import { href } from "../../lib/url_state.js";
 import { ownFigure } from "../../model/costs.js";
@@ -10,23 +11,47 @@ import { fullName } from "../../model/names.js";
 /** @typedef {import("../../model/launch.js").Launch} Launch */
 
 /**
- * Show the head of a launch.
- *
- * @param {HTMLElement} head
- * @param {Launch} launch
- * @param {{ zone: string, summary: string | null, refused: number | null }} more `summary` says what the launch is for;
- *   `refused` is how many of its runs were refused, null if that is not known
- * @param {{ showRefused: () => void, showCommits: () => void }} actions
+ * @typedef {object} More
+ * @property {string} zone
+ * @property {string | null} summary what the launch is for
+ * @property {number | null} refused how many of its runs were refused; null if that is not known
  */
-export function showFacts(head, launch, { zone, summary, refused }, actions) {
-  const root = launch.tree.runs[0];
-  const title = el("h1", { class: "clip" }, outside(fullName(root)));
-  const chip = el("span", { class: "chip", "data-status": root.status }, icon(root.status), statusName(root.status));
-  replace(
-    head,
-    el("div", { class: "launch-title" }, ...breadcrumb(root), title, chip, summary && outside(summary, { class: "clip" })),
-    el("dl", { class: "facts" }, ...facts(launch, zone, refused, actions)),
-  );
+
+export class Head {
+  #showSection;
+  #shown = "";
+  element = el("header", { class: "page-head launch-head" });
+
+  /** @param {(section: "refusals" | "commits") => void} showSection called to show a section of the panel */
+  constructor(showSection) {
+    this.#showSection = showSection;
+  }
+
+  /**
+   * @param {Launch} launch
+   * @param {More} more
+   */
+  update(launch, more) {
+    const root = launch.tree.runs[0];
+    const shown = JSON.stringify([
+      root,
+      more,
+      launch.tree.total,
+      launch.tree.end[0],
+      launch.cost.sum[0],
+      launch.problemCounts,
+    ]);
+    // Elements that stay the same are left alone, the one with the focus above all.
+    if (shown === this.#shown) return;
+    this.#shown = shown;
+    const summary = more.summary && outside(more.summary, { class: "clip" });
+    const title = el("h1", { class: "clip" }, outside(fullName(root)));
+    replace(
+      this.element,
+      el("div", { class: "launch-title" }, ...breadcrumb(root), title, statusChip(root.status), summary),
+      el("dl", { class: "facts" }, ...facts(launch, more, this.#showSection)),
+    );
+  }
 }
 
 /** @param {import("../../model/tree.js").TreeRun} root */
@@ -43,23 +68,29 @@ function separator() {
 
 /**
  * @param {Launch} launch
- * @param {string} zone
- * @param {number | null} refused
- * @param {{ showRefused: () => void, showCommits: () => void }} actions
+ * @param {More} more
+ * @param {(section: "refusals" | "commits") => void} showSection
  */
-function facts(launch, zone, refused, { showRefused, showCommits }) {
+function facts(launch, { zone, refused }, showSection) {
   const { tree } = launch;
   const root = tree.runs[0];
   const commits = launch.commits.length;
   const zoneLabel = el("span", { class: "muted small" }, format.zoneName(zone));
   return [
     fact("Start", format.dateTime(root.start_time, zone), zoneLabel),
-    fact(launch.isRunning ? "Running for" : "Duration", format.duration(root.duration_ms ?? tree.end[0] - tree.start[0])),
-    fact("Runs", format.count(tree.total), refused ? jump(`+${format.count(refused)} refused`, showRefused) : null),
+    fact(
+      launch.isRunning ? "Running for" : "Duration",
+      format.duration(root.duration_ms ?? tree.end[0] - tree.start[0]),
+    ),
+    fact(
+      "Runs",
+      format.count(tree.total),
+      refused ? jump(`+${format.count(refused)} refused`, () => showSection("refusals"), "warning") : null,
+    ),
     fact("Problems", ...problemTallies(launch)),
     fact("Cost", orNone(launch.cost.sum[0], format.cost), saying(launch.cost, format.cost)),
     fact("Tokens", orNone(launch.tokens.sum[0], format.tokens), saying(launch.tokens, format.tokens)),
-    fact("Commits", commits > 0 ? jump(format.count(commits), showCommits) : "none"),
+    fact("Commits", commits > 0 ? jump(format.count(commits), () => showSection("commits")) : "none"),
     root.git_branch ? fact("Branch", outside(root.git_branch, { class: "mono" })) : null,
   ];
 }
@@ -75,9 +106,10 @@ function fact(name, ...values) {
 /**
  * @param {string} label
  * @param {() => void} action
+ * @param {string} [kind]
  */
-function jump(label, action) {
-  return el("button", { class: "jump", type: "button", onclick: action }, label);
+function jump(label, action, kind = "") {
+  return el("button", { class: `jump ${kind}`, type: "button", onclick: action }, label);
 }
 
 /** @param {Launch} launch */

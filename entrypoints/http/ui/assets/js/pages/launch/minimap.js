@@ -80,7 +80,10 @@ export class Minimap {
   /** @param {Range} range */
   #showWindow({ from, to }) {
     const whole = wholeRange(/** @type {Launch} */ (this.#launch).tree);
-    setStyle(this.#window, { left: `${toPixels(whole, 100, from)}%`, width: `${toPixels(whole, 100, to - from + whole.from)}%` });
+    setStyle(this.#window, {
+      left: `${toPixels(whole, 100, from)}%`,
+      width: `${toPixels(whole, 100, to - from + whole.from)}%`,
+    });
   }
 
   #listen() {
@@ -119,7 +122,10 @@ export class Minimap {
     const { left, width } = this.element.getBoundingClientRect();
     const whole = wholeRange(/** @type {Launch} */ (this.#launch).tree);
     const times = [one, other].map((position) => toTime(whole, width, position - left));
-    return clampRange({ from: Math.max(whole.from, Math.min(...times)), to: Math.min(whole.to, Math.max(...times)) }, whole);
+    return clampRange(
+      { from: Math.max(whole.from, Math.min(...times)), to: Math.min(whole.to, Math.max(...times)) },
+      whole,
+    );
   }
 
   /**

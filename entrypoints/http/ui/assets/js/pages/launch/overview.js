@@ -43,7 +43,7 @@ export function overview(launch, context) {
     commitSection(launch, context),
     refusalSection(launch, context.refusals),
     kindSection(launch),
-  ].filter((section) => section !== null);
+  ].filter((found) => found !== null);
 }
 
 /**
@@ -112,8 +112,17 @@ function causeItem({ tree }, { error, status, runs }, { select }) {
     "li",
     null,
     icon(status, statusName(status)),
-    el("button", { class: "cause", type: "button", "data-status": status, onclick: () => select(runs[0]) }, errorText(error, status)),
-    el("span", { class: "names" }, ...names, rest > 0 ? el("span", { class: "muted small" }, `+${format.count(rest)}`) : null),
+    el(
+      "button",
+      { class: "cause", type: "button", "data-status": status, onclick: () => select(runs[0]) },
+      errorText(error, status),
+    ),
+    el(
+      "span",
+      { class: "names" },
+      ...names,
+      rest > 0 ? el("span", { class: "muted small" }, `+${format.count(rest)}`) : null,
+    ),
   );
 }
 
@@ -129,18 +138,26 @@ function errorText(error, status) {
 function costSection({ agents }) {
   if (agents.length === 0) return null;
   const most = Math.max(...agents.map(({ cost }) => cost));
-  const rows = agents.slice(0, MAX_ROWS).map(({ agent, runs, cost, tokens }) =>
-    el(
-      "tr",
-      null,
-      el("th", { scope: "row" }, outside(agent, { class: "clip" }), shareBar(most > 0 ? cost / most : 0)),
-      el("td", null, `${format.count(runs)}×`),
-      el("td", null, tokens > 0 ? format.tokens(tokens) : ""),
-      el("td", null, cost > 0 ? format.cost(cost) : ""),
-    ),
-  );
+  const rows = agents
+    .slice(0, MAX_ROWS)
+    .map(({ agent, runs, cost, tokens }) =>
+      el(
+        "tr",
+        null,
+        el("th", { scope: "row" }, outside(agent, { class: "clip" }), shareBar(most > 0 ? cost / most : 0)),
+        el("td", null, `${format.count(runs)}×`),
+        el("td", null, tokens > 0 ? format.tokens(tokens) : ""),
+        el("td", null, cost > 0 ? format.cost(cost) : ""),
+      ),
+    );
   const head = columnNames("Agent", "Runs", "Tokens", "Cost");
-  return section("Cost by agent", 0, "agents", el("table", null, head, el("tbody", null, ...rows)), more(agents.length - MAX_ROWS, "agent"));
+  return section(
+    "Cost by agent",
+    0,
+    "agents",
+    el("table", null, head, el("tbody", null, ...rows)),
+    more(agents.length - MAX_ROWS, "agent"),
+  );
 }
 
 /** @param {...string} names for screen readers; the figures speak for themselves */
@@ -197,16 +214,24 @@ function refusalSection({ tree }, refusals) {
 
 /** @param {Launch} launch */
 function kindSection({ kinds }) {
-  const rows = kinds.slice(0, MAX_ROWS).map(({ jobType, runs, problems, median }) =>
-    el(
-      "tr",
-      null,
-      el("th", { scope: "row" }, outside(jobType, { class: "clip" })),
-      el("td", null, `${format.count(runs)}×`),
-      el("td", { class: "problem" }, problems > 0 ? format.counted(problems, "problem") : ""),
-      el("td", { title: "Median duration" }, format.duration(median)),
-    ),
-  );
+  const rows = kinds
+    .slice(0, MAX_ROWS)
+    .map(({ jobType, runs, problems, median }) =>
+      el(
+        "tr",
+        null,
+        el("th", { scope: "row" }, outside(jobType, { class: "clip" })),
+        el("td", null, `${format.count(runs)}×`),
+        el("td", { class: "problem" }, problems > 0 ? format.counted(problems, "problem") : ""),
+        el("td", { title: "Median duration" }, format.duration(median)),
+      ),
+    );
   const head = columnNames("Job type", "Runs", "Problems", "Median duration");
-  return section("Kinds", 0, "kinds", el("table", null, head, el("tbody", null, ...rows)), more(kinds.length - MAX_ROWS, "kind"));
+  return section(
+    "Kinds",
+    0,
+    "kinds",
+    el("table", null, head, el("tbody", null, ...rows)),
+    more(kinds.length - MAX_ROWS, "kind"),
+  );
 }

@@ -5,7 +5,7 @@ import * as format from "../../lib/format.js";
 import { runDetails, statusChip } from "../../lib/run_details.js";
 import { href } from "../../lib/url_state.js";
 import { shortName } from "../../model/names.js";
-import { ancestors } from "../../model/tree.js";
+import { ancestors, hasChildren } from "../../model/tree.js";
 import { overview } from "./overview.js";
 
 /** @typedef {import("../../model/launch.js").View} View */
@@ -14,14 +14,6 @@ import { overview } from "./overview.js";
 const LOAD_DELAY_MS = 120;
 /** How many commits are shown with their message. */
 const MAX_MESSAGES = 10;
-
-/**
- * @typedef {object} Actions
- * @property {(index: number) => void} select
- * @property {() => void} close
- * @property {(step: 1 | -1) => void} stepProblem
- * @property {(message: string) => void} say
- */
 
 /**
  * @typedef {object} Shown
@@ -33,7 +25,8 @@ const MAX_MESSAGES = 10;
 
 export class Panel {
   #loader;
-  #actions;
+  #commands;
+  #say;
   #timer = 0;
   /** What the panel shows, to leave it alone while that stays the same. */
   #key = "";
@@ -43,11 +36,13 @@ export class Panel {
 
   /**
    * @param {import("./run_loader.js").RunLoader} loader
-   * @param {Actions} actions
+   * @param {import("./commands.js").Commands} commands
+   * @param {(message: string) => void} say
    */
-  constructor(loader, actions) {
+  constructor(loader, commands, say) {
     this.#loader = loader;
-    this.#actions = actions;
+    this.#commands = commands;
+    this.#say = say;
   }
 
   /** @param {Shown} shown */
@@ -78,11 +73,24 @@ export class Panel {
   /** @param {Shown} shown */
   #showOverview({ view: { launch }, refusals, zone }) {
     const { runs } = launch.tree;
-    const messages = launch.commits.slice(0, MAX_MESSAGES).map((index) => this.#loader.known(runs[index]));
-    const known = messages.filter((run) => run !== null).length;
-    const key = JSON.stringify([zone, refusals?.length, known, runs.length, launch.problemCounts, launch.isRunning]);
-    if (!this.#isNew(`overview ${key}`)) return;
-    replace(this.element, ...overview(launch, { select: this.#actions.select, refusals, commitMessage: (index) => this.#message(index) }));
+    const messages = launch.commits.slice(0, MAX_MESSAGES).map((index) => this.#message(index));
+    const key = JSON.stringify([
+      zone,
+      refusals?.length,
+      messages,
+      runs.length,
+      launch.problemCounts,
+      launch.cost.sum[0],
+    ]);
+    if (!this.#isNew(`overview ${runs[0].status} ${key}`)) return;
+    replace(
+      this.element,
+      ...overview(launch, {
+        select: (index) => this.#commands.select(index),
+        refusals,
+        commitMessage: (index) => this.#message(index),
+      }),
+    );
     this.#loadMessages(launch);
   }
 
@@ -107,9 +115,15 @@ export class Panel {
    */
   #showRun(shown, summary) {
     const run = this.#loader.known(summary);
-    const place = JSON.stringify([shown.zone, summary.event_id, summary.updated_at, shown.view.stops.length, problemPlace(shown)]);
+    const place = JSON.stringify([
+      shown.zone,
+      summary.event_id,
+      summary.updated_at,
+      shown.view.stops.length,
+      problemPlace(shown),
+    ]);
     if (!this.#isNew(`${run ? "whole" : "loading"} ${place}`)) return;
-    const content = run ? runDetails(run, { zone: shown.zone, say: this.#actions.say }) : summaryOf(summary);
+    const content = run ? runDetails(run, { zone: shown.zone, say: this.#say }) : summaryOf(summary);
     const top = this.element.scrollTop;
     replace(this.element, this.#runHead(shown, summary), content);
     this.element.scrollTop = run ? top : 0;
@@ -119,12 +133,12 @@ export class Panel {
   /** @param {import("../../model/tree.js").TreeRun} summary */
   #loadLater(summary) {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(async () => {
+    this.#timer = window.setTimeout(async () => {
       const again = () => this.#shown && this.#shown.selected >= 0 && this.update(this.#shown);
       try {
         if (await this.#loader.load(summary)) again();
       } catch (error) {
-        if (this.element.isConnected && error instanceof Error) this.#actions.say(error.message);
+        if (this.element.isConnected && error instanceof Error) this.#say(error.message);
       }
     }, LOAD_DELAY_MS);
   }
@@ -141,18 +155,31 @@ export class Panel {
    * @param {import("../../model/tree.js").TreeRun} summary
    */
   #runHead(shown, summary) {
-    const { close } = this.#actions;
     const { tree } = shown.view.launch;
-    const button = el("button", { class: "icon-button", type: "button", "aria-label": "Close", title: "Close (Esc)", onclick: close });
+    const button = el("button", {
+      class: "icon-button",
+      type: "button",
+      "aria-label": "Close the details",
+      onclick: () => this.#commands.deselect(),
+    });
     button.append(icon("close"));
     const name = el("h2", null, outside(shortName(tree, shown.selected)));
-    const isLaunch = shown.selected === 0;
-    const open = el("a", { class: "link small", href: href("launch", { id: summary.run_id, event_id: summary.event_id }) }, "Open alone");
+    const canOpen = shown.selected > 0 && hasChildren(tree, shown.selected);
+    const open = el(
+      "a",
+      { class: "link small", href: href("launch", { id: summary.run_id, event_id: summary.event_id }) },
+      "Open alone",
+    );
     return el(
       "header",
       { class: "panel-head" },
-      el("div", { class: "panel-line" }, el("nav", { class: "trail", "aria-label": "Above this run" }, ...this.#trail(shown)), button),
-      el("div", { class: "panel-line start" }, statusChip(summary.status), name, isLaunch ? null : open),
+      el(
+        "div",
+        { class: "panel-line" },
+        el("nav", { class: "trail", "aria-label": "Above this run" }, ...this.#trail(shown)),
+        button,
+      ),
+      el("div", { class: "panel-line start" }, statusChip(summary.status), name, canOpen && open),
       this.#problemSteps(shown),
     );
   }
@@ -160,10 +187,14 @@ export class Panel {
   /** @param {Shown} shown */
   #trail({ view, selected }) {
     const { tree } = view.launch;
-    return ancestors(tree, selected).flatMap((index) => {
+    return ancestors(tree, selected).map((index) => {
       const name = outside(shortName(tree, index));
-      const link = el("button", { class: "jump small clip", type: "button", onclick: () => this.#actions.select(index) }, name);
-      return [link, el("span", { class: "muted", "aria-hidden": "true" }, "›")];
+      const link = el(
+        "button",
+        { class: "jump small clip", type: "button", onclick: () => this.#commands.select(index) },
+        name,
+      );
+      return el("span", null, link, el("span", { class: "muted", "aria-hidden": "true" }, "›"));
     });
   }
 
@@ -171,8 +202,15 @@ export class Panel {
   #problemSteps(shown) {
     const [place, count] = problemPlace(shown);
     if (count === 0) return null;
-    const text = place > 0 ? `problem ${format.count(place)} of ${format.count(count)}` : format.counted(count, "problem");
-    return el("div", { class: "steps" }, this.#step(-1, "‹", "p"), el("span", { class: "muted" }, text), this.#step(1, "n", "›"));
+    const text =
+      place > 0 ? `problem ${format.count(place)} of ${format.count(count)}` : format.counted(count, "problem");
+    return el(
+      "div",
+      { class: "steps" },
+      this.#step(-1, "‹", "p"),
+      el("span", { class: "muted" }, text),
+      this.#step(1, "n", "›"),
+    );
   }
 
   /**
@@ -184,7 +222,7 @@ export class Panel {
     const label = step > 0 ? "Next problem" : "Previous problem";
     const button = el("button", { class: "button quiet", type: "button", "aria-label": label, title: label });
     button.append(el("kbd", { "aria-hidden": "true" }, `${left} ${right}`));
-    button.addEventListener("click", () => this.#actions.stepProblem(step));
+    button.addEventListener("click", () => this.#commands.stepProblem(step));
     return button;
   }
 }

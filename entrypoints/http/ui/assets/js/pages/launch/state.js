@@ -2,10 +2,11 @@
 
 import { choice, flag, integer, range, text } from "../../lib/url_state.js";
 import { readFolds, writeFolds } from "../../model/rows.js";
+import { clampRange, wholeRange } from "../../model/time_scale.js";
 
-/** Depth that opens everything, and the default folding, as numbers in the address. */
+/** The depth that opens everything, and that of the usual folding. */
 export const EVERYTHING = 999;
-const DEFAULT_DEPTH = -1;
+export const USUAL_DEPTH = -1;
 
 export const STATE = {
   id: text(),
@@ -17,7 +18,7 @@ export const STATE = {
   only: choice(/** @type {const} */ (["", "problems"]), ""),
   path: flag(),
   q: text(),
-  depth: integer(DEFAULT_DEPTH, { min: 0, max: EVERYTHING }),
+  depth: integer(USUAL_DEPTH, { min: 0, max: EVERYTHING }),
   folds: folds(),
 };
 
@@ -30,7 +31,7 @@ export const STATE = {
  * @returns {import("../../model/rows.js").Folding}
  */
 export function foldingOf({ depth, folds: changes }) {
-  return { depth: depth === DEFAULT_DEPTH ? null : depth, changes };
+  return { depth: depth === USUAL_DEPTH ? null : depth, changes };
 }
 
 /**
@@ -39,7 +40,18 @@ export function foldingOf({ depth, folds: changes }) {
  * @param {import("../../model/rows.js").Folding} folding
  */
 export function foldingState({ depth, changes }) {
-  return { depth: depth ?? DEFAULT_DEPTH, folds: changes };
+  return { depth: depth ?? USUAL_DEPTH, folds: changes };
+}
+
+/**
+ * Return the stretch of time in sight.
+ *
+ * @param {State} state
+ * @param {{ first: number, last: number }} tree
+ */
+export function rangeOf({ z }, tree) {
+  const whole = wholeRange(tree);
+  return z === null ? whole : clampRange({ from: z[0] + whole.from, to: z[1] + whole.from }, whole);
 }
 
 /** @returns {import("../../lib/url_state.js").Codec<ReadonlyMap<string, boolean>>} */

@@ -6,15 +6,6 @@ import * as format from "../../lib/format.js";
 /** Depths with a button of their own; the keys go further. */
 const DEPTH_BUTTONS = [1, 2, 3];
 
-/**
- * @typedef {object} Actions
- * @property {() => void} toggleProblems
- * @property {() => void} togglePath
- * @property {(depth: number) => void} setDepth
- * @property {() => void} clearText
- * @property {() => void} resetZoom
- */
-
 export class Toolbar {
   #problems;
   #count = el("span", { class: "count" });
@@ -24,17 +15,17 @@ export class Toolbar {
   #text;
   #zoom;
 
-  /** @param {Actions} actions */
-  constructor(actions) {
-    this.#problems = toggle("e", actions.toggleProblems, "Problems", this.#count);
-    this.#path = toggle("c", actions.togglePath, "Critical path");
+  /** @param {import("./commands.js").Commands} commands */
+  constructor(commands) {
+    this.#problems = toggle("e", () => commands.toggleProblems(), "Problems", this.#count);
+    this.#path = toggle("c", () => commands.togglePath(), "Critical path");
     this.#depths = DEPTH_BUTTONS.map((depth) => {
       const button = el("button", { class: "button quiet", type: "button", "aria-label": `Depth ${depth}` }, depth);
-      button.addEventListener("click", () => actions.setDepth(depth));
+      button.addEventListener("click", () => commands.setDepth(depth));
       return button;
     });
-    this.#text = removable("Show all runs again", actions.clearText);
-    this.#zoom = removable("Show the whole launch", actions.resetZoom);
+    this.#text = removable("Show all runs again", () => commands.clearText());
+    this.#zoom = removable("Show the whole launch", () => commands.zoomTo(null));
     const depths = el("span", { class: "depths", role: "group", "aria-label": "Depth" });
     depths.append(el("span", { class: "muted", "aria-hidden": "true" }, "Depth"), ...this.#depths);
     this.element = el(
@@ -60,8 +51,11 @@ export class Toolbar {
     this.#text.hidden = state.q === "";
     setText(/** @type {Element} */ (this.#text.firstElementChild), `“${state.q}”`);
     this.#zoom.hidden = state.z === null;
-    setText(/** @type {Element} */ (this.#zoom.firstElementChild), state.z ? format.duration(state.z[1] - state.z[0]) : "");
-    setText(this.#shown, `${format.count(view.rows.length)} of ${format.counted(tree.runs.length, "run")}`);
+    setText(
+      /** @type {Element} */ (this.#zoom.firstElementChild),
+      state.z ? format.duration(state.z[1] - state.z[0]) : "",
+    );
+    setText(this.#shown, `${format.count(view.rows.length)} of ${format.count(tree.runs.length)}`);
   }
 }
 

@@ -1,0 +1,62 @@
+"""Statistics and facets on SQLite."""
+
+from typing import Any, Final, cast
+
+import apsw
+
+from adapters.sql_figures import Source, compute_facets, compute_statistics
+from adapters.sqlite.errors import translated_errors
+from adapters.sqlite.listing import RunList
+from adapters.sqlite.schema import EPOCH
+from core.model.listing import PageRequest, RunFilter, examined_by
+from core.model.statistics import Facets, FacetsRequest, Statistics, StatisticsRequest
+from core.model.summary import MAX_METRIC
+
+_FIRST_SECOND: Final = -62_135_596_800  # 0001-01-01
+_NEWEST_FIRST: Final = PageRequest()
+
+
+class SqliteFigures:
+    """Statistics and facets as one connection sees them."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._list = RunList(connection)
+
+    def statistics(self, which: RunFilter, request: StatisticsRequest) -> Statistics:
+        """See the port."""
+        source = self._source(which, request.max_runs)
+        return compute_statistics(source, request, _bucket(request.bucket_seconds), _metric)
+
+    def facets(self, which: RunFilter, request: FacetsRequest) -> Facets:
+        """See the port."""
+        return compute_facets(self._source(which, request.max_runs), request)
+
+    def _source(self, which: RunFilter, max_runs: int) -> Source:
+        examined = examined_by(which)
+        last = self._list.nth(examined, _NEWEST_FIRST, max_runs)
+        place, since = last or (None, None)
+        sql, bindings = self._list.newest(which, place, max_runs)
+
+        def query(statement: str) -> list[tuple[Any, ...]]:
+            with translated_errors(self._connection):
+                return cast(list[tuple[Any, ...]], self._connection.execute(statement, bindings).fetchall())
+
+        count = max_runs if last else self._list.count(examined)
+        return Source(sql, query, count, since)
+
+
+def _bucket(seconds: int) -> str:
+    # SQLite truncates quotients toward 0, so count from a multiple of the width before the first year.
+    first = _FIRST_SECOND // seconds
+    return f"((start + {(EPOCH - first * seconds) * 1_000_000}) / {seconds * 1_000_000} + {first})"
+
+
+def _metric(name: str) -> str:
+    path = f"'$.\"{name}\"'"
+    value = f"json_extract(metrics_json, {path})"
+    # true is the integer 1 to json_extract.
+    return (
+        f"CASE WHEN json_type(metrics_json, {path}) IN ('integer', 'real') "
+        f"AND {value} BETWEEN -{MAX_METRIC} AND {MAX_METRIC} THEN {value} END"
+    )
