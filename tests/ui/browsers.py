@@ -16,6 +16,13 @@ _NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome
 CHROMIUM: Final = next(filter(None, map(shutil.which, _NAMES)), None)
 HAS_PLAYWRIGHT: Final = find_spec("playwright") is not None
 
+_FIND_VIOLATIONS: Final = """
+async () => {
+  const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
+  return (await axe.run(document, {runOnly: tags, resultTypes: ["violations"]})).violations;
+}
+"""
+
 WIDE: Final = (1440, 900)
 PHONE: Final = (390, 844)
 
@@ -39,6 +46,13 @@ class Visit:
         forgiven = [fault for fault in self.faults if part in fault]
         assert forgiven, self.faults
         self.faults = [fault for fault in self.faults if fault not in forgiven]
+
+    def violations(self, axe: str) -> list[str]:
+        """Return where what is shown violates WCAG 2.2 at level AA, as far as axe-core can tell: rules and elements."""
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate(axe)
+        found = self.page.evaluate(_FIND_VIOLATIONS)
+        return [f"{one['id']}: {node['html'][:200]}" for one in found for node in one["nodes"]]
 
     def expect_no_faults(self) -> None:
         """Fail if anything went wrong so far."""

@@ -13,6 +13,7 @@ import pytest
 from entrypoints.settings import Settings
 from tests.servers import Api, running_server
 from tests.ui.browsers import CHROMIUM, HAS_PLAYWRIGHT, Visit, visiting
+from tests.ui.node import install
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -28,6 +29,18 @@ collect_ignore_glob = [] if HAS_PLAYWRIGHT else ["test_*.py"]
 def pytest_report_header() -> str | None:
     """Report if some tests are not collected."""
     return None if HAS_PLAYWRIGHT else "the tests in tests/ui are not collected: playwright is not installed"
+
+
+@pytest.fixture(scope="session")
+def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the packages in ``package-lock.json``, installed once for all processes of pytest."""
+    return install(tmp_path_factory.getbasetemp().parent / "npm.lock")
+
+
+@pytest.fixture(scope="session")
+def axe(node_modules: Path) -> str:
+    """Return the script of axe-core, for ``Visit.violations``."""
+    return (node_modules / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

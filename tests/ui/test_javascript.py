@@ -1,47 +1,13 @@
 """The JavaScript of the page: its types, its style, and the unit tests of what computes."""
 
-import fcntl
-import os
-import shutil
-import subprocess
-from pathlib import Path
+import json
 
 import pytest
 
-HERE = Path(__file__).parent
-SECONDS = 300
-"""Only a guard against tools that hang."""
+from tests.ui.node import HERE, MINIMUM, run_npm
 
 
-def run_npm(*arguments: str) -> None:
-    """Run npm here; fail with everything it prints unless it succeeds."""
-    done = subprocess.run(
-        ["npm", *arguments],
-        cwd=HERE,
-        env={**os.environ, "NO_COLOR": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-
-
-@pytest.fixture(scope="module")
-def tools(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Install what the lock file names, once, whichever of several processes of pytest comes first."""
-    for name in ("node", "npm"):
-        if shutil.which(name) is None:
-            pytest.skip(f"{name} is not installed")
-    with (tmp_path_factory.getbasetemp().parent / "npm.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        installed, wanted = HERE / "node_modules" / ".package-lock.json", HERE / "package-lock.json"
-        if not installed.is_file() or installed.stat().st_mtime < wanted.stat().st_mtime:
-            run_npm("ci", "--ignore-scripts")
-
-
-@pytest.mark.usefixtures("tools")
+@pytest.mark.usefixtures("node_modules")
 @pytest.mark.parametrize("script", ["types", "lint", "unit"])
 def test_no_check_complains(script: str) -> None:
     """The strict type checker and the linter find nothing, and every unit test passes."""
@@ -53,3 +19,9 @@ def test_lock_file_names_no_registry() -> None:
     text = (HERE / "package-lock.json").read_text(encoding="utf-8")
     assert '"resolved"' not in text
     assert text.count('"integrity"') > 50
+
+
+def test_minimum_of_node_is_said_once() -> None:
+    """With an older one the tests are skipped, and npm warns."""
+    engines = json.loads((HERE / "package.json").read_text(encoding="utf-8"))["engines"]
+    assert engines == {"node": ">=" + ".".join(map(str, MINIMUM))}

@@ -18,6 +18,7 @@
 
 import { milliseconds } from "../lib/format.js";
 import { counted, severity } from "../lib/status.js";
+import { plus } from "./histogram.js";
 
 /** @type {readonly Status[]} Statuses of runs inside a launch that a list counts. */
 const INSIDE = ["failure", "timeout", "partial", "cancelled"];
@@ -110,6 +111,20 @@ export function problemsInside(run) {
 export function metricOf(run, name) {
   const value = run.rollup?.metrics[name] ?? run.metrics_json?.[name];
   return typeof value === "number" ? value : null;
+}
+
+/**
+ * Return what a metric of several launches adds up to.
+ *
+ * @param {readonly Run[]} runs
+ * @param {string} name
+ * @returns {number | null} `null` if none reports it.
+ */
+export function sumOf(runs, name) {
+  /** @type {number | null} */
+  let sum = null;
+  for (const run of runs) sum = plus(sum, metricOf(run, name));
+  return sum;
 }
 
 /**

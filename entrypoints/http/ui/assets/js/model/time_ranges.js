@@ -57,8 +57,8 @@ export function columnLength(length) {
 }
 
 /**
- * Return the stretch of time that was asked for. Without any it is the last 14 days or, if nothing happened in them, the
- * 14 days up to the newest launch.
+ * Return the stretch of time that was asked for. Without any it is the last 14 days or, if nothing happened in them,
+ * the 14 days up to the newest launch.
  *
  * @param {{range: RangeName | "", from: number | null, to: number | null}} asked
  * @param {{now: number, zone: string, newest: number | null}} known `newest` is the start of the newest launch.

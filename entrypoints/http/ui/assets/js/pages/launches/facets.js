@@ -72,7 +72,8 @@ export class Facets {
     const isChosen = state.status.includes(status);
     const others = state.status.filter((one) => one !== status);
     const label = [el("span", { "data-status": status }, icon(status)), el("span", null, statusName(status))];
-    return toggle(label, runs, most, isChosen, () => this.#actions.chooseStatus(isChosen ? others : [...others, status]));
+    const chosen = isChosen ? others : [...others, status];
+    return toggle(label, runs, most, isChosen, () => this.#actions.chooseStatus(chosen));
   }
 
   /**

@@ -28,7 +28,7 @@ export class Ranges {
   constructor(actions) {
     this.#actions = actions;
     this.#buttons = new Map(RANGE_NAMES.map((name) => [name, this.#button(name)]));
-    this.#custom = button("Custom…", () => this.#toggle(this.#form.hidden));
+    this.#custom = button("Custom…", () => this.#toggle(this.#form.hidden === true));
     this.#form = this.#customForm();
     setAttribute(this.#custom, "aria-expanded", "false");
     const group = el("div", { class: "ranges", role: "group", "aria-label": "Time" });
@@ -105,7 +105,8 @@ function button(label, action) {
 
 /** @param {string} label */
 function field(label) {
-  const input = el("input", { type: "datetime-local", required: true, min: "1970-01-01T00:00", max: "9999-12-31T23:59" });
+  const bounds = { min: "1970-01-01T00:00", max: "9999-12-31T23:59" };
+  const input = el("input", { type: "datetime-local", required: true, ...bounds });
   input.addEventListener("input", () => input.setCustomValidity(""));
   return el("label", null, `${label} `, input);
 }

@@ -3,8 +3,7 @@
 import { el, icon, replace } from "../../lib/dom.js";
 import { cost, count, counted, tokens } from "../../lib/format.js";
 import { counted as countedStatuses, statusName } from "../../lib/status.js";
-import { plus } from "../../model/histogram.js";
-import { metricOf } from "../../model/launch_summary.js";
+import { sumOf } from "../../model/launch_summary.js";
 
 /** @typedef {import("../../lib/page.js").Run} Run */
 /** @typedef {import("../../model/histogram.js").Totals} Totals */
@@ -27,7 +26,8 @@ export function showTotals(element, { totals, runs, isAll }) {
     replace(element, el("span", { class: "muted" }, "…"));
     return;
   }
-  const figures = isAll ? ofRuns(runs) : totals;
+  // What the runs inside report is more exact than what the launches say, but takes having all of them.
+  const figures = isAll ? { cost: sumOf(runs, "cost_usd"), tokens: sumOf(runs, "total_tokens") } : totals;
   const hint = isAll ? null : "As the launches report it themselves";
   replace(
     element,
@@ -47,18 +47,6 @@ export function showTotals(element, { totals, runs, isAll }) {
  */
 function tally(status, n) {
   return el("span", { class: "tally", "data-status": status }, icon(status), `${count(n)} ${statusName(status)}`);
-}
-
-/**
- * Add up what the runs inside the launches report, which is more than what the launches say.
- *
- * @param {readonly Run[]} runs
- * @returns {{cost: number | null, tokens: number | null}}
- */
-function ofRuns(runs) {
-  /** @param {string} name */
-  const sum = (name) => runs.reduce((total, run) => plus(total, metricOf(run, name)), /** @type {number | null} */ (null));
-  return { cost: sum("cost_usd"), tokens: sum("total_tokens") };
 }
 
 /**
