@@ -20,6 +20,16 @@ POOL_SIZE: Final = 1009
 
 RUNS_OF_A_PARENT: Final = 50
 
+RUNS_OF_A_WORKER: Final = 10
+
+LARGE_LAUNCH_RUNS: Final = 1000
+"""The size of the launch with which every ``LARGE_LAUNCH_PERIOD`` rows begin; the others have ``RUNS_OF_A_PARENT``."""
+
+LARGE_LAUNCH_PERIOD: Final = 50_000
+
+STRAY: Final = timedelta(milliseconds=130)
+"""How much later than its turn a run may start."""
+
 _NAMED = ("event_id", "run_id", "parent_run_id", "start_time", "end_time", "created_at", "updated_at")
 _AGENTS = [f"{area}-{role}" for area in ("docs", "blog", "seo", "media", "shop") for role in ("writer", "linter", "qa")]
 _JOBS = ["generate", "translate", "validate", "publish", "measure", "repair", "index", "summarise"]
@@ -67,11 +77,14 @@ def batch_body(runs: Sequence[bytes]) -> bytes:
 
 
 def make_rows(pool: Sequence[Content], first: int, count: int, start: datetime, step_ms: int) -> Iterator[list[Any]]:
-    """Return runs ``first`` and following as rows in the order of the fields; ``start`` is in UTC, without offset."""
+    """Return runs ``first`` and following as rows in the order of the fields; ``start`` is in UTC, without offset.
+
+    They make up launches: a root, its workers, and what these call.
+    """
     places = [_POSITION[name] for name in _NAMED]
-    for content, names in zip(
-        islice(cycle(pool), first % POOL_SIZE, None), _name(pool, make_ids(count), start, first, step_ms), strict=False
-    ):
+    contents = islice(cycle(pool), first % POOL_SIZE, None)
+    named = _arrange(_name(pool, make_ids(count), start, first, step_ms), first)
+    for content, names in zip(contents, named, strict=False):
         row = list(content.row)
         start_time, end_time = names.start_time + "Z", names.end_time + "Z"
         values = (names.event_id, names.run_id, names.parent_run_id, start_time, end_time, end_time, end_time)
@@ -99,12 +112,27 @@ def _name(pool: Sequence[Content], ids: Iterable[str], start: datetime, first: i
         yield _Names(event_id, run_id, parent, begins, end.isoformat(timespec="microseconds"))
 
 
+def _arrange(names: Iterable["_Names"], first: int) -> Iterator["_Names"]:
+    """Give the runs ``first`` and following other parents, so that they make up trees."""
+    launch = worker = ""
+    for number, run in enumerate(names, first):
+        place = number % LARGE_LAUNCH_PERIOD
+        if not place or (place >= LARGE_LAUNCH_RUNS and not place % RUNS_OF_A_PARENT):
+            launch = worker = run.run_id
+            yield run._replace(parent_run_id=None)
+        elif not place % RUNS_OF_A_WORKER:
+            worker = run.run_id
+            yield run._replace(parent_run_id=launch or run.parent_run_id)
+        else:
+            yield run._replace(parent_run_id=worker or run.parent_run_id)
+
+
 class _Names(NamedTuple):
     """Return the varying fields; the times have no offset."""
 
     event_id: str
     run_id: str
-    parent_run_id: str
+    parent_run_id: str | None
     start_time: str
     end_time: str
 

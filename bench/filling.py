@@ -26,7 +26,7 @@ START: Final = datetime(2025, 1, 1)  # noqa: DTZ001 - written with Z, see make_r
 STEP_MS: Final = 3000
 """Ten million runs span most of a year."""
 
-_FORMAT = 1
+_FORMAT = 2
 _TRANSACTION_RUNS = 100_000
 _BATCH_RUNS = 1000
 _GROWN_SHARE = 0.05

@@ -32,6 +32,14 @@ QUERY_FIGURES = tuple(
         ("list_agent", "agent's page"),
         ("list_counted", "page and total"),
         ("lookup", "run_id"),
+        ("roots", "roots"),
+        ("roots_rollup", "roots, rolled up"),
+        ("tree", "tree of 1,000"),
+        ("rollup", "rollup of 1,000"),
+        ("stats", "30 days"),
+        ("stats_cost", "30 days, cost"),
+        ("facets", "facets"),
+        ("search", "search"),
     )
     for share in ("p50", "p99")
 )
@@ -133,5 +141,5 @@ def _queries(growth: GrowthPlan, size: int, copy: GrowingCopy) -> dict[str, floa
     first = START.replace(tzinfo=UTC)
     last = first + timedelta(milliseconds=STEP_MS * size)
     with runsink_server(copy.db, growth.plan.options) as server:
-        task = QueryTask(server.url, growth.queries, first.isoformat(), last.isoformat())
+        task = QueryTask(server.url, growth.queries, first.isoformat(), last.isoformat(), STEP_MS)
         return run_worker("queries", task, _QUERY_LIMIT_SECONDS)

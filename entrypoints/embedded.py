@@ -15,13 +15,18 @@ from typing import Any, Self, TypeVar
 
 import attrs
 
+from adapters.wire.query import DEFAULT_BUCKET_SECONDS
 from core.model.batch import BatchResult, Candidate
 from core.model.listing import Metadata, MetadataRequest, PageRequest, RunFilter, RunPage
 from core.model.run import Run
+from core.model.statistics import FacetField, Facets, Statistics
+from core.model.tree import Rollup, Tree
 from core.ports.run_repository import RunReader
 from core.ports.unit_of_work import UnitOfWork
 from core.use_cases.ingest import check_batch_size, check_response_size, ingest_atomic, ingest_lenient
 from core.use_cases.query import get_run, list_runs, read_metadata
+from core.use_cases.statistics import read_facets, read_statistics
+from core.use_cases.tree import read_rollup, read_tree
 from core.use_cases.update import associate_commit, update_run
 from core.validation.queries import metadata_request, page_request
 from entrypoints.application import Application, build_application
@@ -127,9 +132,8 @@ class RunStore:
             InvalidQueryError: the filter or the page request breaks a rule of the HTTP query.
         """
         limits = self._application.limits
-        checked = self._application.structurer.run_filter(RunFilter() if which is None else which)
         parts = attrs.asdict(PageRequest() if request is None else request, recurse=False)
-        return self._read(partial(list_runs, checked, page_request(parts, limits), limits))
+        return self._read(partial(list_runs, self._checked(which), page_request(parts, limits), limits))
 
     def metadata(self, request: MetadataRequest | None = None) -> Metadata:
         """Return distinct agent names and job types, up to a thousand of each.
@@ -139,6 +143,49 @@ class RunStore:
         """
         parts = attrs.asdict(MetadataRequest() if request is None else request)
         return self._read(partial(read_metadata, metadata_request(parts, self._application.limits)))
+
+    def tree(self, run_id: str, event_id: str | None = None, limit: int | None = None) -> Tree:
+        """Return a run and its descendants; by default the newest run of that name, and ``max_tree_runs`` at most.
+
+        Raises:
+            RunNotFoundError: there is no such run.
+            InvalidQueryError: the limit is out of range.
+        """
+        limits = self._application.limits
+        most = limits.max_tree_runs if limit is None else limit
+        return self._read(lambda runs: read_tree(run_id, event_id, most, limits, runs))
+
+    def rollup(self, run_id: str, event_id: str | None = None) -> Rollup | None:
+        """Return what a run and its descendants add up to; ``None`` beyond ``max_rollup_runs``.
+
+        Raises:
+            RunNotFoundError: there is no such run.
+        """
+        limits = self._application.limits
+        return self._read(lambda runs: read_rollup(run_id, event_id, limits, runs))
+
+    def statistics(
+        self, which: RunFilter | None = None, bucket_seconds: int = DEFAULT_BUCKET_SECONDS, metrics: Sequence[str] = ()
+    ) -> Statistics:
+        """Return figures of the matching runs by the time of their start, with the sums of these metrics.
+
+        Raises:
+            InvalidQueryError: the filter or a parameter breaks a rule of the HTTP query.
+        """
+        limits, checked = self._application.limits, self._checked(which)
+        return self._read(lambda runs: read_statistics(checked, bucket_seconds, metrics, limits, runs))
+
+    def facets(self, which: RunFilter | None = None, fields: Sequence[str] = tuple(FacetField)) -> Facets:
+        """Return the most frequent values of these fields among the matching runs.
+
+        Raises:
+            InvalidQueryError: the filter or a field breaks a rule of the HTTP query.
+        """
+        limits, checked = self._application.limits, self._checked(which)
+        return self._read(lambda runs: read_facets(checked, fields, limits, runs))
+
+    def _checked(self, which: RunFilter | None) -> RunFilter:
+        return self._application.structurer.run_filter(RunFilter() if which is None else which)
 
     def _write(self, command: Callable[[UnitOfWork], _T]) -> _T:
         return self._application.write(command).result()

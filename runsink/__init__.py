@@ -34,6 +34,9 @@ from core.errors import (
 from core.model.batch import BatchResult, Conflict, RefusedRun
 from core.model.listing import Cursor, Metadata, MetadataRequest, Names, PageRequest, RunFilter, RunPage
 from core.model.run import CommitSource, Run, Status
+from core.model.statistics import Bucket, Durations, FacetField, Facets, FacetValue, Statistics
+from core.model.summary import RunSummary
+from core.model.tree import Cause, RolledUpCommit, Rollup, Tree, TreeNode
 from core.model.validation_error import ErrorKind, ValidationError
 from entrypoints.embedded import RunLike, RunStore, open_store
 
@@ -53,12 +56,18 @@ __all__ = [
     "BatchResult",
     "BatchRolledBackError",
     "BatchTooLargeError",
+    "Bucket",
+    "Cause",
     "Client",
     "CommitSource",
     "Conflict",
     "Cursor",
+    "Durations",
     "ErrorKind",
     "EveryRunRefusedError",
+    "FacetField",
+    "FacetValue",
+    "Facets",
     "FlushResult",
     "InvalidChangesError",
     "InvalidCommitError",
@@ -78,6 +87,8 @@ __all__ = [
     "Rejection",
     "ResponseTooLargeError",
     "RetryPolicy",
+    "RolledUpCommit",
+    "Rollup",
     "Run",
     "RunFilter",
     "RunHandle",
@@ -86,8 +97,10 @@ __all__ = [
     "RunPage",
     "RunRefusedError",
     "RunStore",
+    "RunSummary",
     "RunsinkError",
     "ServerUnreachableError",
+    "Statistics",
     "Status",
     "StoreBusyError",
     "StoreClosedError",
@@ -97,6 +110,8 @@ __all__ = [
     "StoreFullError",
     "StoreTimeoutError",
     "StoreUnusableError",
+    "Tree",
+    "TreeNode",
     "TruncatedResponseError",
     "ValidationError",
     "open_store",

@@ -160,7 +160,8 @@ def _roll_up_family(root: RunOutline, family: _Family[RunOutline], limits: Limit
 
 
 def _find(run_id: str, event_id: str | None, runs: RunReader) -> RunSummary:
-    which = RunFilter(run_id=Text(require_key(run_id)), event_id=None if event_id is None else EventId(event_id))
+    key = None if event_id is None else EventId(require_key(event_id))
+    which = RunFilter(run_id=require_key(run_id), event_id=key)
     found = runs.summaries(which, PageRequest(limit=1, counted=False)).runs
     if not found:
         raise RunNotFoundError(run_id if event_id is None else f"{run_id} with event_id {event_id}")

@@ -11,6 +11,7 @@ from adapters.system_clock import SystemClock
 from core.errors import InvalidQueryError, RunNotFoundError
 from core.model.limits import Limits
 from core.model.listing import Cursor, PageRequest, RunFilter
+from core.model.run import Status
 from core.ports.store import Store
 from entrypoints.application import Application
 from entrypoints.embedded import RunStore
@@ -64,10 +65,26 @@ def test_times_and_words_of_a_filter_are_made_what_is_kept(runs: RunStore) -> No
 
 
 @pytest.mark.parametrize("field", attrs.fields_dict(RunFilter))
-@pytest.mark.parametrize("value", [1, True, b"a", (), "a\0", "\ud800", "x" * (2**19 + 1), 2**70])
+@pytest.mark.parametrize("value", [1, 1.0, b"a", (), "a\0", "\ud800", "x" * (2**19 + 1), 2**70])
 def test_filter_that_breaks_a_rule_is_named(runs: RunStore, field: str, value: Any) -> None:
     """A value that a field cannot have is invalid as its filter."""
     assert bad_fields(runs, RunFilter(**{field: value})) == [field]
+
+
+@pytest.mark.parametrize("field", [name for name in attrs.fields_dict(RunFilter) if name != "roots"])
+def test_truth_value_is_no_text(runs: RunStore, field: str) -> None:
+    """A truth value is invalid as the filter of any other field."""
+    assert bad_fields(runs, RunFilter(**{field: True})) == [field]
+
+
+def test_statuses_may_be_given_in_any_collection(runs: RunStore) -> None:
+    """Several statuses are a collection of names or names with commas; one invalid name makes the field invalid."""
+    runs.update("event-2", {"status": "failed"})
+    for statuses in ("failed,running", ["failed", Status.RUNNING], frozenset({Status.FAILURE, Status.RUNNING})):
+        assert found(runs, status=statuses) == ["event-3", "event-2", "event-1"]
+    assert found(runs, status=Status.FAILURE) == found(runs, status=("failure",)) == ["event-2"]
+    assert bad_fields(runs, RunFilter(status="failed,lost")) == ["status"]  # type: ignore[arg-type]
+    assert bad_fields(runs, RunFilter(status="failed,")) == ["status"]  # type: ignore[arg-type]
 
 
 def test_value_that_says_it_is_another_is_named(runs: RunStore) -> None:
@@ -92,6 +109,7 @@ def test_every_part_of_a_filter_is_named(runs: RunStore) -> None:
         *(("offset", value) for value in (-1, 2**63, True, 0.0, "0", None)),
         *(("counted", value) for value in (1, None, "yes")),
         *(("oldest_first", value) for value in (0, None, "no")),
+        *(("max_examined", value) for value in (0, -1, True, 1.0, "1", 2**63)),
         *(("cursor", value) for value in ("abc", 1, (at(0), 1))),
         *(
             ("cursor", Cursor(*place))  # type: ignore[arg-type]

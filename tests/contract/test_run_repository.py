@@ -301,7 +301,9 @@ def _filters() -> st.SearchStrategy[RunFilter]:
     return st.builds(
         RunFilter,
         event_id=st.one_of(st.none(), st.none(), st.just(EventId("event-1"))),
-        status=st.one_of(st.none(), st.none(), st.just(Status.FAILURE)),
+        status=st.one_of(st.none(), st.none(), st.just(Status.FAILURE), st.just(frozenset(Status))),
+        roots=st.sampled_from([False, False, True]),
+        q=st.one_of(st.none(), st.none(), st.sampled_from(["", "A", "ab"])),
         **dict.fromkeys(("job_type", "agent_name", "run_id", "parent_run_id", "product"), few),
         **dict.fromkeys(("start_time_from", "start_time_to"), time),
     )
@@ -309,10 +311,15 @@ def _filters() -> st.SearchStrategy[RunFilter]:
 
 def _matches(run: Run, which: RunFilter) -> bool:
     """Return whether a run matches a filter, spelled out."""
-    parts = attrs.asdict(which)
+    parts = attrs.asdict(which, recurse=False)
     earliest, latest = parts.pop("start_time_from"), parts.pop("start_time_to")
+    statuses, text = parts.pop("status"), parts.pop("q")
     return (
-        all(value is None or getattr(run, name) == value for name, value in parts.items())
+        not (parts.pop("roots") and run.parent_run_id is not None)
+        and (statuses is None or run.status in statuses)
+        # Of the fields that are searched, these runs have only this one.
+        and (text is None or text.lower() in run.run_id)
+        and all(value is None or getattr(run, name) == value for name, value in parts.items())
         and (earliest is None or earliest <= run.start_time)
         and (latest is None or run.start_time <= latest)
     )

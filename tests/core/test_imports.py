@@ -17,6 +17,7 @@ ALLOWED = {
     "enum",
     "functools",
     "itertools",
+    "json",
     "math",
     "operator",
     "re",

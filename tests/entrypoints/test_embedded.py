@@ -13,12 +13,16 @@ from typing import Any
 import attrs
 import pytest
 
+from adapters.wire.encode import encode
+from adapters.wire.figures import facets_answer, statistics_answer
+from adapters.wire.summary import rollup_answer
 from core.errors import (
     BatchRolledBackError,
     BatchTooLargeError,
     EveryRunRefusedError,
     InvalidChangesError,
     InvalidCommitError,
+    InvalidQueryError,
     NotABatchError,
     RunNotFoundError,
     RunRefusedError,
@@ -390,3 +394,48 @@ def test_a_name_cannot_be_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(StoreUnusableError, match="the database name is empty; give a file or a URL"):
         open_store("")
     assert list(tmp_path.iterdir()) == []
+
+
+LOOKED_AT: list[dict[str, Any]] = [
+    {"event_id": "root", "run_id": "l", "status": "partial", "metrics_json": {"cost_usd": 2}, "duration_ms": 5},
+    {"event_id": "child", "run_id": "l/c", "parent_run_id": "l", "status": "failure", "error_summary": "refused"},
+    {"event_id": "call", "run_id": "l/c/1", "parent_run_id": "l/c", "metrics_json": {"cost_usd": 0.5}},
+]
+
+
+def test_looking_at_runs_is_as_over_http(store: RunStore, server: Api, make_run: MakeRun) -> None:
+    """Trees, rollups, statistics and facets are those of the responses."""
+    runs = [make_run(**run) for run in LOOKED_AT]
+    assert store.ingest_atomic(runs).created == server.atomic(runs).counts[1] == 3
+    tree = server.request("GET", "/api/v1/runs/l/tree").body
+    assert [(node.run.event_id, node.parent, node.depth) for node in store.tree("l").nodes] == [
+        (run["event_id"], run["parent"], run["depth"]) for run in tree["runs"]
+    ]
+    assert (store.tree("l", limit=1).truncated, len(store.tree("l", event_id="root").nodes)) == (True, 3)
+    rollup = store.rollup("l")
+    assert rollup is not None
+    assert json.loads(encode(rollup_answer(rollup))) == server.request("GET", "/api/v1/runs/l/rollup").body
+    query = "/api/v1/stats?roots=true&bucket=3600&metrics=cost_usd"
+    statistics = store.statistics(RunFilter(roots=True), 3600, ["cost_usd"])
+    assert json.loads(encode(statistics_answer(statistics))) == server.request("GET", query).body
+    found = store.facets(RunFilter(roots=True), ["status"])
+    assert (
+        json.loads(encode(facets_answer(found)))
+        == server.request("GET", "/api/v1/facets?roots=true&fields=status").body
+    )
+
+
+def test_looking_at_runs_breaks_the_same_rules(store: RunStore) -> None:
+    """What over HTTP is 404 or 422 raises."""
+    for missing in (lambda: store.tree("none"), lambda: store.rollup("none")):
+        with pytest.raises(RunNotFoundError):
+            missing()
+    for wrong in (
+        lambda: store.tree("none", limit=0),
+        lambda: store.statistics(bucket_seconds=0),
+        lambda: store.statistics(metrics=["a b"]),
+        lambda: store.facets(fields=["event_id"]),
+        lambda: store.facets(RunFilter(agent_name="a\0b")),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(InvalidQueryError):
+            wrong()

@@ -7,24 +7,26 @@ import click
 
 from entrypoints.cli.options import complete_paths, url_option
 
-FILTERS: Final = (
-    "event_id",
-    "status",
-    "job_type",
-    "agent_name",
-    "run_id",
-    "parent_run_id",
-    "product",
-    "start_time_from",
-    "start_time_to",
-)
+FILTERS: Final = {
+    "event_id": "Only runs with this event_id.",
+    "status": "Only runs with one of these statuses, separated by commas.",
+    "job_type": "Only runs with this job_type.",
+    "agent_name": "Only runs with this agent_name.",
+    "run_id": "Only runs with this run_id.",
+    "parent_run_id": "Only runs with this parent_run_id.",
+    "product": "Only runs with this product.",
+    "start_time_from": "Only runs that start in this range.",
+    "start_time_to": "Only runs that start in this range.",
+    "q": "Only runs with this text in their names, summaries, error details or commit.",
+}
 
 
 def _filter_options(command: click.Command) -> click.Command:
-    for name in FILTERS:
-        shown = f"--{name.replace('_', '-')}"
-        text = f"Only runs with this {name}." if "start_time" not in name else "Only runs that start in this range."
-        command.params.append(click.Option([shown, name], help=text))
+    for name, text in FILTERS.items():
+        command.params.append(click.Option([f"--{name.replace('_', '-')}", name], help=text))
+    # As in a query string; without the option there is no such parameter.
+    roots = click.Option(["--roots"], is_flag=True, flag_value="true", default=None, help="Only runs without a parent.")
+    command.params.append(roots)
     return command
 
 

@@ -27,6 +27,7 @@ def db(tmp_path: Path, make_run: MakeRun) -> Path:
         for number in range(RUNS)
     ]
     runs[7] |= {"status": "failure", "output_summary": "=1+1", "metrics_json": {"n": 2**70}, "unknown": "é\n"}
+    runs[9] |= {"parent_run_id": "launch-0", "error_details": "a needle"}
     with open_store(path) as store:
         for start in range(0, RUNS, 1000):
             store.ingest_atomic(runs[start : start + 1000])
@@ -82,6 +83,9 @@ def test_filters_choose(finish: Finish, db: Path, filled_server: StreamingServer
         assert keys(finish("export", *source, *options).stdout) == ALL[5:10]
         assert keys(finish("export", *source, "--status", "failed").stdout) == ALL[7:8]
         assert keys(finish("export", *source, "--agent-name", "nobody").stdout) == []
+        assert keys(finish("export", *source, "--status", "timeout,failure").stdout) == ALL[7:8]
+        assert keys(finish("export", *source, "--roots").stdout) == [*ALL[:9], *ALL[10:]]
+        assert keys(finish("export", *source, "--q", "NEEDLE").stdout) == ALL[9:10]
 
 
 def test_csv_of_a_database(finish: Finish, tmp_path: Path, db: Path) -> None:
