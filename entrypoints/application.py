@@ -7,19 +7,23 @@ from typing import Self, TypeVar
 import attrs
 
 from adapters.group_commit import GroupCommitWriter
+from adapters.refusal_queue import RefusalQueue
 from adapters.system_clock import SystemClock
 from adapters.wire.decode import Decoder
+from adapters.wire.encode import encode_sent
 from adapters.wire.structure import Structurer
-from core.model.batch import Candidate
+from core.model.batch import BatchResult, Candidate
 from core.model.limits import Limits
+from core.model.refusal import RefusalFilter, RefusalPage, RefusalPageRequest
 from core.model.run import Run
 from core.ports.cancellation import Cancellation
 from core.ports.clock import Clock
-from core.ports.observer import Observer, Unobserved
+from core.ports.observer import Intake, Observer, Unobserved
 from core.ports.run_repository import RunReader
 from core.ports.store import Store
 from core.ports.unit_of_work import UnitOfWork
 from core.use_cases.ingest import Admit, SingleRun, create_runs, require_valid
+from core.use_cases.refusals import list_refusals
 from entrypoints.databases import open_database
 from entrypoints.settings import Settings
 
@@ -37,14 +41,20 @@ class Application:
     structurer: Structurer
     decoder: Decoder
     observer: Observer
+    refusals: RefusalQueue | None
+    """What keeps refused runs, if they are kept."""
 
     @classmethod
-    def over(cls, store: Store, clock: Clock, limits: Limits, observer: Observer | None = None) -> Self:
+    def over(
+        cls, store: Store, clock: Clock, limits: Limits, observer: Observer | None = None, keep_refusals: int = 0
+    ) -> Self:
         """Return an application that owns ``store`` and closes it. The observer, if any, is told what happens."""
         observer = observer or Unobserved()
         structurer = Structurer()
+        decoder = Decoder(structurer, limits, keeps_sent=keep_refusals > 0)
         writer = GroupCommitWriter(store, observer)
-        return cls(store, writer, clock, limits, structurer, Decoder(structurer, limits), observer)
+        refusals = RefusalQueue(store.refusals(keep_refusals), clock, encode_sent) if keep_refusals else None
+        return cls(store, writer, clock, limits, structurer, decoder, observer, refusals)
 
     def write(self, command: Callable[[UnitOfWork], _T]) -> "Future[_T]":
         """Run a writing use case; the future completes once the outcome is durable."""
@@ -59,9 +69,27 @@ class Application:
         with self.store.reader(cancellation) as runs:
             return query(runs)
 
+    def note(self, intake: Intake, result: BatchResult) -> None:
+        """Count what became of the runs of an upload, or of a chunk of one, and keep those that were refused.
+
+        It returns at once and never fails, and it is called when the outcome is durable.
+        """
+        self.observer.note_runs(intake, created=result.created, existing=result.existing, failed=result.failed)
+        if self.refusals is not None and result.refused:
+            self.refusals.put(result.refused)
+
+    def list_refusals(self, which: RefusalFilter, request: RefusalPageRequest) -> RefusalPage:
+        """Return a page of the refused runs; an empty one if they are not kept."""
+        if self.refusals is None:
+            return RefusalPage((), None)
+        return list_refusals(which, request, self.refusals.repository)
+
     def close(self, within: float | None = None) -> None:
         """Finish the submitted writes and close the store; wait at most ``within`` seconds if given."""
-        if self.writer.close(within):
+        finished = self.writer.close(within)
+        if self.refusals is not None:
+            self.refusals.close(within)
+        if finished:
             self.store.close()
 
 
@@ -72,4 +100,5 @@ def build_application(settings: Settings, observer: Observer | None = None) -> A
         StoreUnusableError: the store cannot be opened.
     """
     limits = Limits()
-    return Application.over(open_database(settings.db, limits, observer), SystemClock(), limits, observer)
+    store = open_database(settings.db, limits, observer)
+    return Application.over(store, SystemClock(), limits, observer, settings.keep_refusals)

@@ -143,6 +143,11 @@ class Settings:
     max_streams: int = option(
         default=8, validator=Range(1, 1000), help="Concurrent streaming uploads in each process; further ones get 503."
     )
+    keep_refusals: int = option(
+        default=0,
+        validator=Range(0, 100_000),
+        help="Rejected runs to keep with what was sent, to be looked at: the last ones, 64 MiB at most; 0 keeps none.",
+    )
     token_file: Path | None = option(
         default=None,
         example="/etc/runsink/tokens",

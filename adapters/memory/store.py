@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from adapters.lifetime import Lifetime
 from adapters.memory.job_repository import MemoryJobRepository
+from adapters.memory.refusal_repository import MemoryRefusalRepository, RefusalList
 from adapters.memory.run_repository import MemoryRunRepository
 from adapters.memory.unit_of_work import MemoryUnitOfWork, State
 from core.model.store_figures import StoreFigures
@@ -19,6 +20,7 @@ class MemoryStore(Store):
 
     def __init__(self) -> None:
         self._committed = State()
+        self._refused = RefusalList()
         self._lifetime = Lifetime()
 
     def unit_of_work(self) -> MemoryUnitOfWork:
@@ -33,6 +35,9 @@ class MemoryStore(Store):
     def job_reader(self, cancellation: Cancellation | None = None) -> Iterator[JobReader]:
         state = self._current(cancellation)
         yield MemoryJobRepository(state.jobs, state.marks)
+
+    def refusals(self, keep: int) -> MemoryRefusalRepository:
+        return MemoryRefusalRepository(self._refused, keep)
 
     def check_room(self) -> None:
         pass

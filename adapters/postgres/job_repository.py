@@ -6,6 +6,7 @@ from typing import Any
 import psycopg
 
 from adapters.postgres.errors import translated_errors
+from adapters.postgres.placeholders import with_placeholders
 from adapters.postgres.version import read_version
 from adapters.sql_jobs import SqlJobRepository
 from core.model.store_version import StoreVersion
@@ -35,13 +36,9 @@ class PostgresJobRepository(SqlJobRepository):
     def _rows(self, sql: str, bindings: Sequence[Any]) -> list[tuple[Any, ...]]:
         self._cancellation.check()
         with translated_errors():
-            return self._connection.execute(_in_dialect(sql), tuple(bindings)).fetchall()
+            return self._connection.execute(with_placeholders(sql), tuple(bindings)).fetchall()
 
     def _carry_out(self, sql: str, bindings: Sequence[Any]) -> None:
         self.changed = True
         with translated_errors():
-            self._connection.execute(_in_dialect(sql), tuple(bindings))
-
-
-def _in_dialect(sql: str) -> bytes:
-    return sql.replace("?", "%s").encode()
+            self._connection.execute(with_placeholders(sql), tuple(bindings))

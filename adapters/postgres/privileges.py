@@ -9,7 +9,8 @@ from core.errors import StoreError
 NEEDED_PRIVILEGES: Final = (
     "it needs SELECT, INSERT and UPDATE on the tables runs, tallies and versions, the same and DELETE on jobs and "
     "job_findings, SELECT and UPDATE on retention, SELECT on runsink_schema, and USAGE on the sequence arrivals; "
-    "to prune, also DELETE on runs and tallies"
+    "to prune, also DELETE on runs and tallies; to keep refused runs, also SELECT, INSERT and DELETE on refusals and "
+    "SELECT and UPDATE on refusal_marks"
 )
 """The end of every message about a role that lacks one of them."""
 

@@ -164,6 +164,31 @@ _VERSION_1: Final = (
         PRIMARY KEY (job_id, line)
     )
     """,
+    # The refused runs that are kept, if they are.
+    f"""
+    CREATE TABLE IF NOT EXISTS refusals (
+        number BIGINT NOT NULL,  -- consecutive; the order of the list
+        start BIGINT NOT NULL,  -- the bytes of all refusals that were ever added before this one
+        size BIGINT NOT NULL,
+        received_at {_TEXT} NOT NULL,
+        event_id {_TEXT},
+        run_id {_TEXT},
+        fields {_TEXT} NOT NULL,  -- the names of the invalid fields, with a blank before and after each
+        errors BYTEA NOT NULL,  -- JSON: [[field, reason, kind], …]
+        body BYTEA NOT NULL,  -- what was sent, as text in UTF-8, which may hold NUL
+        PRIMARY KEY (number)
+    )
+    """,
+    # One row, which a server locks while it adds refusals.
+    """
+    CREATE TABLE IF NOT EXISTS refusal_marks (
+        id BIGINT NOT NULL,
+        last BIGINT NOT NULL,  -- the last number given
+        total BIGINT NOT NULL,  -- the bytes of all refusals that were ever added
+        PRIMARY KEY (id)
+    )
+    """,
+    "INSERT INTO refusal_marks (id, last, total) VALUES (1, 0, 0) ON CONFLICT (id) DO NOTHING",
 )
 
 _STEPS: Final[Sequence[Sequence[str]]] = (_VERSION_1,)
@@ -234,7 +259,7 @@ def found_version(connection: psycopg.Connection) -> int:
         # The information schema would hide tables that this role may not use.
         "SELECT relname::text FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace "
         "WHERE nspname = current_schema() AND relname IN ('runs', 'tallies', 'retention', 'versions', 'jobs', "
-        "'job_findings', 'runsink_schema')"
+        "'job_findings', 'refusals', 'refusal_marks', 'runsink_schema')"
     ).fetchall()
     found = {name for (name,) in rows}
     if "runsink_schema" in found:

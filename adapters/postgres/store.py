@@ -14,6 +14,7 @@ from adapters.lifetime import Lifetime
 from adapters.postgres.connection import open_pool
 from adapters.postgres.errors import translated_errors
 from adapters.postgres.job_repository import PostgresJobRepository
+from adapters.postgres.refusal_repository import PostgresRefusalRepository
 from adapters.postgres.run_repository import KnownHorizon, PostgresRunReader
 from adapters.postgres.schema import SLOTS
 from adapters.postgres.unit_of_work import PostgresUnitOfWork
@@ -69,6 +70,9 @@ class PostgresStore(Store):
         cancellation = cancellation or Cancellation()
         with self._reading(cancellation) as connection:
             yield PostgresJobRepository(connection, cancellation, writing=False)
+
+    def refusals(self, keep: int) -> PostgresRefusalRepository:
+        return PostgresRefusalRepository(self._pool, keep)
 
     def check_room(self) -> None:
         """Nothing: how full the disk of the database is cannot be asked."""

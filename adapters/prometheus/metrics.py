@@ -44,6 +44,7 @@ class Metrics(Observer):
         self.registry = CollectorRegistry(auto_describe=False)
         self._state: Callable[[], ServerState] | None = None
         self._dropped_lines: Callable[[], int] = int
+        self._dropped_refusals: Callable[[], int] = int
         self._version = version
         self._held_up_since: float | None = None
         self._define_requests(rejection_reasons)
@@ -103,6 +104,10 @@ class Metrics(Observer):
         """Read with this function, from any thread, how many lines of the log were dropped since the start."""
         self._dropped_lines = read
 
+    def watch_dropped_refusals(self, read: Callable[[], int]) -> None:
+        """Read with this function, from any thread, how many refused runs were not kept although they should be."""
+        self._dropped_refusals = read
+
     def note_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Note a request and its response; each label has few values."""
         observe = self._observe_request.get((method, route, status))
@@ -149,6 +154,8 @@ class Metrics(Observer):
         held_up = 0.0 if since is None else time.monotonic() - since
         yield GaugeMetricFamily("runsink_oldest_reader_seconds", "How long a reader has held up the database.", held_up)
         yield CounterMetricFamily("runsink_log_lines_dropped", "Lines of the log dropped.", self._dropped_lines())
+        dropped = self._dropped_refusals()
+        yield CounterMetricFamily("runsink_refusals_dropped", "Rejected runs that could not be kept.", dropped)
         if self._state is not None:
             yield from _families_of(self._state())
 

@@ -65,14 +65,14 @@ def open_writer(path: Path) -> apsw.Connection:
         _check_room(path)
         create_file(path)
         left_by_crash = int(wal_of(path).exists())
-        connection = _open(path)
+        connection = open_existing(path)
         # Closing would checkpoint a WAL left by a crash, but a file that turns out to be damaged must stay unchanged.
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, left_by_crash)
         try:
             _check_writable(connection)
             _check_tables(connection)
             migrate(connection)
-            _use_wal(connection)
+            use_wal(connection)
         except BaseException:
             connection.close()
             raise
@@ -87,12 +87,13 @@ def open_writer(path: Path) -> apsw.Connection:
 
 def open_reader(path: Path) -> apsw.Connection:
     """Open a file for reading that a writer has opened before; ``path`` as in ``open_writer``."""
-    connection = _open(path)
+    connection = open_existing(path)
     connection.pragma("query_only", "ON")
     return connection
 
 
-def _open(path: Path) -> apsw.Connection:
+def open_existing(path: Path) -> apsw.Connection:
+    """Open a file that exists, to read and write; raise ``apsw.Error``."""
     # Readers of a WAL write to its index, so no connection can be read-only. None creates the file, because SQLite
     # would make it readable by every user.
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
@@ -116,7 +117,7 @@ def _check_room(path: Path) -> None:
         )
 
 
-def _use_wal(connection: apsw.Connection) -> None:
+def use_wal(connection: apsw.Connection) -> None:
     """Switch to WAL. SQLite fails at once, ignoring its busy timeout, while another process does the same."""
     deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
     while True:

@@ -16,6 +16,7 @@ from adapters.sqlite.disk_space import MIB, file_bytes, free_bytes
 from adapters.sqlite.errors import translated_errors
 from adapters.sqlite.file import resolve, wal_of
 from adapters.sqlite.job_repository import SqliteJobRepository
+from adapters.sqlite.refusal_repository import SqliteRefusalRepository, refusals_of
 from adapters.sqlite.run_repository import SqliteRunRepository
 from adapters.sqlite.unit_of_work import SqliteUnitOfWork
 from core.errors import ReadCancelledError, StoreFullError, StoreTimeoutError
@@ -79,6 +80,9 @@ class SqliteStore(Store):
     def job_reader(self, cancellation: Cancellation | None = None) -> Iterator[JobReader]:
         with self._reading(cancellation) as connection:
             yield SqliteJobRepository(connection)
+
+    def refusals(self, keep: int) -> SqliteRefusalRepository:
+        return SqliteRefusalRepository(refusals_of(self._path), keep)
 
     def check_room(self) -> None:
         """See the port. After a write that found the disk full, there must be more space than there was then.

@@ -15,11 +15,11 @@ import attrs
 import msgspec
 
 from adapters.wire.canonical import canonical_json
-from adapters.wire.json_text import NotJsonError, NotUtf8Error, decode_json
+from adapters.wire.json_text import NotJsonError, NotUtf8Error, decode_json, encode_json
 from adapters.wire.structure import RULES, Structurer
 from adapters.wire.value_count import UNCOUNTED_BYTES, holds_more_values
 from core.errors import NotABatchError, StreamTooLargeError
-from core.model.batch import Candidate, RefusedRun
+from core.model.batch import Candidate, RefusedRun, Sent
 from core.model.limits import MAX_COUNT, MAX_EVENT_ID_LENGTH, MAX_JSON_DEPTH, MAX_TEXT_CHARACTERS, Limits
 from core.model.run import FIELDS, SERVER_FIELDS, Count, EventId, JsonText, Name, Run, Text, Timestamp
 from core.model.validation_error import ValidationError
@@ -56,11 +56,16 @@ class Element:
 
 
 class Decoder:
-    """Decodes bodies. Thread-safe."""
+    """Decodes bodies. Thread-safe.
 
-    def __init__(self, structurer: Structurer, limits: Limits) -> None:
+    With ``keeps_sent`` every refused candidate has what was sent. Where the whole body takes the slow pass, that is
+    written anew from the values, so its whitespace may differ.
+    """
+
+    def __init__(self, structurer: Structurer, limits: Limits, *, keeps_sent: bool = False) -> None:
         self._structurer = structurer
         self._limits = limits
+        self._keeps_sent = keeps_sent
         self._arrays = msgspec.json.Decoder(list[msgspec.Raw])
         self._batches = msgspec.json.Decoder(_Batch)
         self._runs = msgspec.json.Decoder(_shape())
@@ -90,15 +95,17 @@ class Decoder:
             NotUtf8Error
         """
         if len(raw) > self._limits.max_run_bytes:
-            return self.too_long(len(raw), number)
+            return self.too_long(Sent.of(raw), number)
         if len(raw) > UNCOUNTED_BYTES and holds_more_values(raw, self._limits.max_body_values):
-            return _refused(number, f"has more than {self._limits.max_body_values} JSON values (max_body_values)")
+            reason = f"has more than {self._limits.max_body_values} JSON values (max_body_values)"
+            return self._with_sent(_refused(number, reason), raw)
         return self._run_fast(raw, received_at) or self._line_slowly(raw, number, received_at)
 
-    def too_long(self, size: int, index: int) -> RefusedRun:
+    def too_long(self, sent: Sent, index: int) -> RefusedRun:
         """Return the candidate of a run with too many bytes."""
         most = self._limits.max_run_bytes
-        return _refused(index, f"has {size} bytes; the maximum is {most} (max_run_bytes)")
+        refused = _refused(index, f"has {sent.size} bytes; the maximum is {most} (max_run_bytes)")
+        return attrs.evolve(refused, sent=sent) if self._keeps_sent else refused
 
     def elements(self, body: bytes) -> Iterator[Element]:
         """Return the runs of an array, or of an object with an array in its field ``runs``, not decoded yet.
@@ -114,7 +121,7 @@ class Decoder:
             _check_utf8(body)
             raws = self._arrays.decode(body) if body.lstrip()[:1] == b"[" else self._batches.decode(body).runs
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return (Element(0, partial(self._structurer.run, value)) for value in self._elements_slowly(body))
+            return (Element(0, partial(self._value, value)) for value in self._elements_slowly(body))
         return (Element(len(raw), partial(self.line, raw)) for raw in map(bytes, raws))
 
     def _elements_slowly(self, body: bytes) -> list[object]:
@@ -132,16 +139,29 @@ class Decoder:
     def _line_slowly(self, raw: bytes, number: int, received_at: Timestamp) -> Candidate:
         try:
             raw.decode()
-            return self._structurer.run(decode_json(raw), number, received_at)
+            candidate = self._structurer.run(decode_json(raw), number, received_at)
         except UnicodeDecodeError as error:
             raise NotUtf8Error(number, error) from None
         except NotJsonError as error:
-            return _refused(number, error.reason)
+            candidate = _refused(number, error.reason)
+        return self._with_sent(candidate, raw)
 
     def _run(self, raw: bytes, index: int, received_at: Timestamp) -> Candidate:
         if len(raw) > self._limits.max_run_bytes:
-            return self.too_long(len(raw), index)
-        return self._run_fast(raw, received_at) or self._structurer.run(decode_json(raw), index, received_at)
+            return self.too_long(Sent.of(raw), index)
+        fast = self._run_fast(raw, received_at)
+        return fast or self._with_sent(self._structurer.run(decode_json(raw), index, received_at), raw)
+
+    def _value(self, value: object, index: int, received_at: Timestamp) -> Candidate:
+        candidate = self._structurer.run(value, index, received_at)
+        if self._keeps_sent and isinstance(candidate, RefusedRun):
+            return self._with_sent(candidate, encode_json(value))
+        return candidate
+
+    def _with_sent(self, candidate: Candidate, raw: bytes) -> Candidate:
+        if self._keeps_sent and isinstance(candidate, RefusedRun):
+            return attrs.evolve(candidate, sent=Sent.of(raw))
+        return candidate
 
     def _run_fast(self, raw: bytes, received_at: Timestamp) -> Run | None:
         """Return the run, or ``None`` if it needs the slow pass."""
@@ -171,7 +191,7 @@ class Decoder:
         if not isinstance(runs, list):
             raise NotABatchError("runs", "runs must be a list of runs")
         check_batch_size(len(runs), self._limits.max_batch_runs)
-        return [self._structurer.run(run, index, received_at) for index, run in enumerate(runs)]
+        return [self._value(run, index, received_at) for index, run in enumerate(runs)]
 
 
 def _check_utf8(body: bytes) -> None:

@@ -6,11 +6,12 @@ from typing import Any, Final
 import attrs
 import msgspec
 
-from adapters.wire.query import format_cursor, format_job_cursor
+from adapters.wire.query import format_cursor, format_number_cursor
 from core.model.batch import BatchResult, Candidate, RefusedRun
 from core.model.job import Job, JobPage
 from core.model.listing import Cursor, Metadata, PageRequest
-from core.model.run import FIELDS, WHOLE_SECOND, JsonText, Run, Timestamp, shown_time
+from core.model.refusal import Refusal, RefusalPage
+from core.model.run import FIELDS, SERVER_FIELDS, WHOLE_SECOND, JsonText, Run, Timestamp, shown_time
 from core.model.stream import LineError, StreamResult
 
 
@@ -137,8 +138,21 @@ def job_answer(job: Job) -> dict[str, Any]:
 
 def job_page_answer(page: JobPage) -> dict[str, Any]:
     """Return the response to ``GET /api/v1/jobs``."""
-    next_cursor = None if page.next_cursor is None else format_job_cursor(page.next_cursor)
+    next_cursor = None if page.next_cursor is None else format_number_cursor(page.next_cursor)
     return {"jobs": list(map(job_answer, page.jobs)), "next_cursor": next_cursor}
+
+
+def encode_sent(run: Run) -> bytes:
+    """Write a run as a client could have sent it: without what is absent or set by the server."""
+    shown = shown_run(run)
+    given = ((name, getattr(shown, name)) for name in FIELDS if name not in SERVER_FIELDS)
+    return _encoder.encode({name: value for name, value in given if value is not None})
+
+
+def refusal_page_answer(page: RefusalPage) -> dict[str, Any]:
+    """Return the response to ``GET /api/v1/refusals``."""
+    next_cursor = None if page.next_cursor is None else format_number_cursor(page.next_cursor)
+    return {"refusals": list(map(_refusal, page.refusals)), "next_cursor": next_cursor}
 
 
 def metadata_answer(metadata: Metadata, next_cursor: str | None) -> dict[str, Any]:
@@ -153,6 +167,16 @@ def metadata_answer(metadata: Metadata, next_cursor: str | None) -> dict[str, An
 
 def _shown_time(time: Timestamp | None) -> str | None:
     return None if time is None else shown_time(time)
+
+
+def _refusal(refusal: Refusal) -> dict[str, Any]:
+    return {
+        "received_at": shown_time(refusal.received_at),
+        "event_id": refusal.event_id,
+        "run_id": refusal.run_id,
+        "errors": [{"field": error.field, "error": str(error)} for error in refusal.errors],
+        "body": refusal.body,
+    }
 
 
 def _line_error(found: LineError) -> dict[str, Any]:

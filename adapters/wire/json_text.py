@@ -43,6 +43,14 @@ def decode_json(body: bytes) -> object:
         return _decode_cut(cut_nesting(body))
 
 
+def encode_json(value: object) -> bytes:
+    """Write what ``decode_json`` returned as text again, on one line; empty if it holds what cannot be written."""
+    try:
+        return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace")
+    except (ValueError, RecursionError):
+        return b""
+
+
 def _decode_cut(body: bytes) -> object:
     try:
         return _loads(body)

@@ -9,7 +9,7 @@ from typing import Final
 
 from adapters.wire.decode import Decoder
 from core.errors import RunsinkError
-from core.model.batch import Candidate
+from core.model.batch import Candidate, Sent
 from core.model.limits import Limits
 from core.model.run import Timestamp
 from core.model.stream import CHUNK_BYTES, CHUNK_RUNS, Chunk
@@ -24,18 +24,19 @@ _BLANK_LINES: Final = b" \t\r\n"
 class LineSplitter:
     """Cuts pieces into lines, without their LF or CRLF.
 
-    A line of more than ``max_bytes`` is not kept: its length stands in its place.
+    Of a line of more than ``max_bytes`` only its beginning and its length are kept, and stand in its place.
     """
 
     def __init__(self, max_bytes: int) -> None:
         self._most = max_bytes + 1  # a CR may follow
         self._parts: list[bytes] = []
+        self._beginning = b""
         self._length = 0
         self._ends_with_cr = False
 
-    def feed(self, piece: bytes) -> Sequence[bytes | int]:
+    def feed(self, piece: bytes) -> Sequence[bytes | Sent]:
         """Return the lines that end in this piece."""
-        lines: list[bytes | int] = []
+        lines: list[bytes | Sent] = []
         first, *others = piece.split(b"\n")
         self._begin(first)
         if others:
@@ -50,7 +51,7 @@ class LineSplitter:
         """Whether nothing has come of the next line."""
         return not self._length
 
-    def finish(self) -> Sequence[bytes | int]:
+    def finish(self) -> Sequence[bytes | Sent]:
         """Return the line that has no end, if there is one."""
         return [self._end()] if self._length else []
 
@@ -62,16 +63,19 @@ class LineSplitter:
         self._ends_with_cr = part.endswith(b"\r")
         if self._length <= self._most:
             self._parts.append(part)
-        else:
+        elif self._parts or self._length == len(part):
+            self._beginning = Sent.of(b"".join((*self._parts, part))).beginning
             self._parts.clear()
 
-    def _end(self) -> bytes | int:
+    def _end(self) -> bytes | Sent:
         length, line = self._length, b"".join(self._parts).removesuffix(b"\r")
         size = length - self._ends_with_cr
         too_long = length > self._most
+        beginning = self._beginning
         self._parts.clear()
+        self._beginning = b""
         self._length, self._ends_with_cr = 0, False
-        return size if too_long else line
+        return Sent(beginning, size) if too_long else line
 
 
 class NdjsonReader:
@@ -113,12 +117,12 @@ class NdjsonReader:
         yield from self._take(self._splitter.finish())
         yield from self.flush()
 
-    def _take(self, lines: Sequence[bytes | int]) -> Iterator[Chunk]:
+    def _take(self, lines: Sequence[bytes | Sent]) -> Iterator[Chunk]:
         for line in lines:
             if self._line < self._after:
                 self._line = self._chunked = self._line + 1
                 continue
-            size = 1 + (len(line) if isinstance(line, bytes) else 0)
+            size = 1 + len(line.beginning if isinstance(line, Sent) else line)
             if len(self._candidates) == CHUNK_RUNS or self._bytes + size > CHUNK_BYTES:
                 yield from self.flush()
             self._bytes += size
@@ -139,14 +143,14 @@ class NdjsonReader:
         self._line += blank.count(b"\n")
         self._chunked = max(self._chunked, min(self._line, self._after))
 
-    def _add(self, line: bytes | int, number: int) -> None:
+    def _add(self, line: bytes | Sent, number: int) -> None:
         candidate = self._candidate(line, number)
         if candidate is not None:
             self._candidates.append(candidate)
             self._lines.append(number)
 
-    def _candidate(self, line: bytes | int, number: int) -> Candidate | None:
-        if isinstance(line, int):
+    def _candidate(self, line: bytes | Sent, number: int) -> Candidate | None:
+        if isinstance(line, Sent):
             return self._decoder.too_long(line, number)
         # Most lines end with a brace, and then looking for what is blank is not worth it.
         if line[-1:] != b"}" and not line.strip(_BLANK):

@@ -14,15 +14,19 @@ from core.errors import InvalidQueryError
 from core.model.job import JobFilter, JobPageRequest, JobState
 from core.model.limits import MAX_COUNT, Limits
 from core.model.listing import Cursor, MetadataRequest, PageRequest, RunFilter
-from core.model.run import Timestamp
+from core.model.refusal import RefusalFilter, RefusalPageRequest
+from core.model.run import FIELDS, SERVER_FIELDS, Text, Timestamp
 from core.model.statistics import FacetField
 from core.model.validation_error import ValidationError
-from core.validation.fields import describe
+from core.validation.fields import InvalidValueError, describe, parse_text
 from core.validation.queries import INVALID_CURSOR, OFFSET_BESIDE_CURSOR, metadata_request, page_request
 
 _PAGING = ("limit", "offset", "cursor")
 _METADATA_PAGING = ("limit", "cursor")
 _JOB_PARAMETERS = ("state", "limit", "cursor")
+_REFUSAL_PARAMETERS = ("run_id", "field", "limit", "cursor")
+
+_SENT_FIELDS = frozenset(FIELDS) - SERVER_FIELDS
 
 DEFAULT_BUCKET_SECONDS: Final = 24 * 3600
 
@@ -75,10 +79,18 @@ def parse_jobs_query(pairs: Iterable[tuple[str, str]], limits: Limits) -> tuple[
     """Which jobs and which part of their list; reads and raises as ``parse_list_query`` does."""
     query = _known(pairs, _JOB_PARAMETERS)
     state = _choice(JobState, "state", query["state"]) if "state" in query else None
-    cursor = _parse_job_cursor(query["cursor"]) if query.get("cursor") else None
-    parts: dict[str, object] = {"limit": _number(query["limit"])} if "limit" in query else {}
-    limit = page_request(parts, limits).limit
+    limit, cursor = _parse_numbered(query, limits)
     return JobFilter(state=state), JobPageRequest(limit=limit, cursor=cursor)
+
+
+def parse_refusals_query(pairs: Iterable[tuple[str, str]], limits: Limits) -> tuple[RefusalFilter, RefusalPageRequest]:
+    """Which refusals and which part of their list; reads and raises as ``parse_list_query`` does."""
+    query = _distinct(pairs)
+    if unknown := _unknown(query, _REFUSAL_PARAMETERS):
+        raise InvalidQueryError(tuple(unknown))
+    which = RefusalFilter(run_id=_parse_run_id(query.get("run_id")), field=_parse_field(query.get("field")))
+    limit, cursor = _parse_numbered(query, limits)
+    return which, RefusalPageRequest(limit=limit, cursor=cursor)
 
 
 def parse_export_query(pairs: Iterable[tuple[str, str]], structurer: Structurer) -> tuple[RunFilter, ExportFormat]:
@@ -121,8 +133,8 @@ def format_cursor(cursor: Cursor) -> str:
     return _pack(cursor.start_time, cursor.arrival)
 
 
-def format_job_cursor(cursor: int) -> str:
-    """Return a position in the list of jobs as opaque text, only meant to be sent back."""
+def format_number_cursor(cursor: int) -> str:
+    """Return a position in the list of jobs or refusals as opaque text, only meant to be sent back."""
     return _pack(cursor)
 
 
@@ -170,7 +182,28 @@ def _choice(kind: type[_Choice], name: str, text: str) -> _Choice:
         raise InvalidQueryError((ValidationError(name, reason),)) from None
 
 
-def _parse_job_cursor(text: str) -> int:
+def _parse_run_id(text: str | None) -> Text | None:
+    try:
+        return None if text is None else parse_text(text)
+    except InvalidValueError as error:
+        raise InvalidQueryError((ValidationError("run_id", str(error)),)) from None
+
+
+def _parse_field(text: str | None) -> str | None:
+    if text is None or text in _SENT_FIELDS:
+        return text
+    reason = f"must be a field of a run, such as start_time; not {describe(text)}"
+    raise InvalidQueryError((ValidationError("field", reason),))
+
+
+def _parse_numbered(query: dict[str, str], limits: Limits) -> tuple[int, int | None]:
+    """Return the limit and the cursor of a list whose items are numbered."""
+    cursor = _parse_number_cursor(query["cursor"]) if query.get("cursor") else None
+    parts: dict[str, object] = {"limit": _number(query["limit"])} if "limit" in query else {}
+    return page_request(parts, limits).limit, cursor
+
+
+def _parse_number_cursor(text: str) -> int:
     try:
         (number,) = map(int, _unpack(text))
     except ValueError:

@@ -1,19 +1,53 @@
 """The candidates of a batch, and its result."""
 
+from typing import Final, Self
+
 import attrs
 
 from core.model.run import Run
 from core.model.validation_error import ValidationError
 
+MAX_SENT_BYTES: Final = 64 * 1024
+"""How much of a refused run is kept as it was sent."""
+
+
+@attrs.frozen
+class Sent:
+    """The beginning of a run as it was sent, and the size of the whole in bytes."""
+
+    beginning: bytes
+    size: int
+
+    @classmethod
+    def of(cls, whole: bytes) -> Self:
+        """Keep the first ``MAX_SENT_BYTES`` of a run, without cutting a character of UTF-8."""
+        return cls(_cut(whole), len(whole))
+
+    @property
+    def text(self) -> str:
+        r"""The text, with bytes that are not UTF-8 as ``\xff``.
+
+        One that is not complete ends with ``…`` and the number of bytes that are left out, so exactly such texts have
+        more than ``MAX_SENT_BYTES`` in UTF-8.
+        """
+        readable = self.beginning.decode("utf-8", "backslashreplace").encode()
+        shown = _cut(readable)
+        omitted = self.size - len(self.beginning) + len(readable) - len(shown)
+        return f"{shown.decode()}… ({omitted} more bytes)" if omitted else shown.decode()
+
 
 @attrs.frozen
 class RefusedRun:
-    """An invalid run: its index in the batch, its IDs where they are text, and its validation errors."""
+    """An invalid run: its index in the batch, its IDs where they are text, and its validation errors.
+
+    ``sent`` is what was sent, or the run that it was decoded to; ``None`` unless refused runs are kept.
+    """
 
     index: int
     event_id: str | None
     run_id: str | None
     errors: tuple[ValidationError, ...]
+    sent: Sent | Run | None = attrs.field(default=None, eq=False, repr=False)
 
 
 Candidate = Run | RefusedRun
@@ -44,3 +78,13 @@ class BatchResult:
     failed: int
     refused: tuple[RefusedRun, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
+
+
+def _cut(text: bytes) -> bytes:
+    """Return the first ``MAX_SENT_BYTES`` bytes, or up to three less where a character would be cut."""
+    end = MAX_SENT_BYTES
+    if len(text) <= end:
+        return text
+    while end > MAX_SENT_BYTES - 3 and text[end] & 0xC0 == 0x80:
+        end -= 1
+    return text[:end]

@@ -6,7 +6,7 @@ from typing import Final
 
 import attrs
 
-from core.model.batch import Candidate
+from core.model.batch import Candidate, RefusedRun
 from core.model.run import count_bytes
 from core.model.validation_error import ValidationError
 
@@ -67,7 +67,10 @@ class LineConflict:
 
 @attrs.frozen(kw_only=True)
 class StreamResult:
-    """What became of a stream up to ``last_line``; ``total == created + existing + failed``."""
+    """What became of a stream up to ``last_line``; ``total == created + existing + failed``.
+
+    ``refused`` are the refused runs of the last chunk alone. They are not part of a job that is read from a store.
+    """
 
     total: int = 0
     created: int = 0
@@ -78,6 +81,7 @@ class StreamResult:
     errors_omitted: int = 0
     conflicts: tuple[LineConflict, ...] = ()
     conflicts_omitted: int = 0
+    refused: tuple[RefusedRun, ...] = attrs.field(default=(), eq=False, repr=False)
 
 
 def count_found_bytes(errors: Sequence[LineError], conflicts: Sequence[LineConflict]) -> int:

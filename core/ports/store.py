@@ -6,6 +6,7 @@ from typing import Protocol
 from core.model.store_figures import StoreFigures
 from core.ports.cancellation import Cancellation
 from core.ports.job_repository import JobReader
+from core.ports.refusal_repository import RefusalRepository
 from core.ports.run_repository import RunReader
 from core.ports.unit_of_work import UnitOfWork
 
@@ -32,6 +33,10 @@ class Store(Protocol):
 
     def job_reader(self, cancellation: Cancellation | None = None) -> AbstractContextManager[JobReader]:
         """Return the same for jobs."""
+        ...
+
+    def refusals(self, keep: int) -> RefusalRepository:
+        """Return what keeps the last ``keep`` refused runs, at least 1. Nothing is opened before it is first used."""
         ...
 
     def check_room(self) -> None:

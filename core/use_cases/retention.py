@@ -81,7 +81,7 @@ def reject_expired(batch: Sequence[Candidate], indices: Sequence[int], work: Uni
 
 def _rejected(run: Run, index: int, horizon: Timestamp) -> RefusedRun:
     error = ValidationError("start_time", f"is before the retention horizon {shown_time(horizon)}")
-    return RefusedRun(index, run.event_id, run.run_id, (error,))
+    return RefusedRun(index, run.event_id, run.run_id, (error,), sent=run)
 
 
 def _before(instant: Timestamp) -> RunFilter:

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 
 from core.model.batch import BatchResult
 from core.model.stream import MAX_LISTED, Chunk, LineConflict, LineError, StreamResult
-from core.ports.observer import Intake, Observer
 from core.ports.unit_of_work import UnitOfWork
 from core.use_cases.ingest import ingest_any
 
@@ -29,16 +28,19 @@ def take_chunk(so_far: StreamResult, chunk: Chunk, work: UnitOfWork) -> StreamRe
         errors_omitted=so_far.errors_omitted + len(errors[room_for_errors:]),
         conflicts=(*so_far.conflicts, *conflicts[:room_for_conflicts]),
         conflicts_omitted=so_far.conflicts_omitted + len(conflicts[room_for_conflicts:]),
+        refused=taken.refused,
     )
 
 
-def note_taken(observer: Observer, intake: Intake, before: StreamResult, after: StreamResult) -> None:
-    """Tell the observer what a chunk added to a stream, once that is durable."""
-    observer.note_runs(
-        intake,
+def added_by_chunk(before: StreamResult, after: StreamResult) -> BatchResult:
+    """Return what a chunk added to a stream, without its runs and conflicts."""
+    return BatchResult(
+        runs=(),
+        total=after.total - before.total,
         created=after.created - before.created,
         existing=after.existing - before.existing,
         failed=after.failed - before.failed,
+        refused=after.refused,
     )
 
 

@@ -19,6 +19,7 @@ from entrypoints.http.api.jobs import Jobs, JobsResource
 from entrypoints.http.api.metadata import MetadataResource
 from entrypoints.http.api.metrics import MetricsResource
 from entrypoints.http.api.operations import Operations
+from entrypoints.http.api.refusals import Refusals
 from entrypoints.http.api.runs import Runs
 from entrypoints.http.api.statistics import StatisticsResource
 from entrypoints.http.api.stream import Stream
@@ -149,6 +150,7 @@ async def start_server(backend: Backend, settings: Settings, access: Access, lis
         **attrs.asdict(limits),
         "max_queue_bytes": settings.max_queue_bytes,
         "max_streams": settings.max_streams,
+        "keep_refusals": settings.keep_refusals,
         "min_stream_bytes_per_second": MIN_BYTES_PER_SECOND,
     }
     slots = StreamSlots(settings.max_streams, draining)
@@ -161,6 +163,8 @@ async def start_server(backend: Backend, settings: Settings, access: Access, lis
     ]
     mounted = _Mounted(routes, settings.root_path)
     endpoint = await _open(pipeline, mounted, limits, listeners.api, hooks)
+    if application.refusals is not None:
+        exposition.metrics.watch_dropped_refusals(application.refusals.count_dropped)
     exposition.metrics.watch_server(partial(_state_of, endpoint.connections, pipeline, context, slots))
     metrics_endpoint = None
     if listeners.metrics:
@@ -228,6 +232,7 @@ def api_routes(
         *TreeResource(context).routes(),
         *StatisticsResource(context).routes(),
         *MetadataResource(context).routes(),
+        *Refusals(context).routes(),
         *operations.routes(),
         *(metrics.routes() if metrics else ()),
         *ApiDescription(context).routes(),

@@ -25,7 +25,7 @@ from core.model.stream import Chunk
 from core.ports.observer import Intake
 from core.ports.unit_of_work import UnitOfWork
 from core.use_cases.jobs import advance_job, fail_job, finish_job, list_waiting, purge_jobs, start_job
-from core.use_cases.stream import note_taken
+from core.use_cases.stream import added_by_chunk
 from core.validation.fields import format_timestamp
 from entrypoints.application import Application
 from entrypoints.streams import StreamDecoder
@@ -204,7 +204,7 @@ class JobRunner:
             command = partial(advance_job, job.job_id, chunk, done)
             if (advanced := self._write(command)) is None:
                 return False
-            note_taken(self._application.observer, Intake.JOB, job.result, advanced.result)
+            self._application.note(Intake.JOB, added_by_chunk(job.result, advanced.result))
             job = advanced
         return True
 

@@ -10,6 +10,7 @@ from core.errors import StoreError, TransactionConflictError
 from core.model.store_figures import StoreFigures
 from core.ports.cancellation import Cancellation
 from core.ports.job_repository import JobReader, JobRepository
+from core.ports.refusal_repository import RefusalRepository
 from core.ports.run_repository import RunReader, RunRepository
 from core.ports.store import Store
 from core.ports.unit_of_work import UnitOfWork
@@ -38,6 +39,9 @@ class ObservedStore(Store):
 
     def job_reader(self, cancellation: Cancellation | None = None) -> AbstractContextManager[JobReader]:
         return self._inner.job_reader(cancellation)
+
+    def refusals(self, keep: int) -> RefusalRepository:
+        return self._inner.refusals(keep)
 
     def check_room(self) -> None:
         self._inner.check_room()

@@ -20,6 +20,8 @@ import attrs
 import pytest
 
 from tests.figures import Figures, Scale
+from tests.jobs import wait_until
+from tests.metrics import scrape
 from tests.servers import DEADLINE_SECONDS, Answer, Api, Finish, MakeRun, Serve
 
 MIB = 1024 * 1024
@@ -174,6 +176,33 @@ def test_a_full_disk(
     figures(
         times=times, answers=ledger.answers, acknowledged=len(ledger.told), lost=0, longest_wait=f"{max(waited):.2f} s"
     )
+
+
+def test_refused_runs_leave_the_last_room_to_the_runs(
+    small_disk: Callable[[int], Path], serve: Serve, make_run: MakeRun
+) -> None:
+    """Uploads go on where no refused run is kept any more, and once there is room these are kept again."""
+    disk = small_disk(100)
+    with serve("--port", "0", "--db", str(disk / "runs.db"), "--keep-refusals", "100") as served:
+
+        def upload_both(name: str) -> None:
+            answer = served.api.lenient([make_run(), make_run(event_id=name, status="lost")])
+            assert answer.counts == (2, 1, 0, 1)
+
+        def kept() -> set[str]:
+            return {one["event_id"] for one in served.api.request("GET", "/api/v1/refusals").body["refusals"]}
+
+        upload_both("before")
+        wait_until(lambda: kept() == {"before"})
+        ballast = fill(disk, leaving=20 * MIB)
+        upload_both("without room")
+        assert "less than 64 MiB free" in served.next_complaint()
+        assert kept() == {"before"}
+        ballast.unlink()
+        upload_both("after")
+        wait_until(lambda: kept() == {"before", "after"})
+        assert scrape(served.api.url).value("runsink_refusals_dropped_total") == 1
+        assert served.end() == (0, "")
 
 
 def test_a_limit_on_the_size_of_files(

@@ -14,7 +14,7 @@ from aiohttp.http import StreamWriter
 from adapters.wire.encode import encode, stream_progress
 from core.model.stream import CHUNK_BYTES, Chunk, StreamResult
 from core.ports.observer import Intake
-from core.use_cases.stream import note_taken, take_chunk
+from core.use_cases.stream import added_by_chunk, take_chunk
 from entrypoints.http.api.context import Context
 from entrypoints.http.messages.responses import (
     RETRY_AFTER_SECONDS,
@@ -211,7 +211,7 @@ class Taker:
 
     def _take(self, result: StreamResult) -> None:
         """Go on from a result that is durable."""
-        note_taken(self._context.application.observer, Intake.STREAM, self.result, result)
+        self._context.application.note(Intake.STREAM, added_by_chunk(self.result, result))
         self.result = result
 
     async def _wait_for_quota(self, runs: int) -> None:

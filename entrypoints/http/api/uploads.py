@@ -59,30 +59,25 @@ class Uploads:
         self.context.access.charge_runs(request, 1)
         try:
             run = await self.context.completions.wait(application.create(candidate, lease_of(request).cover))
-        except RunRefusedError:
-            application.observer.note_runs(Intake.SINGLE, created=0, existing=0, failed=1)
+        except RunRefusedError as error:
+            application.note(Intake.SINGLE, BatchResult((), 1, 0, 0, failed=1, refused=(error.refused,)))
             raise
         # The very object that was sent comes back only if it was stored.
         created = run is candidate
-        application.observer.note_runs(Intake.SINGLE, created=int(created), existing=int(not created), failed=0)
+        application.note(Intake.SINGLE, BatchResult((), 1, int(created), int(not created), failed=0))
         return json_response(run, status=HTTPStatus.CREATED)
 
     async def _ingest(
         self, intake: Intake, use_case: _UseCase, batch: Sequence[Candidate], admit: Admit | None
     ) -> BatchResult:
-        """Run the use case and tell the observer what became of the runs, rejected batches included."""
+        """Run the use case and note what became of the runs, rejected batches included."""
         try:
             result = await self.context.write(lambda work: use_case(batch, work, admit))
         except (EveryRunRefusedError, BatchRolledBackError) as error:
-            self._note(intake, error.result)
+            self.context.application.note(intake, error.result)
             raise
-        self._note(intake, result)
+        self.context.application.note(intake, result)
         return result
-
-    def _note(self, intake: Intake, result: BatchResult) -> None:
-        self.context.application.observer.note_runs(
-            intake, created=result.created, existing=result.existing, failed=result.failed
-        )
 
     async def _read_batch(self, request: web.Request) -> list[Candidate]:
         application, lease = self.context.application, lease_of(request)

@@ -14,7 +14,7 @@ from adapters.wire.decode import Decoder
 from adapters.wire.json_text import NotUtf8Error
 from adapters.wire.ndjson import PIECE_BYTES, LineSplitter, NdjsonReader
 from adapters.wire.structure import Structurer
-from core.model.batch import RefusedRun
+from core.model.batch import MAX_SENT_BYTES, RefusedRun, Sent
 from core.model.limits import Limits
 from core.model.run import FIELDS, Run, Timestamp
 from core.model.stream import CHUNK_BYTES, Chunk
@@ -108,12 +108,13 @@ def test_a_line_of_too_many_bytes_is_refused_alone(size: int, end: bytes, step: 
 
 
 def test_a_line_that_is_too_long_is_not_kept() -> None:
-    """Of a line without end no more is in memory than a line may have, and a piece."""
+    """Of a line without end no more is in memory than a line may have, a piece, and its beginning."""
     splitter = LineSplitter(1000)
     for _ in range(1000):
         assert splitter.feed(b"x" * 1000) == []
-        assert sum(map(len, splitter._parts)) <= 2000  # noqa: SLF001 - what is kept
-    assert splitter.feed(b"\r\n{}\n") == [1_000_000, b"{}"]
+        assert sum(map(len, (*splitter._parts, splitter._beginning))) <= 2000  # noqa: SLF001 - what is kept
+    assert splitter.feed(b"\r\n{}\n") == [Sent(b"x" * 2000, 1_000_000), b"{}"]
+    assert splitter.feed(b"y" * 200_000 + b"\n") == [Sent(b"y" * MAX_SENT_BYTES, 200_000)]
 
 
 @given(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from adapters.wire.encode import encode, job_answer, job_page_answer, stream_answer, stream_progress
-from adapters.wire.query import ExportFormat, format_job_cursor, parse_export_query, parse_jobs_query
+from adapters.wire.query import ExportFormat, format_number_cursor, parse_export_query, parse_jobs_query
 from adapters.wire.structure import Structurer
 from core.errors import InvalidQueryError
 from core.model.job import Job, JobFilter, JobId, JobPage, JobPageRequest, JobState, SpoolId
@@ -101,8 +101,8 @@ def test_a_page_of_jobs_leads_to_the_next() -> None:
         ("limit", "1001"),
         ("limit", "x"),
         ("cursor", "x"),
-        ("cursor", format_job_cursor(-1)),
-        ("cursor", format_job_cursor(2**63)),
+        ("cursor", format_number_cursor(-1)),
+        ("cursor", format_number_cursor(2**63)),
         ("offset", "1"),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from entrypoints.databases import open_database
+from tests.jobs import wait_until
 from tests.servers import Finish, MakeRun, Serve, Start
 
 NEEDED = "it needs SELECT, INSERT and UPDATE on the tables runs, tallies and versions, the same and DELETE on jobs and"
@@ -148,3 +149,17 @@ def test_a_role_that_may_not_create_the_tables_is_one_line(finish: Finish, role:
     assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
     assert "permission denied for schema" in ended.stderr
     assert "a role that may create tables" in ended.stderr
+
+
+@pytest.mark.usefixtures("tables")
+def test_a_role_that_may_not_keep_refused_runs_takes_runs(serve: Serve, make_run: MakeRun, role: Role) -> None:
+    """The log says what to grant, and no upload notices."""
+    role.grant(*WRITING)
+    with serve("--port", "0", "--keep-refusals", "10", RUNSINK_DB=role.url) as served:
+        assert served.api.lenient([make_run(), make_run(status="lost")]).counts == (2, 1, 0, 1)
+        assert served.api.request("GET", "/ready").status == 200
+        assert "SELECT and UPDATE on refusal_marks" in served.next_complaint()
+        role.grant("SELECT, INSERT, DELETE ON refusals", "SELECT, UPDATE ON refusal_marks")
+        assert served.api.lenient([make_run(event_id="kept", status="lost")]).status == 422
+        wait_until(lambda: served.api.request("GET", "/api/v1/refusals").body["refusals"])
+        assert served.end() == (0, "")

@@ -14,6 +14,7 @@ import attrs
 import pytest
 
 from adapters.group_commit import GroupCommitWriter
+from adapters.sqlite.refusal_repository import SqliteRefusalRepository
 from adapters.sqlite.store import SqliteStore
 from core.errors import StoreBusyError, StoreError, StoreFullError
 from core.model.job import JobPage
@@ -72,6 +73,7 @@ GOOD = {
     "getJob": Asked("GET", "/api/v1/jobs/none"),
     "deleteJob": Asked("DELETE", "/api/v1/jobs/none"),
     "exportRuns": Asked("GET", "/api/v1/export"),
+    "listRefusals": Asked("GET", "/api/v1/refusals"),
     "getMetadata": Asked("GET", "/api/v1/metadata"),
     "getLimits": Asked("GET", "/api/v1/limits"),
     "getMetrics": Asked("GET", "/metrics"),
@@ -95,6 +97,7 @@ INVALID = {
     "updateRun": Asked("PATCH", "/api/v1/runs/documented", {"run_id": "x"}),
     "listJobs": Asked("GET", "/api/v1/jobs?state=lost"),
     "exportRuns": Asked("GET", "/api/v1/export?format=xml"),
+    "listRefusals": Asked("GET", "/api/v1/refusals?field=none"),
     "getMetadata": Asked("GET", "/api/v1/metadata?limit=0"),
 }
 MISSING = {
@@ -131,13 +134,13 @@ class Servers:
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    """Start the servers; the first has the run."""
+    """Start the servers; the first has the run, and keeps refused ones."""
     place = tmp_path_factory.mktemp("documented")
     tokens = place / "tokens"
     tokens.write_text("nightly write writer-0123456789abcdef\n")
     tokens.chmod(0o600)
     with (
-        running_server(Settings(port=0, db=place / "plain.db")) as plain,
+        running_server(Settings(port=0, db=place / "plain.db", keep_refusals=10)) as plain,
         running_server(Settings(port=0, db=place / "guarded.db", token_file=tokens)) as guarded,
         running_server(Settings(port=0, db=place / "limited.db", rate_requests="1/day")) as limited,
     ):
@@ -160,6 +163,7 @@ def fail_store(patched: Patch, error: StoreError) -> None:
     patched.setattr(GroupCommitWriter, "submit", submit)
     patched.setattr(GroupCommitWriter, "submit_item", submit)
     patched.setattr(SqliteStore, "_reading", read)
+    patched.setattr(SqliteRefusalRepository, "_reading", read)
 
 
 def fail_room(patched: Patch) -> None:

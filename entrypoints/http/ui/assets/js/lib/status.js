@@ -6,7 +6,7 @@
 export const STATUSES = ["failure", "timeout", "partial", "cancelled", "running", "success"];
 
 /** @type {readonly Status[]} */
-export const PROBLEMS = ["failure", "timeout", "partial"];
+export const PROBLEMS = ["failure", "timeout", "partial", "cancelled"];
 
 /** @type {Readonly<Record<Status, string>>} */
 const NAMES = {

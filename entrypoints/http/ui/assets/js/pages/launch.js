@@ -1,10 +1,270 @@
+/** One launch: its runs as a tree beside a waterfall, and a panel that says why it failed. */
+
+import { apiPath } from "../lib/api.js";
 import { el, replace } from "../lib/dom.js";
+import { count } from "../lib/format.js";
+import { Launch, View } from "../model/launch.js";
+import { fullName } from "../model/names.js";
+import { findRun } from "../model/tree.js";
+import { Commands } from "./launch/commands.js";
+import { Head } from "./launch/facts.js";
+import { Minimap } from "./launch/minimap.js";
+import { Panel } from "./launch/panel.js";
+import { RunLoader } from "./launch/run_loader.js";
+import { shortcuts } from "./launch/shortcuts.js";
+import { STATE, USUAL_DEPTH, foldingOf, foldingState, rangeOf } from "./launch/state.js";
+import { Toolbar } from "./launch/toolbar.js";
+import { TreeView } from "./launch/tree_view.js";
+
+/** @typedef {import("./launch/state.js").State} State */
+/** @typedef {import("../model/tree.js").TreeResponse} TreeResponse */
+/** @typedef {import("../model/refusals.js").Refusal} Refusal */
+
+/** How often the bars of open runs grow. */
+const GROW_MS = 2000;
+/** How many of the newest refusals are searched for those of this launch. */
+const REFUSALS = 200;
+
+class LaunchPage {
+  /** @type {TreeResponse | null} */
+  #response = null;
+  /** @type {Launch | null} */
+  #launch = null;
+  /** @type {View | null} */
+  #view = null;
+  /** @type {readonly Refusal[] | null} */
+  #refusals = null;
+  /** What is watched, and whether it was shown before. */
+  #watched = "";
+  #isFirst = true;
+  #timer = 0;
+  #context;
+  #loader;
+  #head;
+  #warning = el("p", { class: "notice", role: "status", hidden: true });
+  #body;
+  #toolbar;
+  #minimap;
+  #tree;
+  #panel;
+  #root;
+
+  /**
+   * @param {HTMLElement} root
+   * @param {import("../lib/page.js").Context} context
+   */
+  constructor(root, context) {
+    this.#root = root;
+    this.#context = context;
+    this.#loader = new RunLoader(context.api);
+    const commands = new Commands(
+      context,
+      () => this.#view,
+      (index) => this.#tree.reveal(index),
+    );
+    this.#toolbar = new Toolbar(commands);
+    this.#minimap = new Minimap((range) => commands.zoomTo(range));
+    this.#tree = new TreeView({
+      select: (index) => commands.select(index),
+      fold: (index, open) => commands.fold(index, open),
+      zoom: (center, factor) => commands.zoomAt(center, factor),
+    });
+    this.#panel = new Panel(this.#loader, commands, context.say);
+    this.#head = new Head((section) => {
+      commands.deselect();
+      this.#panel.focusSection(section);
+    });
+    const bar = el("div", { class: "launch-bar launch-columns" }, this.#toolbar.element, this.#minimap.element);
+    const main = el("div", { class: "launch-main" }, bar, this.#tree.element);
+    this.#body = el("div", { class: "launch-body" }, main, this.#panel.element);
+    root.classList.add("fixed");
+    context.addShortcuts(shortcuts(commands, this.#tree));
+  }
+
+  update() {
+    const { id, event_id } = this.#state;
+    const watched = JSON.stringify([id, event_id]);
+    if (watched !== this.#watched) this.#watch(watched, id, event_id);
+    else this.#show();
+  }
+
+  unmount() {
+    clearInterval(this.#timer);
+    this.#tree.destroy();
+    this.#panel.destroy();
+  }
+
+  get #state() {
+    return this.#context.url.read(STATE);
+  }
+
+  /**
+   * @param {string} watched
+   * @param {string} id
+   * @param {string} event_id
+   */
+  #watch(watched, id, event_id) {
+    this.#watched = watched;
+    this.#isFirst = true;
+    this.#response = this.#launch = this.#view = this.#refusals = null;
+    clearInterval(this.#timer);
+    if (id === "") {
+      this.#context.live.stop();
+      replace(this.#root, message("No launch is named in this address.", "Choose one from the list of launches."));
+      return;
+    }
+    replace(this.#root, message("Loading…", ""));
+    const fail = () => replace(this.#root, message(`There is no run ${id} in this store.`, "It may have been pruned."));
+    this.#context.live.watch([
+      { path: apiPath("runs", id, "tree"), parameters: { event_id }, show: (body) => this.#take(body), fail },
+      {
+        path: "refusals",
+        parameters: { limit: REFUSALS },
+        show: (body) => this.#takeRefusals(body.refusals, body.next_cursor !== null),
+        // A server that keeps none has nothing to say about them.
+        fail: () => this.#takeRefusals([], false),
+      },
+    ]);
+    this.#timer = window.setInterval(() => this.#grow(), GROW_MS);
+  }
+
+  /** @param {TreeResponse} response */
+  #take(response) {
+    if (this.#response && Launch.isSame(this.#response, response)) return;
+    this.#response = response;
+    this.#setLaunch(Launch.from(response, Date.now()));
+  }
+
+  #grow() {
+    if (!this.#launch?.isRunning || document.hidden) return;
+    const grown = this.#launch.at(Date.now());
+    if (grown !== this.#launch) this.#setLaunch(grown);
+  }
+
+  /** @param {Launch} launch */
+  #setLaunch(launch) {
+    this.#launch = launch;
+    if (!this.#body.isConnected) replace(this.#root, this.#head.element, this.#warning, this.#body);
+    this.#show();
+  }
+
+  /**
+   * @param {Refusal[]} refusals
+   * @param {boolean} more
+   */
+  #takeRefusals(refusals, more) {
+    this.#refusals = refusals;
+    this.#context.showRefused(refusals.length > 0 ? `${count(refusals.length)}${more ? "+" : ""}` : "");
+    this.#show();
+  }
+
+  #show() {
+    const launch = this.#launch;
+    if (!launch) return;
+    const state = this.#state;
+    const selected = state.run === "" ? -1 : findRun(launch.tree, state.run);
+    if (this.#isFirst && this.#revealLinked(launch, state, selected)) return;
+    const view = this.#viewOf(launch, state);
+    const range = rangeOf(state, launch.tree);
+    const { zone } = this.#context.preferences;
+    const refusals = this.#refusals && launch.refused(this.#refusals);
+    this.#showHead(launch, zone, refusals?.length ?? null);
+    this.#toolbar.update(view, state);
+    this.#minimap.update(launch, range, selected);
+    this.#tree.update({ view, range, path: state.path }, selected, this.#isFirst && selected >= 0);
+    this.#panel.update({ view, selected, zone, refusals });
+    this.#isFirst = false;
+  }
+
+  /**
+   * Bring the run that a link from elsewhere names in sight; an address of this page says itself what is open.
+   *
+   * @param {Launch} launch
+   * @param {State} state
+   * @param {number} selected
+   * @returns {boolean} whether the address changed, after which everything is shown again
+   */
+  #revealLinked(launch, state, selected) {
+    if (selected < 0 || state.folds.size > 0 || state.depth !== USUAL_DEPTH || state.only !== "" || state.q !== "") {
+      return false;
+    }
+    const folding = this.#viewOf(launch, state).revealed(selected);
+    if (folding.changes.size === 0) return false;
+    this.#context.url.write(STATE, foldingState(folding));
+    return true;
+  }
+
+  /**
+   * @param {Launch} launch
+   * @param {string} zone
+   * @param {number | null} refused
+   */
+  #showHead(launch, zone, refused) {
+    const root = launch.tree.runs[0];
+    this.#context.setTitle(fullName(root));
+    const summary = this.#loader.known(root)?.input_summary ?? root.item_name ?? null;
+    this.#head.update(launch, { zone, summary, refused });
+    const { truncated, total, runs } = launch.tree;
+    this.#warning.hidden = !truncated;
+    const whole = total === null ? "more runs than the server reads at once" : `${count(total)} runs`;
+    this.#warning.textContent = truncated
+      ? `The launch has ${whole}. These are the first ${count(runs.length)}, level by level; sums and causes are theirs.`
+      : "";
+    if (!this.#loader.known(root)) void this.#loadSummary(root);
+  }
+
+  /** @param {import("../model/tree.js").TreeRun} root */
+  async #loadSummary(root) {
+    try {
+      if (await this.#loader.load(root)) this.#show();
+    } catch {
+      // The head does without it.
+    }
+  }
+
+  /**
+   * @param {Launch} launch
+   * @param {State} state
+   */
+  #viewOf(launch, state) {
+    const choice = { onlyProblems: state.only === "problems", text: state.q, folding: foldingOf(state) };
+    const isSame = this.#view?.launch === launch && isSameChoice(this.#view.choice, choice);
+    if (!isSame) this.#view = new View(launch, choice);
+    return /** @type {View} */ (this.#view);
+  }
+}
+
+/**
+ * @param {import("../model/launch.js").Choice} one
+ * @param {import("../model/launch.js").Choice} other
+ */
+function isSameChoice(one, other) {
+  const [here, there] = [one.folding, other.folding];
+  if (one.onlyProblems !== other.onlyProblems || one.text !== other.text || here.depth !== there.depth) return false;
+  return (
+    here.changes.size === there.changes.size &&
+    [...here.changes].every(([key, open]) => there.changes.get(key) === open)
+  );
+}
+
+/**
+ * @param {string} title
+ * @param {string} hint
+ */
+function message(title, hint) {
+  return el(
+    "div",
+    { class: "empty" },
+    el("h1", null, title),
+    el("p", null, hint, " ", el("a", { class: "link", href: "./" }, "Launches")),
+  );
+}
 
 /** @type {import("../lib/page.js").Page} */
 export const page = {
   title: "Launch",
-  mount(root) {
-    replace(root, el("h1", null, "Launch"));
-    return { update() {} };
+  mount(root, context) {
+    const shown = new LaunchPage(root, context);
+    return { update: () => shown.update(), unmount: () => shown.unmount() };
   },
 };

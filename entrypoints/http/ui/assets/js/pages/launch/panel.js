@@ -1,0 +1,250 @@
+/** The panel beside the tree: the launch as a whole, or the selected run. */
+
+import { el, icon, outside, replace } from "../../lib/dom.js";
+import * as format from "../../lib/format.js";
+import { runDetails, statusChip } from "../../lib/run_details.js";
+import { href } from "../../lib/url_state.js";
+import { shortName } from "../../model/names.js";
+import { ancestors, hasChildren } from "../../model/tree.js";
+import { overview } from "./overview.js";
+
+/** @typedef {import("../../model/launch.js").View} View */
+
+/** A selection that moves on within this time is not loaded, so that holding a key down asks the server for little. */
+const LOAD_DELAY_MS = 120;
+/** How many commits are shown with their message. */
+const MAX_MESSAGES = 10;
+
+/**
+ * @typedef {object} Shown
+ * @property {View} view
+ * @property {number} selected index of the selected run, -1 for none
+ * @property {string} zone
+ * @property {readonly import("../../model/refusals.js").Refusal[] | null} refusals
+ */
+
+export class Panel {
+  #loader;
+  #commands;
+  #say;
+  #timer = 0;
+  /** What the panel shows, to leave it alone while that stays the same. */
+  #key = "";
+  /** @type {Shown | null} */
+  #shown = null;
+  element = el("aside", { class: "launch-panel", "aria-label": "Details" });
+
+  /**
+   * @param {import("./run_loader.js").RunLoader} loader
+   * @param {import("./commands.js").Commands} commands
+   * @param {(message: string) => void} say
+   */
+  constructor(loader, commands, say) {
+    this.#loader = loader;
+    this.#commands = commands;
+    this.#say = say;
+  }
+
+  /** @param {Shown} shown */
+  update(shown) {
+    this.#shown = shown;
+    const { view, selected } = shown;
+    if (selected < 0) this.#showOverview(shown);
+    else this.#showRun(shown, view.launch.tree.runs[selected]);
+  }
+
+  destroy() {
+    clearTimeout(this.#timer);
+    this.#shown = null;
+  }
+
+  /**
+   * Move the focus to a section of the overview.
+   *
+   * @param {string} name
+   */
+  focusSection(name) {
+    const section = this.element.querySelector(`.${name}`);
+    if (!(section instanceof HTMLElement)) return;
+    section.scrollIntoView({ block: "start" });
+    section.focus({ preventScroll: true });
+  }
+
+  /** @param {Shown} shown */
+  #showOverview({ view: { launch }, refusals, zone }) {
+    const { runs } = launch.tree;
+    const messages = launch.commits.slice(0, MAX_MESSAGES).map((index) => this.#message(index));
+    const key = JSON.stringify([
+      zone,
+      refusals?.length,
+      messages,
+      runs.length,
+      launch.problemCounts,
+      launch.cost.sum[0],
+    ]);
+    if (!this.#isNew(`overview ${runs[0].status} ${key}`)) return;
+    replace(
+      this.element,
+      ...overview(launch, {
+        select: (index) => this.#commands.select(index),
+        refusals,
+        commitMessage: (index) => this.#message(index),
+      }),
+    );
+    this.#loadMessages(launch);
+  }
+
+  /** @param {number} index */
+  #message(index) {
+    const run = this.#shown && this.#loader.known(this.#shown.view.launch.tree.runs[index]);
+    return run ? run.output_summary || run.input_summary || null : null;
+  }
+
+  /** @param {import("../../model/launch.js").Launch} launch */
+  #loadMessages({ commits, tree }) {
+    const missing = commits.slice(0, MAX_MESSAGES).filter((index) => this.#loader.known(tree.runs[index]) === null);
+    if (missing.length === 0) return;
+    const loads = missing.map((index) => this.#loader.load(tree.runs[index]));
+    // Without its message a commit is shown by the name of its run.
+    void Promise.allSettled(loads).then(() => this.#shown && this.#shown.selected < 0 && this.update(this.#shown));
+  }
+
+  /**
+   * @param {Shown} shown
+   * @param {import("../../model/tree.js").TreeRun} summary
+   */
+  #showRun(shown, summary) {
+    const run = this.#loader.known(summary);
+    const place = JSON.stringify([
+      shown.zone,
+      summary.event_id,
+      summary.updated_at,
+      shown.view.stops.length,
+      problemPlace(shown),
+    ]);
+    if (!this.#isNew(`${run ? "whole" : "loading"} ${place}`)) return;
+    const content = run ? runDetails(run, { zone: shown.zone, say: this.#say }) : summaryOf(summary);
+    const top = this.element.scrollTop;
+    replace(this.element, this.#runHead(shown, summary), content);
+    this.element.scrollTop = run ? top : 0;
+    if (!run) this.#loadLater(summary);
+  }
+
+  /** @param {import("../../model/tree.js").TreeRun} summary */
+  #loadLater(summary) {
+    clearTimeout(this.#timer);
+    this.#timer = window.setTimeout(async () => {
+      const again = () => this.#shown && this.#shown.selected >= 0 && this.update(this.#shown);
+      try {
+        if (await this.#loader.load(summary)) again();
+      } catch (error) {
+        if (this.element.isConnected && error instanceof Error) this.#say(error.message);
+      }
+    }, LOAD_DELAY_MS);
+  }
+
+  /** @param {string} key */
+  #isNew(key) {
+    if (key === this.#key) return false;
+    this.#key = key;
+    return true;
+  }
+
+  /**
+   * @param {Shown} shown
+   * @param {import("../../model/tree.js").TreeRun} summary
+   */
+  #runHead(shown, summary) {
+    const { tree } = shown.view.launch;
+    const button = el("button", {
+      class: "icon-button",
+      type: "button",
+      "aria-label": "Close the details",
+      onclick: () => this.#commands.deselect(),
+    });
+    button.append(icon("close"));
+    const name = el("h2", null, outside(shortName(tree, shown.selected)));
+    const canOpen = shown.selected > 0 && hasChildren(tree, shown.selected);
+    const open = el(
+      "a",
+      { class: "link small", href: href("launch", { id: summary.run_id, event_id: summary.event_id }) },
+      "Open alone",
+    );
+    return el(
+      "header",
+      { class: "panel-head" },
+      el(
+        "div",
+        { class: "panel-line" },
+        el("nav", { class: "trail", "aria-label": "Above this run" }, ...this.#trail(shown)),
+        button,
+      ),
+      el("div", { class: "panel-line start" }, statusChip(summary.status), name, canOpen && open),
+      this.#problemSteps(shown),
+    );
+  }
+
+  /** @param {Shown} shown */
+  #trail({ view, selected }) {
+    const { tree } = view.launch;
+    return ancestors(tree, selected).map((index) => {
+      const name = outside(shortName(tree, index));
+      const link = el(
+        "button",
+        { class: "jump small clip", type: "button", onclick: () => this.#commands.select(index) },
+        name,
+      );
+      return el("span", null, link, el("span", { class: "muted", "aria-hidden": "true" }, "›"));
+    });
+  }
+
+  /** @param {Shown} shown */
+  #problemSteps(shown) {
+    const [place, count] = problemPlace(shown);
+    if (count === 0) return null;
+    const text =
+      place > 0 ? `problem ${format.count(place)} of ${format.count(count)}` : format.counted(count, "problem");
+    return el(
+      "div",
+      { class: "steps" },
+      this.#step(-1, "‹", "p"),
+      el("span", { class: "muted" }, text),
+      this.#step(1, "n", "›"),
+    );
+  }
+
+  /**
+   * @param {1 | -1} step
+   * @param {string} left
+   * @param {string} right
+   */
+  #step(step, left, right) {
+    const label = step > 0 ? "Next problem" : "Previous problem";
+    const button = el("button", { class: "button quiet", type: "button", "aria-label": label, title: label });
+    button.append(el("kbd", { "aria-hidden": "true" }, `${left} ${right}`));
+    button.addEventListener("click", () => this.#commands.stepProblem(step));
+    return button;
+  }
+}
+
+/**
+ * Return which of the problems the selected run is, counting from 1, and how many there are.
+ *
+ * @param {Shown} shown
+ * @returns {[number, number]} 0 as the first if it is none
+ */
+function problemPlace({ view, selected }) {
+  let place = 0;
+  let count = 0;
+  view.stops.forEach((stop, index) => {
+    count += stop;
+    if (index === selected && stop > 0) place = count;
+  });
+  return [place, count];
+}
+
+/** @param {import("../../model/tree.js").TreeRun} summary */
+function summaryOf(summary) {
+  const error = summary.error_summary ? outside(summary.error_summary) : null;
+  return el("div", { class: "details", "aria-busy": "true" }, el("section", null, error ?? "Loading…"));
+}
