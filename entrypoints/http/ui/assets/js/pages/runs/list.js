@@ -1,7 +1,7 @@
 /** The flat list of runs. */
 
 import { clipped, el, icon, setAttribute, setIcon, setText } from "../../lib/dom.js";
-import { cost, dateTime, duration, tokens } from "../../lib/format.js";
+import { cost, dateTime, day, duration, time, tokens } from "../../lib/format.js";
 import { ItemList } from "../../lib/item_list.js";
 import { statusName } from "../../lib/status.js";
 import { href } from "../../lib/url_state.js";
@@ -55,7 +55,9 @@ function createRow({ seen, zone }) {
   const [name, agent, job, what] = [el("bdi"), el("bdi"), el("bdi"), el("bdi")];
   const link = el("a", null, name);
   const [statusCell, start, taken, tokenCell, costCell] = Array.from({ length: 5 }, () => el("span"));
+  const [long, short] = [el("span", { class: "wide-only" }), el("span", { class: "narrow-only" })];
   statusCell.append(status);
+  start.append(long, short);
   const whatCell = el("span", null, what);
   return {
     cells: [
@@ -77,7 +79,8 @@ function createRow({ seen, zone }) {
       setText(agent, clipped(run.agent_name, CLIP));
       setText(job, clipped(run.job_type, CLIP));
       showWhat(whatCell, what, run);
-      setText(start, dateTime(run.start_time, zone()));
+      setText(long, dateTime(run.start_time, zone()));
+      setText(short, `${day(run.start_time, zone())} ${time(run.start_time, zone())}`);
       setText(taken, duration(durationOf(run, Date.now())));
       setText(tokenCell, tokens(metricOf(run, "total_tokens")));
       setText(costCell, cost(metricOf(run, "cost_usd")));
