@@ -253,13 +253,12 @@ function createRow(loader, zone) {
  * @param {import("../lib/page.js").Run | null} run
  */
 function described({ runId, launch }, run) {
-  const known = run ?? launch;
-  return {
-    origin: known?.git_repo ?? launch?.git_repo ?? "",
-    about: (run && commitMessage(run)) || runId,
-    by: run?.commit_author ?? "",
-    at: run?.commit_timestamp ?? known?.start_time,
-  };
+  const repository = run?.git_repo ?? launch?.git_repo ?? "";
+  if (!run) return { origin: repository, about: runId, by: "", at: launch?.start_time };
+  const author = clipped(run.commit_author ?? "", CLIP);
+  // The name is enough in a row: `Docs Bot <docs-bot@example.org>`.
+  const by = author.replace(/ *<[^<>]*>$/, "") || author;
+  return { origin: repository, about: commitMessage(run) || runId, by, at: run.commit_timestamp ?? run.start_time };
 }
 
 /** @type {import("../lib/page.js").Page} */
