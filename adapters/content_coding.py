@@ -20,6 +20,8 @@ _SMALL_MEMBER_BYTES: Final = 4096
 
 _GZIP_LEVEL: Final = 1
 _ZSTD_LEVEL: Final = 3
+_SMALL_GZIP_LEVEL: Final = 9
+_SMALL_ZSTD_LEVEL: Final = 12
 
 
 class CorruptContentError(Exception):
@@ -112,6 +114,13 @@ def encode(coding: str, content: bytes) -> bytes:
     """Encode the content, at a fast level."""
     whole = encoder(coding, len(content))
     return whole.compress(content) + whole.flush()
+
+
+def encode_small(coding: str, content: bytes) -> bytes:
+    """Encode the content at a level that is several times slower, for what is encoded once and sent often."""
+    if coding == "zstd":
+        return zstandard.ZstdCompressor(_SMALL_ZSTD_LEVEL).compress(content)
+    return zlib.compress(content, _SMALL_GZIP_LEVEL, wbits=zlib.MAX_WBITS | 16)
 
 
 class Decoder(Protocol):

@@ -3,6 +3,7 @@
 import gzip
 import zlib
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 import zstandard
@@ -15,6 +16,7 @@ from adapters.content_coding import (
     decode,
     decoder,
     encode,
+    encode_small,
 )
 
 TEXT = b'{"runs":[' + b'{"run_id":"launch-7"},' * 5000 + b"{}]}"
@@ -32,6 +34,16 @@ def test_what_was_encoded_is_decoded(coding: str, content: bytes) -> None:
     """Any content survives, even empty content, and repetitive content shrinks."""
     assert undo(coding, encode(coding, content)) == content
     assert len(encode(coding, TEXT)) < len(TEXT) / 10
+
+
+@every_coding
+@pytest.mark.parametrize("content", [b"", b"x", Path(__file__).read_bytes()])
+def test_the_slow_level_encodes_the_same_smaller(coding: str, content: bytes) -> None:
+    """What it encodes decodes to the same content, and a text is smaller than at the fast level."""
+    small = encode_small(coding, content)
+    assert undo(coding, small) == content
+    if len(content) > 1000:
+        assert len(small) < len(encode(coding, content))
 
 
 @every_coding

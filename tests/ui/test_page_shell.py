@@ -60,7 +60,7 @@ def test_below_a_prefix_everything_stays_there(visit_server: Visiting, start: St
 
 
 def test_colours_follow_the_system_until_they_are_chosen(visit: Visit) -> None:
-    """The choice holds after a reload, whatever the system says then."""
+    """A choice holds after a reload, whatever the system says then; choosing what it says is following it again."""
 
     def background() -> str:
         return str(visit.page.evaluate("getComputedStyle(document.documentElement).backgroundColor"))
@@ -77,6 +77,8 @@ def test_colours_follow_the_system_until_they_are_chosen(visit: Visit) -> None:
     assert background() == light
     visit.page.click("button[data-name=theme]")
     assert background() == dark
+    visit.page.emulate_media(color_scheme="light")
+    assert background() == light
 
 
 def test_times_are_in_utc_or_local(visit_server: Visiting, launch_server: Api) -> None:

@@ -6,7 +6,7 @@ from hashlib import sha256
 import attrs
 from aiohttp import hdrs, web
 
-from adapters.content_coding import CODINGS, encode
+from adapters.content_coding import CODINGS, encode_small
 from entrypoints.http.messages.compression import MIN_COMPRESSED_BYTES, choose_coding
 from entrypoints.http.messages.entity_tags import ANY_TAG, names_tag, not_modified, tag_headers
 
@@ -24,7 +24,7 @@ class Asset:
         """Return an asset, compressed once and for all. It takes milliseconds: call it in a thread."""
         encoded: dict[str | None, bytes] = {None: content}
         if len(content) >= MIN_COMPRESSED_BYTES:
-            encoded.update((coding, encode(coding, content)) for coding in CODINGS)
+            encoded.update((coding, encode_small(coding, content)) for coding in CODINGS)
         etag = sha256(content).hexdigest()[:32]
         return cls(encoded, etag, {**headers, hdrs.CONTENT_TYPE: content_type, **tag_headers(etag)})
 

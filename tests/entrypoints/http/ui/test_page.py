@@ -1,5 +1,7 @@
 """How the web page is served: its addresses, its headers and its size."""
 
+import re
+from collections.abc import Iterable, Mapping
 from html.parser import HTMLParser
 from http.client import HTTPConnection
 from pathlib import Path
@@ -7,7 +9,7 @@ from urllib.parse import urljoin, urlsplit
 
 import pytest
 
-from adapters.content_coding import CODINGS, decode, encode
+from adapters.content_coding import CODINGS, decode, encode_small
 from entrypoints.http.ui.page import PAGE_NAMES, find_assets, read_asset
 from entrypoints.settings import Settings
 from tests.http_streams import Fetched, fetch
@@ -68,6 +70,20 @@ def test_the_shell_loads_what_is_served_and_has_nothing_inline(shared_server: Ap
     for address in references.loaded:
         assert not address.startswith("/")
         assert urljoin("/ui/launch", address) in FILES
+
+
+def imported(name: str) -> set[str]:
+    """Return the modules that a module needs before it runs, itself included."""
+    source = find_assets()[name].read_text(encoding="utf-8")
+    found = re.findall(r'^(?:import|export)\b[^;]*?from "([^"]+)";$', source, re.MULTILINE)
+    return {name}.union(*(imported(urljoin(f"/{name}", path).removeprefix("/")) for path in found))
+
+
+def test_the_shell_asks_for_all_its_modules_at_once(shared_server: Api) -> None:
+    """Not one after the other, as each import is found; but for none that only some pages need."""
+    references = References(fetch(shared_server, "GET", "/ui/").body.decode())
+    modules = {path.removeprefix("assets/") for path in references.loaded if "/js/" in path}
+    assert modules == imported("js/app.js") | {"js/theme.js"}
 
 
 @pytest.mark.parametrize("path", FILES)
@@ -180,8 +196,22 @@ def test_scripts_are_served_without_their_documentation(shared_server: Api) -> N
         assert not [line for line in served if line.strip().startswith("/**") and line.strip().endswith("*/")]
 
 
+def compressed_bytes(names: Iterable[str], coding: str) -> Mapping[str, int]:
+    """Return what a client loads for each of these assets."""
+    return {name: len(encode_small(coding, read_asset(find_assets()[name]))) for name in names}
+
+
 @pytest.mark.parametrize("coding", CODINGS)
 def test_the_whole_page_is_small(coding: str) -> None:
     """All assets together are at most 60 kB compressed."""
-    sizes = {name: len(encode(coding, read_asset(file))) for name, file in find_assets().items()}
+    sizes = compressed_bytes(ASSETS, coding)
+    assert sum(sizes.values()) <= MAX_COMPRESSED_BYTES, sizes
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+@pytest.mark.parametrize("name", ["launches", *PAGE_NAMES])
+def test_what_one_page_loads_is_small(name: str, coding: str) -> None:
+    """The shell, every style and the modules of the page are at most 60 kB compressed."""
+    always = {asset for asset in ASSETS if not asset.endswith(".js")} | imported("js/app.js") | {"js/theme.js"}
+    sizes = compressed_bytes(always | imported(f"js/pages/{name}.js"), coding)
     assert sum(sizes.values()) <= MAX_COMPRESSED_BYTES, sizes

@@ -1,7 +1,7 @@
 /** The shell: which page is shown, and what all pages share. */
 
 import { askToken, showHelp } from "./dialogs.js";
-import { Header, NAVIGATION } from "./header.js";
+import { Header, part } from "./header.js";
 import { Api } from "./lib/api.js";
 import { el, replace, setText } from "./lib/dom.js";
 import { zoneName } from "./lib/format.js";
@@ -28,27 +28,15 @@ const SEARCH = { q: text() };
 /** How long a message is shown. */
 const MESSAGE_MS = 4000;
 
-/**
- * Return the element of the shell that a selector finds.
- *
- * @param {string} selector
- * @returns {HTMLElement}
- */
-function part(selector) {
-  const found = document.querySelector(selector);
-  if (!(found instanceof HTMLElement)) throw new Error(`index.html has no ${selector}`);
-  return found;
-}
-
 class App {
-  #main = part("main");
-  #notice = part(".notice");
+  #main = part("main", HTMLElement);
+  #notice = part(".notice", HTMLElement);
   #preferences = new Preferences();
   #keyboard = new Keyboard(document, () => this.#preferences.shortcuts);
   #url = new UrlState(() => this.#update());
   #api = new Api(askToken);
   #live = new Live(this.#api, (state, error) => this.#report(state, error));
-  #header = new Header(part(".header"), {
+  #header = new Header({
     search: (query) => this.#search(query),
     toggleTheme: () => this.#toggleTheme(),
     toggleZone: () => this.#toggleZone(),
@@ -59,6 +47,8 @@ class App {
   /** @type {import("./lib/page.js").Mounted | null} */
   #mounted = null;
   #forget = () => {};
+  /** Whether the message is about the server. */
+  #isTroubled = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #messageTimer;
 
@@ -146,8 +136,8 @@ class App {
    * @param {string} query
    */
   #search(query) {
-    const listed = NAVIGATION.some(({ name }) => name === this.#name) || this.#name === "launch";
-    if (listed) this.#url.write(SEARCH, { q: query }, { push: true });
+    const searched = [...this.#header.pages, "launch"];
+    if (this.#name !== null && searched.includes(this.#name)) this.#url.write(SEARCH, { q: query }, { push: true });
     else this.#open(new URL(href("", { q: query }), location.href));
     this.#main.focus({ preventScroll: true });
   }
@@ -167,8 +157,13 @@ class App {
   /** @param {URL} address Of a page. */
   #open(address) {
     if (address.href === location.href) return;
+    const isOther = address.pathname !== location.pathname;
     history.pushState(null, "", address);
-    scrollTo(0, 0);
+    if (isOther) {
+      scrollTo(0, 0);
+      // What had the focus is about to go.
+      this.#main.focus({ preventScroll: true });
+    }
     void this.#route();
   }
 
@@ -180,11 +175,17 @@ class App {
    */
   #report(state, error) {
     this.#header.showState(state);
-    if (state === "live") this.#say("", 0);
-    if (!error) return;
-    this.#say(error.message, 0);
-    if (state === "stopped") replace(this.#main, this.#stopped(error));
-    if (state === "stopped") this.#name = null;
+    if (state === "stopped" && error) {
+      this.#leave();
+      this.#name = null;
+      replace(this.#main, this.#stopped(error));
+    } else if (error) {
+      this.#say(error.message, 0);
+      this.#isTroubled = true;
+    } else if (state === "live" && this.#isTroubled) {
+      this.#say("", 0);
+      this.#isTroubled = false;
+    }
   }
 
   /**
@@ -192,10 +193,7 @@ class App {
    * @returns {HTMLElement}
    */
   #stopped(error) {
-    const again = () => {
-      this.#leave();
-      void this.#route();
-    };
+    const again = () => void this.#route();
     const shown = failure(error.message, again);
     if (error.kind === "token" || error.kind === "scope") {
       const change = el("button", { class: "button", type: "button" }, "Enter a token");
@@ -219,7 +217,7 @@ class App {
   }
 
   #toggleTheme() {
-    this.#preferences.theme = this.#preferences.isDark ? "light" : "dark";
+    this.#preferences.switchTheme();
   }
 
   #toggleZone() {

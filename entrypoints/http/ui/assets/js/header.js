@@ -1,17 +1,8 @@
-/** The header of every page: where one can go, the search, and what applies to all pages. */
+/** The header of every page. It stands in `index.html`, so that it is painted before any script runs. */
 
-import { el, icon, replace, setAttribute, setText } from "./lib/dom.js";
+import { el, replace, setAttribute, setText } from "./lib/dom.js";
 
-/** @type {readonly {name: string, title: string}[]} The pages in the navigation; the first has no name. */
-export const NAVIGATION = [
-  { name: "", title: "Launches" },
-  { name: "runs", title: "Runs" },
-  { name: "errors", title: "Errors" },
-  { name: "commits", title: "Commits" },
-  { name: "refused", title: "Refused" },
-];
-
-/** @type {Readonly<Record<string, string>>} Under which entry the other pages are found. */
+/** @type {Readonly<Record<string, string>>} Under which entry of the navigation the other pages are found. */
 const PARENTS = { launch: "", compare: "" };
 
 /** @type {Readonly<Record<import("./lib/live.js").State, string>>} */
@@ -25,36 +16,43 @@ const STATES = { loading: "Loading", live: "Live", waiting: "Waiting", stopped: 
  * @property {() => void} help
  */
 
-export class Header {
-  #links;
-  #search;
-  #live;
-  #zone;
+/**
+ * Return the element of the shell that a selector finds.
+ *
+ * @template {Element} E
+ * @param {string} selector
+ * @param {new () => E} type
+ * @returns {E}
+ */
+export function part(selector, type) {
+  const found = document.querySelector(selector);
+  if (!(found instanceof type)) throw new Error(`index.html has no ${selector}`);
+  return found;
+}
 
-  /**
-   * @param {HTMLElement} element To be filled.
-   * @param {Actions} actions
-   */
-  constructor(element, actions) {
-    this.#links = new Map(NAVIGATION.map(({ name, title }) => [name, el("a", { href: name || "./" }, title)]));
-    this.#search = searchField(actions.search);
-    this.#live = el("span", { class: "live", role: "status", "data-state": "loading" }, STATES.loading);
-    this.#zone = el("button", { class: "button quiet zone", type: "button", title: "Show times in UTC or local time" });
+export class Header {
+  /** The links of the navigation and their titles, by page. */
+  #entries = new Map(
+    [...document.querySelectorAll(".header nav a")].map((link) => [
+      link.getAttribute("data-page") ?? "",
+      { link, title: link.textContent },
+    ]),
+  );
+  #search = part(".header input", HTMLInputElement);
+  #live = part(".header .live", HTMLElement);
+  #zone = part(".header .zone", HTMLElement);
+
+  /** @param {Actions} actions */
+  constructor(actions) {
     this.#zone.addEventListener("click", actions.toggleZone);
-    replace(
-      element,
-      el("a", { class: "logo", href: "./", "aria-label": "runsink" }, icon("logo"), el("span", null, "runsink")),
-      el("nav", { "aria-label": "Pages" }, ...this.#links.values()),
-      el("form", { class: "search", role: "search" }, this.#search, el("kbd", { "aria-hidden": "true" }, "/")),
-      this.#live,
-      this.#zone,
-      iconButton("theme", "Switch between light and dark", actions.toggleTheme),
-      iconButton("help", "Keyboard shortcuts", actions.help),
-    );
-    this.#search.form?.addEventListener("submit", (event) => {
-      event.preventDefault();
-      actions.search(this.#search.value);
-    });
+    part(".header [data-name=theme]", HTMLElement).addEventListener("click", actions.toggleTheme);
+    part(".header [data-name=help]", HTMLElement).addEventListener("click", actions.help);
+    this.#listenToSearch(actions.search);
+  }
+
+  /** @returns {string[]} The names of the pages in the navigation. */
+  get pages() {
+    return [...this.#entries.keys()];
   }
 
   /**
@@ -63,9 +61,9 @@ export class Header {
    * @param {string} name
    */
   showPage(name) {
-    const entry = PARENTS[name] ?? name;
-    for (const [page, link] of this.#links) setAttribute(link, "aria-current", page === entry ? "page" : null);
-    this.#links.get(entry)?.scrollIntoView({ block: "nearest", inline: "nearest" });
+    const shown = PARENTS[name] ?? name;
+    for (const [page, { link }] of this.#entries) setAttribute(link, "aria-current", page === shown ? "page" : null);
+    this.#entries.get(shown)?.link.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
   /**
@@ -78,15 +76,14 @@ export class Header {
   }
 
   /**
-   * Show how a count that is not zero belongs to a page: `Refused 6`.
+   * Show a count beside the name of a page: `Refused 6`.
    *
    * @param {string} name
    * @param {string} shown Empty for none.
    */
   showCount(name, shown) {
-    const link = this.#links.get(name);
-    const title = NAVIGATION.find((page) => page.name === name)?.title ?? "";
-    if (link) replace(link, title, shown && el("span", { class: "count" }, shown));
+    const entry = this.#entries.get(name);
+    if (entry) replace(entry.link, entry.title, shown && el("span", { class: "count" }, shown));
   }
 
   /** @param {import("./lib/live.js").State} state */
@@ -105,34 +102,20 @@ export class Header {
     this.#search.focus();
     this.#search.select();
   }
-}
 
-/**
- * @param {(text: string) => void} search
- * @returns {HTMLInputElement}
- */
-function searchField(search) {
-  const label = "Search id, summary, error, commit";
-  const field = el("input", { type: "search", name: "q", placeholder: label, "aria-label": label, maxlength: 200 });
-  field.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") field.blur();
-  });
-  // The cross of the field, which is no key.
-  field.addEventListener("input", () => {
-    if (field.value === "") search("");
-  });
-  return field;
-}
-
-/**
- * @param {string} name
- * @param {string} label
- * @param {() => void} action
- * @returns {HTMLButtonElement}
- */
-function iconButton(name, label, action) {
-  const props = { class: "icon-button", type: "button", title: label, "aria-label": label, "data-name": name };
-  const button = el("button", props, icon(name));
-  button.addEventListener("click", action);
-  return button;
+  /** @param {(text: string) => void} search */
+  #listenToSearch(search) {
+    const field = this.#search;
+    field.form?.addEventListener("submit", (event) => {
+      event.preventDefault();
+      search(field.value);
+    });
+    field.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") field.blur();
+    });
+    // The cross of the field, which is no key.
+    field.addEventListener("input", () => {
+      if (field.value === "") search("");
+    });
+  }
 }

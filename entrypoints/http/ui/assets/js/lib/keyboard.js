@@ -30,7 +30,9 @@ export function keyName(key) {
  */
 function isForPage(event) {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return false;
-  return !(event.target instanceof Element && event.target.closest(`${FIELDS}, dialog`));
+  const pressesItself = event.key === "Enter" || event.key === " ";
+  const own = pressesItself ? `${FIELDS}, dialog, a, button, summary` : `${FIELDS}, dialog`;
+  return !(event.target instanceof Element && event.target.closest(own));
 }
 
 /** The one registry of shortcuts. */

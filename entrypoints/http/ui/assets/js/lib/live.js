@@ -128,9 +128,13 @@ export class Live {
     const error = await this.#load(polling.signal);
     if (polling.signal.aborted) return;
     this.#polling = null;
+    if (error && !error.isPassing) {
+      this.stop();
+      this.#report("stopped", error);
+      return;
+    }
     this.#failures = error ? this.#failures + 1 : 0;
-    this.#report(error === null ? "live" : error.isPassing ? "waiting" : "stopped", error);
-    if (error && !error.isPassing) return;
+    this.#report(error ? "waiting" : "live", error);
     const pause = pauseAfter(performance.now() - begun, this.#failures, error?.retrySeconds ?? 0);
     // Hidden pages do not poll; coming into sight does.
     this.#timer = setTimeout(() => void (document.hidden || this.#poll()), pause);

@@ -52,9 +52,11 @@ export class Preferences {
     write("theme", theme);
   }
 
-  /** @returns {boolean} Whether what is shown now is dark, chosen or by the system. */
-  get isDark() {
-    return this.theme === null ? matchMedia("(prefers-color-scheme: dark)").matches : this.theme === "dark";
+  /** Show the other scheme. If that is the system's, it is followed again. */
+  switchTheme() {
+    const system = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+    const other = (this.theme ?? system) === "dark" ? "light" : "dark";
+    this.theme = other === system ? null : other;
   }
 
   /** @returns {boolean} Whether times are shown in the zone of this browser rather than in UTC. */
