@@ -3,7 +3,7 @@
 import { el, icon, replace, setAttribute } from "./dom.js";
 import { dateTime } from "./format.js";
 import { statusName } from "./status.js";
-import { RANGE_NAMES, spanOf } from "../model/time_ranges.js";
+import { RANGE_NAMES, boundsOf as spanBounds, spanOf } from "../model/time_ranges.js";
 import { choice, instant } from "./url_state.js";
 
 /** @typedef {import("./status.js").Status} Status */
@@ -36,18 +36,9 @@ export const TIMES = { range: choice(RANGES, ""), from: instant(), to: instant()
  */
 export function boundsOf({ range, from, to }, { now, zone }) {
   if (range !== "" && from === null && to === null) {
-    return textsOf(spanOf({ range, from, to }, { now, zone, newest: null }));
+    return spanBounds(spanOf({ range, from, to }, { now, zone, newest: null }));
   }
-  return textsOf({ from, to });
-}
-
-/** @param {{from: number | null, to: number | null}} span The end is not part of it. */
-function textsOf({ from, to }) {
-  return {
-    start_time_from: from === null ? null : new Date(from).toISOString(),
-    // Times have microseconds.
-    start_time_to: to === null ? null : new Date(to - 1).toISOString().replace("Z", "999Z"),
-  };
+  return spanBounds({ from, to });
 }
 
 /** Buttons of which any may be pressed. */

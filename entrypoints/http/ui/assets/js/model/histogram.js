@@ -50,6 +50,23 @@ export function columnsOf(statistics, from, to) {
 }
 
 /**
+ * Return the columns with costs added up from these launches, which must be all of them.
+ *
+ * @param {readonly Column[]} columns
+ * @param {readonly {start: number, cost: number | null}[]} launches
+ * @returns {Column[]}
+ */
+export function withCosts(columns, launches) {
+  const priced = columns.map((column) => ({ ...column, cost: /** @type {number | null} */ (null) }));
+  const [first] = priced;
+  for (const { start, cost } of launches) {
+    const column = first && priced[Math.floor((start - first.start) / (first.end - first.start))];
+    if (column) column.cost = plus(column.cost, cost);
+  }
+  return priced;
+}
+
+/**
  * Return what all columns add up to.
  *
  * @param {Statistics} statistics

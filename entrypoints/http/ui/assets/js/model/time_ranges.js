@@ -74,6 +74,20 @@ export function spanOf({ range, from, to }, { now, zone, newest }) {
 }
 
 /**
+ * Return the bounds of a stretch of time as the API takes them: it includes both.
+ *
+ * @param {{from: number | null, to: number | null}} span The end is not part of it.
+ * @returns {{start_time_from: string | null, start_time_to: string | null}}
+ */
+export function boundsOf({ from, to }) {
+  return {
+    start_time_from: from === null ? null : new Date(from).toISOString(),
+    // Times have microseconds.
+    start_time_to: to === null ? null : new Date(to - 1).toISOString().replace("Z", "999Z"),
+  };
+}
+
+/**
  * @param {number | null} from
  * @param {number | null} to
  * @param {number} now

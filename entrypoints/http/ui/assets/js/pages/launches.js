@@ -5,7 +5,8 @@ import { count, dateTime, milliseconds } from "../lib/format.js";
 import { PagedRuns } from "../lib/paged_runs.js";
 import { PROBLEMS } from "../lib/status.js";
 import { href } from "../lib/url_state.js";
-import { columnsOf, totalsOf } from "../model/histogram.js";
+import { columnsOf, totalsOf, withCosts } from "../model/histogram.js";
+import { metricOf } from "../model/launch_summary.js";
 import { RANGE_NAMES, spanOf } from "../model/time_ranges.js";
 import { nothingFound, nothingStored } from "./launches/empty.js";
 import { Facets } from "./launches/facets.js";
@@ -249,22 +250,38 @@ class Launches {
     const { zone } = this.#context.preferences;
     const statistics = this.#statistics;
     this.#ranges.show(this.#span, this.#end, zone);
-    this.#histogram.show(statistics ? columnsOf(statistics, this.#span.from, this.#end) : [], zone);
+    this.#histogram.show(statistics ? this.#columns(statistics) : [], zone);
     const since = statistics?.from ? ` They begin with ${dateTime(statistics.from, zone)}.` : "";
     const isPart = statistics && !statistics.complete;
     this.#histogram.say(isPart ? `The figures are of the newest ${count(statistics.examined)} launches.${since}` : "");
     this.#showTotals();
   }
 
+  /** @param {Statistics} statistics */
+  #columns(statistics) {
+    const columns = columnsOf(statistics, this.#span.from, this.#end);
+    if (!this.#isAll) return columns;
+    const launches = this.#paged.runs.map((run) => ({
+      start: milliseconds(run.start_time),
+      cost: metricOf(run, "cost_usd"),
+    }));
+    return withCosts(columns, launches);
+  }
+
+  /** @returns {boolean} Whether all launches are loaded, so that what is inside them can be added up. */
+  get #isAll() {
+    return this.#paged.isLoaded && !this.#paged.hasMore;
+  }
+
   #showTotals() {
     const totals = this.#statistics && totalsOf(this.#statistics);
-    showTotals(this.#totals, { totals, runs: this.#paged.runs, isAll: this.#paged.isLoaded && !this.#paged.hasMore });
+    showTotals(this.#totals, { totals, runs: this.#paged.runs, isAll: this.#isAll });
   }
 
   #showList() {
     const { zone } = this.#context.preferences;
     if (!this.#paged.isLoaded) return;
-    this.#showTotals();
+    this.#showFigures();
     if (!this.#paged.runs.length && !this.#paged.hasMore) {
       this.#showEmpty(zone);
       return;

@@ -9,11 +9,12 @@ import { DAY, ticks } from "../../model/time_ranges.js";
 /** @typedef {import("../../model/histogram.js").Column} Column */
 
 /** Sizes in pixels. The strip of costs lies below the columns, the labels of the time below both. */
-export const PLOT = { left: 36, right: 2, top: 6, columns: 70, gap: 9, costs: 17, labels: 18 };
+export const PLOT = { left: 42, right: 2, top: 6, columns: 70, gap: 9, costs: 17, labels: 18 };
 const HEIGHT = PLOT.top + PLOT.columns + PLOT.gap + PLOT.costs + PLOT.labels;
 const BASE = PLOT.top + PLOT.columns;
 const COST_BASE = BASE + PLOT.gap + PLOT.costs;
-const LABEL_WIDTH = 92;
+/** From one label of the time to the next, and what one needs. */
+const [LABEL_WIDTH, LABEL_SPACE] = [92, 66];
 
 /**
  * Return the pictures of these columns.
@@ -125,10 +126,12 @@ function place(column, scale) {
  */
 function timeLabels(scale, zone) {
   const isShort = scale.to - scale.from <= 2 * DAY;
-  return ticks(scale.from, scale.to, zone, Math.floor(scale.plot / LABEL_WIDTH)).map(({ at, isDay }) => {
-    const x = Math.min(scale.x(at), scale.width - 60);
-    return label(x, HEIGHT - 4, isDay || !isShort ? day(at, zone) : time(at, zone), "start");
-  });
+  return ticks(scale.from, scale.to, zone, Math.floor(scale.plot / LABEL_WIDTH))
+    .filter(({ at }) => scale.x(at) <= scale.width - LABEL_SPACE)
+    .map(({ at, isDay }) => {
+      const text = isDay || !isShort ? day(at, zone) : time(at, zone);
+      return label(scale.x(at), HEIGHT - 4, text, "start");
+    });
 }
 
 /**

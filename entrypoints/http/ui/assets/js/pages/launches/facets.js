@@ -57,9 +57,7 @@ export class Facets {
     fill(this.#agent, withChosen(this.#values.get("agent_name") ?? [], state.agent_name), (value, most) =>
       this.#agentButton(value, most, state),
     );
-    fill(this.#repository, this.#values.get("git_repo") ?? [], ({ value, runs }, most) =>
-      el("div", { class: "facet", title: clipped(value, 300) }, outside(repositoryName(value)), ...bar(runs, most)),
-    );
+    fill(this.#repository, this.#values.get("git_repo") ?? [], repository);
   }
 
   /**
@@ -71,7 +69,8 @@ export class Facets {
   #statusButton(status, runs, most, state) {
     const isChosen = state.status.includes(status);
     const others = state.status.filter((one) => one !== status);
-    const label = [el("span", { "data-status": status }, icon(status)), el("span", null, statusName(status))];
+    const name = el("span", { class: "facet-name" }, statusName(status));
+    const label = [el("span", { "data-status": status }, icon(status)), name];
     const chosen = isChosen ? others : [...others, status];
     return toggle(label, runs, most, isChosen, () => this.#actions.chooseStatus(chosen));
   }
@@ -83,7 +82,8 @@ export class Facets {
    */
   #agentButton({ value, runs }, most, state) {
     const isChosen = state.agent_name === value;
-    const label = [el("span", { class: "box", "aria-hidden": "true" }), outside(clipped(value, 100))];
+    const name = outside(clipped(value, 100), { class: "facet-name" });
+    const label = [el("span", { class: "box", "aria-hidden": "true" }), name];
     return toggle(label, runs, most, isChosen, () => this.#actions.chooseAgent(isChosen ? "" : value));
   }
 }
@@ -144,6 +144,17 @@ function bar(runs, most) {
     el("span", { class: "facet-bar", "aria-hidden": "true", style: { "--share": runs / most } }),
     el("span", { class: "facet-count" }, count(runs)),
   ];
+}
+
+/**
+ * The API has no filter by repository, so this is a count only.
+ *
+ * @param {Value} value
+ * @param {number} most
+ */
+function repository({ value, runs }, most) {
+  const name = outside(repositoryName(value), { class: "facet-name" });
+  return el("div", { class: "facet", title: clipped(value, 300) }, name, ...bar(runs, most));
 }
 
 /**

@@ -20,6 +20,8 @@ export class Histogram {
   /** @type {readonly Column[]} */
   #columns = [];
   #zone = "UTC";
+  /** What was drawn, to leave it alone while it is the same. */
+  #drawn = "";
   #width = 0;
   /** @type {{anchor: number, end: number, isDragged: boolean} | null} The columns marked, by index. */
   #mark = null;
@@ -40,6 +42,9 @@ export class Histogram {
    * @param {string} zone
    */
   show(columns, zone) {
+    const drawn = JSON.stringify([columns, zone]);
+    if (drawn === this.#drawn) return;
+    this.#drawn = drawn;
     this.#columns = columns;
     this.#zone = zone;
     this.#width = 0;

@@ -1,14 +1,12 @@
 /** What the page of launches keeps in the address, and what it asks the API for. */
 
+import { TIMES } from "../../lib/filter_bar.js";
 import { STATUSES } from "../../lib/status.js";
-import { choice, choices, instant, integer, text } from "../../lib/url_state.js";
-import { columnLength, RANGE_NAMES } from "../../model/time_ranges.js";
+import { choices, integer, text } from "../../lib/url_state.js";
+import { boundsOf, columnLength } from "../../model/time_ranges.js";
 
 /** @typedef {import("../../lib/url_state.js").Values<typeof SCHEMA>} State */
 /** @typedef {import("../../model/time_ranges.js").Span} Span */
-
-/** @type {readonly (import("../../model/time_ranges.js").RangeName | "")[]} */
-const RANGES = ["", ...RANGE_NAMES];
 
 /** How many launches the first page has, and each that follows. */
 export const FIRST_LAUNCHES = 50;
@@ -16,9 +14,7 @@ export const MORE_LAUNCHES = 100;
 const MOST_LAUNCHES = 1000;
 
 export const SCHEMA = {
-  range: choice(RANGES, ""),
-  from: instant(),
-  to: instant(),
+  ...TIMES,
   status: choices(STATUSES),
   agent_name: text(),
   q: text(),
@@ -42,21 +38,7 @@ export const FIELDS = "summary,input_summary,output_summary";
  * @returns {Record<string, string | boolean | null>}
  */
 export function filterOf({ status, agent_name, q }, span) {
-  return { roots: true, ...timesOf(span), status: status.join(), agent_name, q };
-}
-
-/**
- * Return the bounds of a stretch of time, both of which the API includes.
- *
- * @param {{from: number | null, to: number | null}} span
- * @returns {{start_time_from: string | null, start_time_to: string | null}}
- */
-export function timesOf({ from, to }) {
-  return {
-    start_time_from: from === null ? null : new Date(from).toISOString(),
-    // Times have microseconds.
-    start_time_to: to === null ? null : new Date(to - 1).toISOString().replace("Z", "999Z"),
-  };
+  return { roots: true, ...boundsOf(span), status: status.join(), agent_name, q };
 }
 
 /**
