@@ -7,6 +7,7 @@ import {
   refusedKey,
   shownBody,
 } from "../../../entrypoints/http/ui/assets/js/model/refused.js";
+import { shownCount } from "../../../entrypoints/http/ui/assets/js/refusal_count.js";
 
 const REFUSAL = { received_at: "2026-01-31T12:00:01Z", event_id: "e-1", run_id: "r", errors: [], body: "{}" };
 
@@ -62,4 +63,10 @@ test("refusals have different keys", () => {
   const others = [{ body: "[]" }, { event_id: null }, { run_id: "s" }, { received_at: "2026-01-31T12:00:02Z" }];
   const keys = [{}, ...others].map((change) => refusedKey({ ...REFUSAL, ...change }));
   assert.equal(new Set(keys).size, keys.length);
+});
+
+test("a count beyond the first page is open", () => {
+  assert.equal(shownCount({ refusals: [], next_cursor: null }), "");
+  assert.equal(shownCount({ refusals: [1, 2], next_cursor: null }), "2");
+  assert.equal(shownCount({ refusals: [1, 2], next_cursor: "x" }), "2+");
 });

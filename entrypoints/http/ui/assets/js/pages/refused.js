@@ -7,6 +7,7 @@ import { ItemList } from "../lib/item_list.js";
 import { copyButton } from "../lib/run_details.js";
 import { href, text } from "../lib/url_state.js";
 import { invalidFields, refusedKey, shownBody } from "../model/refused.js";
+import { shownCount } from "../refusal_count.js";
 
 /** @typedef {import("../lib/page.js").Context} Context */
 /** @typedef {import("../model/refused.js").Refused} Refused */
@@ -86,6 +87,7 @@ class RefusedPage {
     const show = ({ refusals, next_cursor }) => {
       this.#refusals = refusals;
       this.#next = next_cursor;
+      if (!run_id && !field && !cursor) this.#context.showRefused(shownCount({ refusals, next_cursor }));
       this.#show();
     };
     /** @param {{keep_refusals?: number}} limits */

@@ -4,7 +4,7 @@ import { clipped, el, outside, replace } from "../../lib/dom.js";
 import { cost, count, duration, dateTime, tokens } from "../../lib/format.js";
 import { statusChip } from "../../lib/run_details.js";
 import { href } from "../../lib/url_state.js";
-import { factsOf } from "../../model/comparison.js";
+import { change, factsOf } from "../../model/comparison.js";
 
 /** @typedef {import("../../model/launch.js").Launch} Launch */
 /** @typedef {import("../../model/comparison.js").Facts} Facts */
@@ -56,7 +56,7 @@ export class FactsTable {
   show(left, right, zone) {
     const [first, second] = [factsOf(left), factsOf(right)];
     const differences = AMOUNTS.map(([name, , format]) =>
-      el("td", { class: "number" }, signed(second[name] - first[name], format) || "–"),
+      el("td", { class: "number" }, signed(change(first[name], second[name]), format) || "–"),
     );
     const heading = el("th", { scope: "row", "aria-label": "Difference" }, "Δ");
     replace(

@@ -4,7 +4,7 @@ import { clipped, el, icon, setAttribute, setIcon, setStyle, setText } from "../
 import { cost, count, duration } from "../../lib/format.js";
 import { statusName } from "../../lib/status.js";
 import { VirtualList } from "../../lib/virtual_list.js";
-import { hasChanged, pairName } from "../../model/comparison.js";
+import { change, hasChanged, pairName } from "../../model/comparison.js";
 import { signed } from "./facts.js";
 
 /** @typedef {import("../../model/comparison.js").Comparison} Comparison */
@@ -229,6 +229,6 @@ function showAmount([left, right, delta], amounts, at, format) {
   const [first, second] = [amounts.left[at], amounts.right[at]];
   setText(left, Number.isNaN(first) ? "" : format(first));
   setText(right, Number.isNaN(second) ? "" : format(second));
-  setText(delta, signed(second - first, format));
+  setText(delta, signed(change(first, second), format));
   delta.classList.toggle("changed", hasChanged(amounts, at));
 }
