@@ -7,7 +7,7 @@ import apsw
 from adapters.sql_figures import Source, compute_facets, compute_statistics
 from adapters.sqlite.errors import translated_errors
 from adapters.sqlite.listing import RunList
-from adapters.sqlite.schema import EPOCH
+from adapters.sqlite.schema import EPOCH, time_of
 from core.model.listing import PageRequest, RunFilter, examined_by
 from core.model.statistics import Facets, FacetsRequest, Statistics, StatisticsRequest
 from core.model.summary import MAX_METRIC
@@ -35,15 +35,14 @@ class SqliteFigures:
     def _source(self, which: RunFilter, max_runs: int) -> Source:
         examined = examined_by(which)
         last = self._list.nth(examined, _NEWEST_FIRST, max_runs)
-        place, since = last or (None, None)
-        sql, bindings = self._list.newest(which, place, max_runs)
+        sql, bindings = self._list.newest(which, last, max_runs)
 
         def query(statement: str) -> list[tuple[Any, ...]]:
             with translated_errors(self._connection):
                 return cast(list[tuple[Any, ...]], self._connection.execute(statement, bindings).fetchall())
 
         count = max_runs if last else self._list.count(examined)
-        return Source(sql, query, count, since)
+        return Source(sql, query, count, time_of(last[0]) if last else None)
 
 
 def _bucket(seconds: int) -> str:

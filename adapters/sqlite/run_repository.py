@@ -1,8 +1,8 @@
 """The run repository on SQLite: its statements, and the conversion of rows to runs."""
 
 import json
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from typing import Any, Generic, TypeVar, cast
 
 import apsw
@@ -28,6 +28,7 @@ from adapters.sqlite.errors import damaged, translated_errors
 from adapters.sqlite.figures import SqliteFigures
 from adapters.sqlite.keys import AMONG_ARRIVALS, add_keys, event_hash, find_arrivals, integers, remove_keys, run_hash
 from adapters.sqlite.listing import Place, RunList, stream
+from adapters.sqlite.schema import time_of
 from core.model.listing import (
     Cursor,
     NameField,
@@ -97,20 +98,20 @@ class SqliteRunRepository(RunRepository):
         return runs[0] if runs else None
 
     def page(self, which: RunFilter, request: PageRequest) -> RunPage:
-        part = self._take(which, request, COLUMNS, _to_run, count_text_bytes)
+        part = self._take(which, request, COLUMNS, run_of, count_text_bytes)
         return RunPage(tuple(run for _, run in part.taken), part.next_cursor, examined=part.examined)
 
     def summaries(self, which: RunFilter, request: PageRequest) -> SummaryPage:
-        part = self._take(which, request, SUMMARY_COLUMNS, _to_summary, count_summary_bytes)
+        part = self._take(which, request, SUMMARY_COLUMNS, summary_of, count_summary_bytes)
         return SummaryPage(tuple(run for _, run in part.taken), part.next_cursor, examined=part.examined)
 
     def children(self, parents: Sequence[str], room: Room) -> Children[RunSummary]:
-        with closing(self._children(parents, room, SUMMARY_COLUMNS)) as rows:
-            return take_children(map(_to_summary, rows), count_summary_bytes, room)
+        with closing(self._children(parents, room, SUMMARY_COLUMNS)) as rows, _noticing_damage():
+            return take_children(map(summary_of, rows), count_summary_bytes, room)
 
     def outlines(self, parents: Sequence[str], room: Room) -> Children[RunOutline]:
-        with closing(self._children(parents, room, OUTLINE_COLUMNS)) as rows:
-            return take_children(map(_to_outline, rows), count_outline_bytes, room)
+        with closing(self._children(parents, room, OUTLINE_COLUMNS)) as rows, _noticing_damage():
+            return take_children(map(outline_of, rows), count_outline_bytes, room)
 
     def statistics(self, which: RunFilter, request: StatisticsRequest) -> Statistics:
         return SqliteFigures(self._connection).statistics(which, request)
@@ -141,7 +142,7 @@ class SqliteRunRepository(RunRepository):
         self._rows(_RAISE, (horizon,))
 
     def remove(self, which: RunFilter, request: PageRequest) -> RemovedPage:
-        part = self._take(which, request, COLUMNS, _to_run, count_text_bytes)
+        part = self._take(which, request, COLUMNS, run_of, count_text_bytes)
         taken = part.taken
         with translated_errors(self._connection):
             remove_keys(self._connection, (entry for place, run in taken for entry in _entries(place, run)))
@@ -175,20 +176,18 @@ class SqliteRunRepository(RunRepository):
     ) -> "_Part[_Item]":
         """Return part of the list, each run converted from these columns."""
         last = self._last_examined(which, request)
-        place, start_time = last or (None, None)
         # One row more than requested tells whether there is a next page.
         asked = attrs.evolve(request, limit=request.limit + 1)
-        with closing(self._list.rows(which, asked, f"start_time, {columns}", place)) as rows:
-            placed = (((row[0], row[1]), row[2], convert(row[3:])) for row in rows)
-            taken, more = take_what_fits(placed, lambda found: size_of(found[2]), request.limit, request.max_text_bytes)
+        with closing(self._list.rows(which, asked, columns, last)) as rows, _noticing_damage():
+            placed = (((row[0], row[1]), convert(row[2:])) for row in rows)
+            taken, more = take_what_fits(placed, lambda found: size_of(found[1]), request.limit, request.max_text_bytes)
         if more:
-            place, start_time = taken[-1][:2]
-        examined = None if request.max_examined is None else self._list.count(examined_by(which), request, place)
-        next_cursor = Cursor(start_time, place[1]) if place and start_time else None
-        return _Part([(found[0], found[2]) for found in taken], next_cursor, examined)
+            last = taken[-1][0]
+        examined = None if request.max_examined is None else self._list.count(examined_by(which), request, last)
+        return _Part(taken, Cursor(time_of(last[0]), last[1]) if last else None, examined)
 
-    def _last_examined(self, which: RunFilter, request: PageRequest) -> tuple[Place, Timestamp] | None:
-        """Return place and start of the last run to examine; ``None`` if there is no limit, or none follows it."""
+    def _last_examined(self, which: RunFilter, request: PageRequest) -> Place | None:
+        """Return the place of the last run to examine; ``None`` if there is no limit, or none follows it."""
         if request.max_examined is None:
             return None
         return self._list.nth(examined_by(which), request, request.max_examined)
@@ -239,21 +238,21 @@ class SqliteRunRepository(RunRepository):
             return cast(list[tuple[Any, ...]], self._connection.execute(sql, bindings).fetchall())
 
 
-def _undamaged(convert: Callable[[tuple[Any, ...]], _Item]) -> Callable[[tuple[Any, ...]], _Item]:
-    """Return the conversion of a row, which raises ``StoreDamagedError`` for what was never written."""
-
-    def undamaged(row: tuple[Any, ...]) -> _Item:
-        try:
-            return convert(row)
-        except (KeyError, msgspec.DecodeError) as error:
-            raise damaged(error) from error
-
-    return undamaged
+@contextmanager
+def _noticing_damage() -> Iterator[None]:
+    """Raise ``StoreDamagedError`` if a row has what was never written."""
+    try:
+        yield
+    except (KeyError, msgspec.DecodeError) as error:
+        raise damaged(error) from error
 
 
-_to_run = _undamaged(run_of)
-_to_summary = _undamaged(summary_of)
-_to_outline = _undamaged(outline_of)
+def _to_run(row: tuple[Any, ...]) -> Run:
+    # Without a context manager, whose cost would show in every upload that is sent again.
+    try:
+        return run_of(row)
+    except KeyError as error:
+        raise damaged(error) from error
 
 
 def _entries(place: Place, run: Run) -> Iterable[tuple[int, int, int]]:

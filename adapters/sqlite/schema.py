@@ -2,17 +2,22 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import apsw
 
 from adapters.sqlite.keys import TABLES
 from core.errors import StoreUnusableError
+from core.model.run import Timestamp
+from core.validation.fields import format_timestamp
 
 APPLICATION_ID = 0x52_55_4E_53
 """``RUNS`` in ASCII: marks the file as runsink's (https://www.sqlite.org/pragma.html#pragma_application_id)."""
 
 EPOCH: Final = 1_830_297_600  # 2028-01-01: starts from July 2023 to June 2032 take 6 bytes, all others 8
+
+_EPOCH_TIME: Final = datetime.fromtimestamp(EPOCH, UTC)
 
 _log = logging.getLogger("runsink")
 
@@ -21,6 +26,11 @@ def start_of(time: str) -> str:
     """Return SQL for a start as used in keys, in microseconds since 2028, given SQL for a ``Timestamp`` of any year."""
     # SQLite rounds fractions of a second to milliseconds, so omit them.
     return f"(unixepoch(substr({time}, 1, 19)) - {EPOCH}) * 1000000 + substr({time}, 21, 6)"
+
+
+def time_of(start: int) -> Timestamp:
+    """Return the ``Timestamp`` of a start as used in keys."""
+    return format_timestamp(_EPOCH_TIME + timedelta(microseconds=start))
 
 
 def _version_1(connection: apsw.Connection) -> None:

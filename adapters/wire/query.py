@@ -117,7 +117,7 @@ def parse_statistics_query(pairs: Iterable[tuple[str, str]], structurer: Structu
     query = _distinct(pairs)
     own = _take(query, ("bucket", "metrics"))
     bucket = _integer("bucket", own["bucket"]) if "bucket" in own else DEFAULT_BUCKET_SECONDS
-    metrics = own["metrics"].split(",") if "metrics" in own else []
+    metrics = own["metrics"].split(",") if own.get("metrics") else []
     return StatisticsQuery(structurer.run_filter(query), bucket, metrics)
 
 

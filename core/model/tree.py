@@ -15,12 +15,8 @@ MAX_CAUSES: Final = 20
 MAX_COMMITS: Final = 100
 """The maximum number of commits in a rollup."""
 
-_WELL: Final = frozenset({Status.RUNNING, Status.SUCCESS})
-
-
-def is_problem(status: Status) -> bool:
-    """Return whether a run with this status did not do what it was meant to."""
-    return status not in _WELL
+WELL: Final = frozenset({Status.RUNNING, Status.SUCCESS})
+"""A run with any other status has a problem: it did not do what it was meant to."""
 
 
 @attrs.frozen

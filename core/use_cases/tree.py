@@ -16,6 +16,7 @@ from core.model.summary import METRICS, RunSummary, add_up, summarize
 from core.model.tree import (
     MAX_CAUSES,
     MAX_COMMITS,
+    WELL,
     Cause,
     Children,
     RolledUpCommit,
@@ -24,7 +25,6 @@ from core.model.tree import (
     RunOutline,
     Tree,
     TreeNode,
-    is_problem,
     outline,
 )
 from core.model.validation_error import ValidationError
@@ -143,8 +143,22 @@ def roll_up_each(
     family = _gather(names, room, runs.outlines)
     budget.spend(room, family.room)
     if family.complete:
-        return [_roll_up(_walk(member, family.children)) for member in members]
+        return list(_roll_up_together(members, family, limits))
     return [_roll_up_within(budget, member, limits, runs) for member in members]
+
+
+def _roll_up_together(
+    members: Iterable[RunOutline], family: _Family[RunOutline], limits: Limits
+) -> Iterable[Rollup | None]:
+    """Yield the rollups of runs whose descendants are known.
+
+    Runs of the same name have the same descendants, which count each time.
+    """
+    left = limits.max_stats_runs
+    for member in members:
+        rollup = _roll_up_family(member, family, limits) if left > 0 else None
+        left -= rollup.runs if rollup else limits.max_rollup_runs
+        yield rollup
 
 
 def _roll_up_within(budget: RollupBudget, root: RunOutline, limits: Limits, runs: RunReader) -> Rollup | None:
@@ -190,11 +204,13 @@ def _walk(root: _Member, children: Mapping[str, Sequence[_Member]]) -> _Levels[_
     expanded: set[str] = set()
     for index, run in enumerate(levels.runs):  # grows meanwhile
         name = run.run_id
-        if name in expanded:
+        found = children.get(name)
+        if not found or name in expanded:
             continue
         expanded.add(name)
-        # In a cycle, the root is a child as well.
-        found = [child for child in children.get(name, ()) if child.event_id != root.event_id]
+        if root.parent_run_id is not None:
+            # It may be part of a cycle, and then it is a child as well.
+            found = [child for child in found if child.event_id != root.event_id]
         levels.runs += found
         levels.parents += [index] * len(found)
         levels.depths += [levels.depths[index] + 1] * len(found)
@@ -225,20 +241,22 @@ def _roll_up(levels: _Levels[RunOutline]) -> Rollup:
     """Whether a descendant of each run has a problem."""
     values: dict[str, list[float]] = defaultdict(list)
     for index in range(len(runs) - 1, -1, -1):
-        run, parent = runs[index], parents[index]
-        below = reported[index]
+        run, parent, below = runs[index], parents[index], reported[index]
         for name, value in run.metrics.items():
             if name not in below:
                 values[name].append(value)
-        if parent >= 0:
-            known = reported[parent]
-            if not (run.metrics.keys() <= known and below <= known):
-                reported[parent] = known | below | run.metrics.keys()
-            troubled[parent] |= troubled[index] or is_problem(run.status)
-    origins = (run for run, has_origin in zip(runs, troubled, strict=True) if not has_origin and is_problem(run.status))
+        if parent < 0:
+            continue
+        known = reported[parent]
+        # Siblings mostly report the same.
+        if not (run.metrics.keys() <= known and below <= known):
+            reported[parent] = known | below | run.metrics.keys()
+        if troubled[index] or run.status not in WELL:
+            troubled[parent] = True
+    origins = (run for run, within in zip(runs, troubled, strict=True) if run.status not in WELL and not within)
     return Rollup(
         runs=len(runs),
-        status=Counter(run.status for run in runs),
+        status=Counter([run.status for run in runs]),
         metrics={name: add_up(values[name]) for name in METRICS if name in values},
         causes=_causes(origins),
         commits=_commits(runs),

@@ -4,11 +4,13 @@ import os
 import signal
 import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 from typing import Any, Protocol, TypeVar
 
 from core.model.listing import NameField, NamesRequest, PageRequest, RunFilter
 from core.model.run import Run
+from core.model.store_version import StoreVersion
 from core.ports.run_repository import RunReader, RunRepository
 from core.ports.store import Store
 
@@ -73,6 +75,23 @@ def everything(runs: RunReader) -> Sequence[Run]:
 def agent_names(runs: RunReader) -> tuple[str, ...]:
     """Return the distinct agent names of all runs."""
     return runs.names(NameField.AGENT_NAME, NamesRequest()).names
+
+
+def assert_versions_tell_apart(writers: Sequence[Store]) -> None:
+    """Fail unless snapshots have the same version exactly when they hold the same, while all write at once."""
+    seen: set[tuple[StoreVersion, int]] = set()
+    with ThreadPoolExecutor(len(writers)) as pool:
+        working = [pool.submit(_keep_many, store, number) for number, store in enumerate(writers)]
+        while not all(work.done() for work in working):
+            seen.add(read(writers[0], lambda runs: (runs.version(), runs.count(RunFilter()))))
+    for work in working:
+        work.result()
+    assert len(seen) == len({found for found, _ in seen}) == len({count for _, count in seen})
+
+
+def _keep_many(store: Store, number: int) -> None:
+    for turn in range(30):
+        keep(store, sample_run(f"event-{number}-{turn}"))
 
 
 def all_keys(store: Store) -> set[str]:

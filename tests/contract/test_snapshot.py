@@ -12,7 +12,7 @@ from core.model.store_version import StoreVersion
 from core.model.stream import StreamFormat
 from core.ports.store import Store
 from core.ports.unit_of_work import UnitOfWork
-from tests.contract.samples import at, keep, read, sample_run
+from tests.contract.samples import assert_versions_tell_apart, at, keep, read, sample_run
 
 JOB = Job(
     job_id=JobId("job-1"),
@@ -126,6 +126,14 @@ def test_the_version_outlives_the_process(open_durable: Callable[[], Store]) -> 
     store = open_durable()
     assert version(store) == before
     store.close()
+
+
+def test_a_version_stands_for_what_is_read(open_durable: Callable[[], Store]) -> None:
+    """Durable stores only: while several write, no two snapshots with the same version hold different runs."""
+    writers = [open_durable() for _ in range(3)]
+    assert_versions_tell_apart(writers)
+    for store in writers:
+        store.close()
 
 
 def test_every_process_changes_the_version(open_durable: Callable[[], Store]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from enum import Enum, auto
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import attrs
 
@@ -13,6 +13,7 @@ from core.model.batch import BatchResult
 from core.model.limits import Limits
 from core.model.listing import PageRequest
 from core.model.run import Timestamp
+from core.ports.run_repository import RunReader
 from core.ports.store import Store
 from core.use_cases.retention import prune_slice, raise_horizon
 from entrypoints.application import Application
@@ -21,6 +22,7 @@ from tests.fakes.clock import SteppedClock
 from tests.properties.model import Kept, seen
 
 Sent = dict[str, Any]
+_T = TypeVar("_T")
 
 TOP: Final = ""
 """The cursor of the beginning of a list: like no cursor, but without counting."""
@@ -146,6 +148,11 @@ class InProcessDriver(Driver):
     def names(self) -> tuple[list[str], list[str]]:
         metadata = self._store.metadata()
         return list(metadata.agent_names.names), list(metadata.job_types.names)
+
+    def look(self, query: Callable[[RunReader], _T]) -> _T:
+        """Carry out a query that only in-process users have."""
+        with self._kept_in.reader() as runs:
+            return query(runs)
 
     def prune(self, horizon: str) -> None:
         prune_store(self._kept_in, horizon)

@@ -8,25 +8,25 @@ from hypothesis.stateful import rule
 
 from adapters.memory import MemoryStore
 from adapters.sqlite import SqliteStore
-from tests.properties.driver import Driver, InProcessDriver
-from tests.properties.machine import StoreMachine
+from tests.properties.driver import InProcessDriver
+from tests.properties.looking_machine import LookingMachine
 
 
-class MemoryMachine(StoreMachine):
+class MemoryMachine(LookingMachine):
     """On the memory store, which cannot be reopened."""
 
-    def _drive(self) -> Driver:
+    def _drive(self) -> InProcessDriver:
         return InProcessDriver(MemoryStore)
 
 
-class SqliteMachine(StoreMachine):
+class SqliteMachine(LookingMachine):
     """On a file, which can be closed and reopened at any moment."""
 
     def __init__(self) -> None:
         self.folder = TemporaryDirectory()
         super().__init__()
 
-    def _drive(self) -> Driver:
+    def _drive(self) -> InProcessDriver:
         return InProcessDriver(lambda: SqliteStore(Path(self.folder.name) / "runs.db"))
 
     @rule()

@@ -5,18 +5,18 @@ from hypothesis.stateful import rule, run_state_machine_as_test
 
 from entrypoints.databases import open_database
 from tests.postgres import drop_schema, in_new_schema
-from tests.properties.driver import Driver, InProcessDriver
-from tests.properties.machine import StoreMachine
+from tests.properties.driver import InProcessDriver
+from tests.properties.looking_machine import LookingMachine
 
 
-class PostgresMachine(StoreMachine):
+class PostgresMachine(LookingMachine):
     """On its own schema, which can be closed and reopened at any moment."""
 
     def __init__(self, server: str) -> None:
         self.url = in_new_schema(server)
         super().__init__()
 
-    def _drive(self) -> Driver:
+    def _drive(self) -> InProcessDriver:
         return InProcessDriver(lambda: open_database(self.url))
 
     @rule()

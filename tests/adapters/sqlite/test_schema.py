@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import apsw
+import attrs
 import pytest
 
 from adapters.sqlite import SqliteStore, schema
@@ -16,6 +17,8 @@ from adapters.sqlite.schema import APPLICATION_ID, VERSION
 from core.errors import StoreUnusableError
 from core.model.listing import Cursor, PageRequest, RunFilter
 from core.model.run import FIELDS, EventId, Status, Text, Timestamp
+from core.model.statistics import FacetField, FacetsRequest, StatisticsRequest
+from core.model.tree import Room
 from tests.contract.samples import agent_names, all_keys, at, keep, sample_run
 
 REQUESTS = [
@@ -33,8 +36,11 @@ PARTS = {
     "product": Text("a"),
     "start_time_from": Timestamp(at(0)),
     "start_time_to": Timestamp(at(9)),
+    "roots": True,
+    "q": Text("a"),
 }
-FILTERS = [{name: PARTS[name] for name in names} for size in (0, 1, 2, 9) for names in combinations(PARTS, size)]
+SIZES = (0, 1, 2, len(PARTS))
+FILTERS = [{name: PARTS[name] for name in names} for size in SIZES for names in combinations(PARTS, size)]
 
 
 @pytest.fixture
@@ -156,7 +162,7 @@ def test_every_page_is_read_from_an_index(path: Path, parts: dict[str, object], 
 
 
 @pytest.mark.parametrize("request_", REQUESTS, ids=["first", "first-oldest", "next", "next-oldest"])
-@pytest.mark.parametrize("name", ["status", "parent_run_id", "run_id"])
+@pytest.mark.parametrize("name", ["status", "parent_run_id", "run_id", "roots"])
 def test_a_page_begins_at_its_place(path: Path, name: str, request_: PageRequest) -> None:
     """Start and arrival of the cursor are both part of the search, so nothing before it is scanned again."""
     make_file(path, "a")
@@ -165,6 +171,7 @@ def test_a_page_begins_at_its_place(path: Path, name: str, request_: PageRequest
     beyond = ">" if request_.oldest_first else "<"
     searched = {
         "status": [f"runs_by_start_time (start=? AND arrival{beyond}?)"],
+        "roots": [f"runs_without_parent (start=? AND arrival{beyond}?)"],
         "parent_run_id": [f"runs_by_parent_run_id (parent_run_id=? AND start=? AND rowid{beyond}?)"],
         "run_id": list(TABLES),
     }[name]
@@ -172,6 +179,36 @@ def test_a_page_begins_at_its_place(path: Path, name: str, request_: PageRequest
         step = next(step for step in steps if part in step)
         assert step.startswith("SEARCH"), steps
         assert name != "run_id" or f"(start,arrival){beyond}(?,?)" in step, steps
+
+
+def test_figures_of_roots_are_read_from_their_index_alone(path: Path) -> None:
+    """Counts, durations and facets of launches read no row of the table, so they read few pages."""
+    store = SqliteStore(path)
+    keep(store, *(sample_run(f"{number}", item_name=Text("x" * 3000), duration_ms=number) for number in range(500)))
+    store.close()
+    which = RunFilter(roots=True, start_time_from=Timestamp(at(0)), status=frozenset(Status), agent_name=Text("a"))
+    buckets = StatisticsRequest(bucket_seconds=60, max_runs=400, max_buckets=10)
+    values = FacetsRequest(fields=tuple(FacetField), max_runs=1000, max_values=10)
+    reads = (
+        lambda runs: runs.statistics(which, buckets),
+        lambda runs: runs.statistics(attrs.evolve(which, agent_name=None), buckets),
+        lambda runs: runs.facets(attrs.evolve(which, agent_name=None), values),
+        lambda runs: runs.count(which),
+    )
+    for read in reads:
+        connection = open_reader(path)
+        read(SqliteRunRepository(connection))
+        # A row, and its overflow, is on a page of its own.
+        assert connection.status(apsw.SQLITE_DBSTATUS_CACHE_MISS)[0] < 100
+        connection.close()
+
+
+def test_children_are_searched_by_the_name_of_their_parent(path: Path) -> None:
+    """Every level of a tree is one search per parent, in the order of the index."""
+    make_file(path, "a")
+    steps = plans(path, lambda runs: runs.children(["a", "b"], Room(9, 9)))
+    assert "SEARCH runs USING INDEX runs_by_parent_run_id (parent_run_id=?)" in steps
+    assert_unsorted(steps)
 
 
 @pytest.mark.parametrize("name", ["event_id", "run_id", "parent_run_id"])

@@ -75,6 +75,15 @@ def test_an_export_takes_the_filters_of_the_list() -> None:
     assert [run.event_id for run in exported(store, RunFilter(product=Text("y")))] == ["b"]
 
 
+def test_an_export_of_a_search_is_read_in_short_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each page examines a limited number of runs, and one without a match does not end the export."""
+    monkeypatch.setattr(export, "EXAMINED_RUNS", 2)
+    store = MemoryStore()
+    keep(store, *(sample_run(str(number), item_name="Found" if number == 5 else None) for number in range(7)))
+    pages = list(export_runs(RunFilter(q=Text("found")), lambda query: read(store, query)))
+    assert [[run.event_id for run in page] for page in pages] == [[], [], ["5"], []]
+
+
 def test_a_page_of_large_runs_is_short() -> None:
     """No more than a part is in memory at a time."""
     store = MemoryStore()

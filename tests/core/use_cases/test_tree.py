@@ -208,6 +208,15 @@ def test_rollups_of_a_page_end_where_the_limit_is_spent() -> None:
     assert sizes == [None, 1, 1, None]
 
 
+def test_rollups_of_runs_with_one_name_are_bounded_together() -> None:
+    """Descendants that many runs share count for each of them, so that no page takes long."""
+    store = filled(*({**child("a"), "event_id": f"a{number}"} for number in range(9)), child("b", "a"), child("c", "b"))
+    with store.reader() as runs:
+        roots = runs.page(RunFilter(roots=True), PageRequest()).runs
+        sizes = [found and found.runs for found in roll_up_each(roots, Limits(max_stats_runs=10), runs)]
+        assert sizes == [3, 3, 3, 3, None, None, None, None, None]
+
+
 @st.composite
 def forests(draw: st.DrawFn) -> list[Spec]:
     """Generate runs among few names: trees, cycles, repeated names and missing parents."""

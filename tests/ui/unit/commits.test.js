@@ -52,5 +52,5 @@ test("the commits of launches are one list, also where a launch is too large to 
       { run_id: "a", rollup: { commits: [] } },
     ])
   );
-  assert.deepEqual(commitsOf(launches), [{ hash: HASH, runId: "c.1", launch: launches[0] }]);
+  assert.deepEqual(commitsOf(launches), [{ hash: HASH, runId: "c.1", run: null, launch: launches[0] }]);
 });

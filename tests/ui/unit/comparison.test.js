@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { align } from "../../../entrypoints/http/ui/assets/js/model/alignment.js";
-import { compare, factsOf, mostChanged, pairName } from "../../../entrypoints/http/ui/assets/js/model/comparison.js";
+import {
+  change,
+  compare,
+  factsOf,
+  mostChanged,
+  pairName,
+} from "../../../entrypoints/http/ui/assets/js/model/comparison.js";
 import { Launch } from "../../../entrypoints/http/ui/assets/js/model/launch.js";
 import { randomRuns, randomIntegers, run, treeOf } from "./trees.js";
 
@@ -196,4 +202,11 @@ test("facts are those of the whole launch", () => {
     { ...facts, cost: facts.cost.toFixed(2) },
     { status: "partial", duration: 100_000, runs: 6, problems: 2, tokens: NaN, cost: "3.01", commits: 0 },
   );
+});
+
+test("rounding is no change", () => {
+  assert.equal(change(0.1 + 0.2, 0.3), 0);
+  assert.equal(change(1, 1.5), 0.5);
+  assert.equal(change(0, 0), 0);
+  assert.ok(Number.isNaN(change(Number.NaN, 1)));
 });

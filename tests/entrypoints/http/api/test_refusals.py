@@ -12,8 +12,9 @@ import pytest
 from adapters.content_coding import encode
 from core.model.batch import MAX_SENT_BYTES
 from core.model.limits import Limits
-from core.model.run import Timestamp
+from core.model.run import FIELDS, SERVER_FIELDS, Timestamp
 from entrypoints.databases import open_database
+from tests.documented import API
 from tests.http_streams import NDJSON, stream
 from tests.jobs import lines, sent_run, wait_until
 from tests.postgres import WITH_POSTGRES
@@ -178,6 +179,14 @@ def test_an_invalid_query_is_named(shared_server: Api, query: str, told: str) ->
     assert (answer.status, len(answer.body["detail"])) == (422, 1)
     assert told in answer.body["detail"][0]["msg"] or told.partition(" ")[2] in answer.body["detail"][0]["msg"]
     assert answer.locations == [["query", told.partition(" ")[0]]]
+
+
+def test_every_field_can_be_asked_for(shared_server: Api) -> None:
+    """The documented ones are all that a client may send."""
+    (parameter,) = [one for one in API["paths"][REFUSALS]["get"]["parameters"] if one["name"] == "field"]
+    assert parameter["schema"]["enum"] == [name for name in FIELDS if name not in SERVER_FIELDS]
+    for name in parameter["schema"]["enum"]:
+        assert refusals(shared_server, field=name) == []
 
 
 def test_none_are_kept_by_default(server: Api, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@
  * @typedef {object} Commit
  * @property {string} hash
  * @property {string} runId of the first run that names it
- * @property {Run} launch
+ * @property {Run | null} run that run, if the list had it
+ * @property {Run | null} launch null if only the run is known
  */
 
 /** Paths to a commit below the address of a repository, by the host; subdomains such as `gitlab.example.org` count. */
@@ -25,8 +26,35 @@ const PATHS = [
  */
 export function commitsOf(launches) {
   return launches.flatMap((launch) =>
-    (launch.rollup?.commits ?? []).map(({ commit_hash, run_id }) => ({ hash: commit_hash, runId: run_id, launch })),
+    (launch.rollup?.commits ?? []).map(({ commit_hash, run_id }) => ({
+      hash: commit_hash,
+      runId: run_id,
+      run: launch.commit_hash === commit_hash && launch.run_id === run_id ? launch : null,
+      launch,
+    })),
   );
+}
+
+/**
+ * List the commits of runs, whichever launches they are in.
+ *
+ * @param {readonly Run[]} runs the newest first
+ * @returns {Commit[]}
+ */
+export function commitsOfRuns(runs) {
+  return runs.flatMap((run) =>
+    run.commit_hash ? [{ hash: run.commit_hash, runId: run.run_id, run, launch: run.parent_run_id ? null : run }] : [],
+  );
+}
+
+/**
+ * Return what a commit is about.
+ *
+ * @param {Run} run
+ * @returns {string} Empty if the run does not say.
+ */
+export function commitMessage({ output_summary, input_summary, item_name }) {
+  return output_summary || input_summary || item_name || "";
 }
 
 /**

@@ -13,6 +13,8 @@ const OWN_PART = 0.25;
 const LAUNCH_PART = 0.01;
 /** How many of the pairs that changed most are named. */
 const MOST_CHANGED = 8;
+/** Differences below this part are those of floating-point sums. */
+const ROUNDING = 1e-9;
 
 /**
  * @typedef {object} Amounts One per pair; NaN for none.
@@ -105,7 +107,7 @@ export function hasChanged(amount, at) {
   const [left, right] = [amount.left[at] || 0, amount.right[at] || 0];
   const whole = Math.max(amount.left[0] || 0, amount.right[0] || 0);
   const least = Math.max(OWN_PART * Math.max(left, right), LAUNCH_PART * whole);
-  return left !== right && difference(amount, at) >= least;
+  return difference(amount, at) >= least && change(left, right) !== 0;
 }
 
 /**
@@ -130,7 +132,18 @@ export function mostChanged({ pairs }, amount) {
  * @param {number} at
  */
 function difference(amount, at) {
-  return Math.abs((amount.right[at] || 0) - (amount.left[at] || 0));
+  return Math.abs(change(amount.left[at] || 0, amount.right[at] || 0));
+}
+
+/**
+ * Return by how much an amount changed. What is left over when the same costs are added up in another order is nothing.
+ *
+ * @param {number} left
+ * @param {number} right
+ * @returns {number} NaN if there is none on one side
+ */
+export function change(left, right) {
+  return Math.abs(right - left) <= ROUNDING * Math.max(Math.abs(left), Math.abs(right)) ? 0 : right - left;
 }
 
 /**

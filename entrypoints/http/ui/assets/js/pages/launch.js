@@ -7,9 +7,10 @@ import { Launch, View } from "../model/launch.js";
 import { fullName } from "../model/names.js";
 import { findRun } from "../model/tree.js";
 import { Commands } from "./launch/commands.js";
-import { Head } from "./launch/facts.js";
+import { Head } from "./launch/head.js";
 import { Minimap } from "./launch/minimap.js";
 import { Panel } from "./launch/panel.js";
+import { RefusalLoader } from "./launch/refusal_loader.js";
 import { RunLoader } from "./launch/run_loader.js";
 import { shortcuts } from "./launch/shortcuts.js";
 import { STATE, USUAL_DEPTH, foldingOf, foldingState, rangeOf } from "./launch/state.js";
@@ -22,8 +23,6 @@ import { TreeView } from "./launch/tree_view.js";
 
 /** How often the bars of open runs grow. */
 const GROW_MS = 2000;
-/** How many of the newest refusals are searched for those of this launch. */
-const REFUSALS = 200;
 
 class LaunchPage {
   /** @type {TreeResponse | null} */
@@ -40,6 +39,7 @@ class LaunchPage {
   #timer = 0;
   #context;
   #loader;
+  #refusalLoader;
   #head;
   #warning = el("p", { class: "notice", role: "status", hidden: true });
   #body;
@@ -57,6 +57,7 @@ class LaunchPage {
     this.#root = root;
     this.#context = context;
     this.#loader = new RunLoader(context.api);
+    this.#refusalLoader = new RefusalLoader(context.api);
     const commands = new Commands(
       context,
       () => this.#view,
@@ -114,16 +115,13 @@ class LaunchPage {
       return;
     }
     replace(this.#root, message("Loading…", ""));
-    const fail = () => replace(this.#root, message(`There is no run ${id} in this store.`, "It may have been pruned."));
+    const fail = () => {
+      this.#response = this.#launch = this.#view = null;
+      replace(this.#root, message(`There is no run ${id} in this store.`, "It may have been pruned."));
+    };
+    const parameters = { event_id };
     this.#context.live.watch([
-      { path: apiPath("runs", id, "tree"), parameters: { event_id }, show: (body) => this.#take(body), fail },
-      {
-        path: "refusals",
-        parameters: { limit: REFUSALS },
-        show: (body) => this.#takeRefusals(body.refusals, body.next_cursor !== null),
-        // A server that keeps none has nothing to say about them.
-        fail: () => this.#takeRefusals([], false),
-      },
+      { path: apiPath("runs", id, "tree"), parameters, show: (body) => this.#take(body), fail },
     ]);
     this.#timer = window.setInterval(() => this.#grow(), GROW_MS);
   }
@@ -133,6 +131,7 @@ class LaunchPage {
     if (this.#response && Launch.isSame(this.#response, response)) return;
     this.#response = response;
     this.#setLaunch(Launch.from(response, Date.now()));
+    void this.#loadRefusals();
   }
 
   #grow() {
@@ -148,14 +147,17 @@ class LaunchPage {
     this.#show();
   }
 
-  /**
-   * @param {Refusal[]} refusals
-   * @param {boolean} more
-   */
-  #takeRefusals(refusals, more) {
-    this.#refusals = refusals;
-    this.#context.showRefused(refusals.length > 0 ? `${count(refusals.length)}${more ? "+" : ""}` : "");
-    this.#show();
+  async #loadRefusals() {
+    try {
+      const kept = await this.#refusalLoader.load();
+      if (!kept || !this.#body.isConnected) return;
+      this.#refusals = kept.refusals;
+      const { length } = kept.refusals;
+      this.#context.showRefused(length > 0 ? `${count(length)}${kept.more ? "+" : ""}` : "");
+      this.#show();
+    } catch {
+      // The launch can be read without them, and an error that concerns everything is told by what is watched.
+    }
   }
 
   #show() {

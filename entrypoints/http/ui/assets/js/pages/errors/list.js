@@ -1,7 +1,7 @@
 /** The list of errors, each a group of runs. */
 
 import { clipped, el, icon, setAttribute, setIcon, setText } from "../../lib/dom.js";
-import { count, dateTime } from "../../lib/format.js";
+import { count, day, time } from "../../lib/format.js";
 import { ItemList } from "../../lib/item_list.js";
 import { statusName } from "../../lib/status.js";
 
@@ -57,8 +57,16 @@ function createRow(zone) {
       setText(agent, clipped(group.agents[0].value, 100));
       setText(others, group.agents.length > 1 ? ` +${group.agents.length - 1}` : "");
       setText(runs, count(group.runs.length));
-      setText(first, dateTime(group.first, zone()));
-      setText(last, dateTime(group.last, zone()));
+      setText(first, moment(group.first, zone()));
+      setText(last, moment(group.last, zone()));
     },
   };
+}
+
+/**
+ * @param {string} instant
+ * @param {string} zone
+ */
+function moment(instant, zone) {
+  return `${day(instant, zone)} ${time(instant, zone)}`;
 }

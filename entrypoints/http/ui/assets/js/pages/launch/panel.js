@@ -1,6 +1,6 @@
 /** The panel beside the tree: the launch as a whole, or the selected run. */
 
-import { el, icon, outside, replace } from "../../lib/dom.js";
+import { el, icon, outside, replace, setAttribute } from "../../lib/dom.js";
 import * as format from "../../lib/format.js";
 import { runDetails, statusChip } from "../../lib/run_details.js";
 import { href } from "../../lib/url_state.js";
@@ -49,6 +49,7 @@ export class Panel {
   update(shown) {
     this.#shown = shown;
     const { view, selected } = shown;
+    setAttribute(this.element, "data-selected", selected >= 0);
     if (selected < 0) this.#showOverview(shown);
     else this.#showRun(shown, view.launch.tree.runs[selected]);
   }
@@ -219,9 +220,10 @@ export class Panel {
    * @param {string} right
    */
   #step(step, left, right) {
-    const label = step > 0 ? "Next problem" : "Previous problem";
-    const button = el("button", { class: "button quiet", type: "button", "aria-label": label, title: label });
-    button.append(el("kbd", { "aria-hidden": "true" }, `${left} ${right}`));
+    const shown = `${left} ${right}`;
+    const title = step > 0 ? "Next problem" : "Previous problem";
+    const button = el("button", { class: "button quiet", type: "button", "aria-label": `${shown}: ${title}`, title });
+    button.append(el("kbd", { "aria-hidden": "true" }, shown));
     button.addEventListener("click", () => this.#commands.stepProblem(step));
     return button;
   }

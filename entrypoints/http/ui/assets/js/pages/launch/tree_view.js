@@ -28,6 +28,7 @@ export class TreeView {
   #actions;
   #list;
   #resizes;
+  #nothing = el("p", { class: "launch-nothing muted", hidden: true }, "No run of this launch matches.");
   #layOutAgain = () => this.#layOut();
 
   /** @param {Actions} actions */
@@ -52,7 +53,7 @@ export class TreeView {
       onCollapse: (row) => this.collapse(row),
     });
     const lines = el("div", { class: "launch-lines launch-columns" }, this.#axis.lines);
-    this.element = el("div", { class: "launch-list" }, lines, this.#list.element);
+    this.element = el("div", { class: "launch-list" }, lines, this.#list.element, this.#nothing);
     this.#list.element.addEventListener("dblclick", (event) => this.#doubleClick(event));
     this.#list.element.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     this.#narrow.addEventListener("change", this.#layOutAgain);
@@ -87,6 +88,7 @@ export class TreeView {
     this.#drawAxis();
     const { element } = this.#list;
     this.#list.setCount(view.rows.length);
+    this.#nothing.hidden = view.rows.length > 0;
     if (anchor) element.scrollTop = this.#anchoredTop(anchor);
     const active = selected >= 0 && view.keeps(selected) ? view.rowOf(selected) : -1;
     this.#list.setActive(active, { reveal });
