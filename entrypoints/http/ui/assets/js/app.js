@@ -10,6 +10,7 @@ import { followed, lastSegment } from "./lib/links.js";
 import { Live } from "./lib/live.js";
 import { Preferences } from "./lib/preferences.js";
 import { href, text, UrlState } from "./lib/url_state.js";
+import { RefusalCount } from "./refusal_count.js";
 
 /** @typedef {import("./lib/page.js").Page} Page */
 
@@ -46,6 +47,7 @@ class App {
   #name = null;
   /** @type {import("./lib/page.js").Mounted | null} */
   #mounted = null;
+  #refusals = new RefusalCount(this.#api, (shown) => this.#header.showCount("refused", shown));
   #forget = () => {};
   /** Whether the message is about the server. */
   #isTroubled = false;
@@ -175,6 +177,7 @@ class App {
    */
   #report(state, error) {
     this.#header.showState(state);
+    if (state === "live") this.#refusals.start();
     if (state === "stopped" && error) {
       this.#leave();
       this.#name = null;

@@ -119,6 +119,21 @@ export function range() {
 }
 
 /**
+ * An instant in milliseconds since the epoch, written in UTC: `from=2026-01-31T12:00:00Z`. `null` is none.
+ *
+ * @returns {Codec<number | null>}
+ */
+export function instant() {
+  return {
+    read: ([value]) => {
+      const ms = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?Z$/.test(value ?? "") ? Date.parse(value ?? "") : NaN;
+      return Number.isNaN(ms) ? null : ms;
+    },
+    write: (value) => (value === null ? [] : [new Date(value).toISOString().replace(/(:00)?\.000Z$/, "Z")]),
+  };
+}
+
+/**
  * Return the values of a query string.
  *
  * @template {Schema} S

@@ -144,6 +144,8 @@ export class VirtualList {
     document.addEventListener("scroll", () => this.#schedule(), { capture: true, passive: true, signal });
     addEventListener("resize", () => this.#schedule(), { signal });
     this.#resizes.observe(this.element);
+    // What stands above the list may move it.
+    this.#resizes.observe(document.body);
     this.element.addEventListener("keydown", (event) => this.#press(event), { signal });
     this.element.addEventListener("click", (event) => this.#click(event), { signal });
   }

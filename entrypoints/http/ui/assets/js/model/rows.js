@@ -2,6 +2,12 @@
 
 /** @typedef {import("./tree.js").LaunchTree} LaunchTree */
 
+/**
+ * What can be folded: the tree of a launch, or anything else in preorder whose members have keys.
+ *
+ * @typedef {Pick<LaunchTree, "parent" | "depth" | "next"> & {runs: readonly {event_id: string}[]}} Foldable
+ */
+
 /** Folds that are kept in the address; the oldest give way, so that an address stays short enough to send. */
 export const MAX_FOLDS = 200;
 
@@ -33,7 +39,7 @@ export function foldKey(eventId) {
  * By default the first run is open and every run with a cause of the problems inside. While a filter is on, everything
  * that it leaves is open.
  *
- * @param {LaunchTree} tree
+ * @param {Foldable} tree
  * @param {Folding} folding
  * @param {Uint8Array} causes 1 for the causes of problems
  * @param {Uint8Array | null} kept what a filter leaves
@@ -50,7 +56,7 @@ export function openRuns(tree, folding, causes, kept) {
 }
 
 /**
- * @param {LaunchTree} tree
+ * @param {Foldable} tree
  * @param {number | null} depth
  * @param {Uint8Array} causes
  * @param {Uint8Array | null} kept
@@ -69,7 +75,7 @@ function unchangedFolding(tree, depth, causes, kept) {
  *
  * A change that returns a run to what it would be anyway is forgotten rather than kept.
  *
- * @param {LaunchTree} tree
+ * @param {Foldable} tree
  * @param {Folding} folding
  * @param {Uint8Array} causes
  * @param {Uint8Array | null} kept
@@ -89,7 +95,7 @@ export function fold(tree, folding, causes, kept, index, open) {
 /**
  * Open everything above a run, so that it is in sight.
  *
- * @param {LaunchTree} tree
+ * @param {Foldable} tree
  * @param {Folding} folding
  * @param {Uint8Array} causes
  * @param {Uint8Array | null} kept
@@ -136,7 +142,7 @@ export function readFolds(text) {
 /**
  * Mark the runs that a filter leaves together with everything above them.
  *
- * @param {LaunchTree} tree
+ * @param {Foldable} tree
  * @param {ArrayLike<number>} wanted not 0 for runs that the filter wants
  * @returns {Uint8Array} 2 for the wanted runs, 1 for those that only lead to one, 0 for the others
  */
@@ -169,7 +175,7 @@ function searchedText(run) {
 /**
  * List the runs in sight, from top to bottom.
  *
- * @param {LaunchTree} tree
+ * @param {Foldable} tree
  * @param {Uint8Array} open 1 for open runs
  * @param {Uint8Array | null} kept what a filter leaves, closed under ancestors; null without a filter
  * @returns {Int32Array} indexes
@@ -188,7 +194,7 @@ export function visibleRows(tree, open, kept) {
 /**
  * Find the row of a run, or of the nearest run above it that is in sight.
  *
- * @param {LaunchTree} tree
+ * @param {Foldable} tree
  * @param {Int32Array} rows ascending
  * @param {number} index
  * @returns {number} -1 if there are no rows
