@@ -8,7 +8,7 @@ import {
   sumInnermost,
   tokensOf,
 } from "../../../entrypoints/http/ui/assets/js/model/costs.js";
-import { countKinds } from "../../../entrypoints/http/ui/assets/js/model/kinds.js";
+import { countKinds } from "../../../entrypoints/http/ui/assets/js/model/figures.js";
 import { randomTrees, run, treeOf } from "./trees.js";
 
 const LAUNCH = treeOf([

@@ -35,7 +35,7 @@ export class Panel {
   element = el("aside", { class: "launch-panel", "aria-label": "Details", tabindex: -1 });
 
   /**
-   * @param {import("./run_loader.js").RunLoader} loader
+   * @param {import("./loaders.js").RunLoader} loader
    * @param {import("./commands.js").Commands} commands
    * @param {(message: string) => void} say
    */
