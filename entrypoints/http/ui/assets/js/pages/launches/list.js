@@ -29,6 +29,8 @@ const COLUMNS = [
   ["commits", "Commits"],
 ];
 
+const ROW_CLASSES = { launch: "launches-row", day: "day-row", end: "end-row" };
+
 /**
  * @typedef {object} Actions
  * @property {(run: Run) => void} open
@@ -58,7 +60,7 @@ export class LaunchList {
     this.#list = new VirtualList({
       label: "Launches",
       rowHeight: ROW_HEIGHT,
-      header: el("div", { class: "launch-row", role: "row" }, ...headings),
+      header: el("div", { class: "launches-row", role: "row" }, ...headings),
       createRow: () => this.#createRow(),
       onActive: (index) => this.#moved(index),
       onOpen: (index) => this.#open(index),
@@ -187,7 +189,7 @@ export class LaunchList {
     const update = (index) => {
       const item = this.#items[index];
       if (!item) return;
-      setAttribute(element, "class", `${item.kind}-row list-row`);
+      setAttribute(element, "class", `${ROW_CLASSES[item.kind]} list-row`);
       if (item.kind === "launch") launch.show(item.run, this.#usual.get(item.run.agent_name) ?? null, this.#zone);
       else if (item.kind === "day") showDay(heading, item, this.#zone);
       else this.#showEnd(end);
