@@ -141,6 +141,7 @@ class Launches {
       { keys: ["j"], label: "Next launch", run: () => this.#list.move(1) },
       { keys: ["k"], label: "Previous launch", run: () => this.#list.move(-1) },
       { keys: ["o", "Enter"], label: "Open the launch", run: (event) => this.#openByKey(event) },
+      { keys: ["c"], label: "Compare the launch with another", run: () => this.#compare() },
       { keys: ["e"], label: "Only problems", run: () => this.#choose({ status: isProblems() ? [] : [...PROBLEMS] }) },
       ...RANGE_NAMES.map((range, index) => ({
         keys: [String(index + 1)],
@@ -156,6 +157,11 @@ class Launches {
     // Enter on a button or a link is theirs.
     if (event.key === "Enter" && target.closest("a, button")) /** @type {HTMLElement} */ (target).click();
     else this.#list.openActive();
+  }
+
+  #compare() {
+    const { active } = this.#list;
+    if (active) this.#context.open(href("compare", { a: active.run_id, a_event_id: active.event_id }));
   }
 
   #resolve() {

@@ -44,11 +44,12 @@ export class Head {
     // Elements that stay the same are left alone, the one with the focus above all.
     if (shown === this.#shown) return;
     this.#shown = shown;
+    const status = statusChip(root.status);
     const summary = more.summary && outside(more.summary, { class: "clip" });
     const title = el("h1", { class: "clip" }, outside(fullName(root)));
     replace(
       this.element,
-      el("div", { class: "launch-title" }, ...breadcrumb(root), title, statusChip(root.status), summary),
+      el("div", { class: "launch-title" }, ...breadcrumb(root), title, status, summary, compareLink(root)),
       el("dl", { class: "facts" }, ...facts(launch, more, this.#showSection)),
     );
   }
@@ -60,6 +61,12 @@ function breadcrumb({ parent_run_id: parent }) {
   if (!parent) return [launches, separator()];
   const link = el("a", { href: href("launch", { id: parent }), class: "muted clip", title: parent }, outside(parent));
   return [launches, separator(), link, separator()];
+}
+
+/** @param {import("../../model/tree.js").TreeRun} root */
+function compareLink({ run_id, event_id }) {
+  const address = href("compare", { a: run_id, a_event_id: event_id });
+  return el("a", { class: "button quiet compare", href: address }, "Compare…");
 }
 
 function separator() {
