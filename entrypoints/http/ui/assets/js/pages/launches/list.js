@@ -7,6 +7,7 @@ import { href } from "../../lib/url_state.js";
 import { VirtualList } from "../../lib/virtual_list.js";
 import { byDay } from "../../model/launch_days.js";
 import { durationOf, metricOf, problemsInside, reasonOf, usualDurations } from "../../model/launch_summary.js";
+import { fullName } from "../../model/names.js";
 
 /** @typedef {import("../../lib/page.js").Run} Run */
 /** @typedef {import("../../model/launch_days.js").Item} Item */
@@ -263,7 +264,7 @@ class LaunchCells {
     const [status, name, , , runs, start, , tokenCell, costCell] = this.cells;
     setIcon(this.#icon, run.status, statusName(run.status));
     setAttribute(/** @type {Element} */ (status), "data-status", run.status);
-    setText(this.#name, clipped(run.run_id, CLIP));
+    setText(this.#name, clipped(fullName(run), CLIP));
     setAttribute(this.#link, "href", href("launch", { id: run.run_id, event_id: run.event_id }));
     setAttribute(/** @type {Element} */ (name), "title", `${clipped(run.run_id, CLIP)} · ${clipped(run.agent_name, CLIP)}`);
     this.#showReason(run);
