@@ -256,6 +256,8 @@ class Launches {
     const { zone } = this.#context.preferences;
     const statistics = this.#statistics;
     this.#ranges.show(this.#span, this.#end, zone);
+    // Without any launch there is nothing to draw.
+    this.#histogram.element.hidden = this.#newest === null;
     this.#histogram.show(statistics ? this.#columns(statistics) : [], zone);
     const since = statistics?.from ? ` They begin with ${dateTime(statistics.from, zone)}.` : "";
     const isPart = statistics && !statistics.complete;
