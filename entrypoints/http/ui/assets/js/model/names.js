@@ -48,10 +48,13 @@ export function nameInLaunch(tree, index) {
 }
 
 /**
+ * Return what a name adds to another one that it continues.
+ *
  * @param {string} name
  * @param {string} prefix
+ * @returns {string | null} null if it does not continue it
  */
-function withoutPrefix(name, prefix) {
+export function withoutPrefix(name, prefix) {
   if (name.length < prefix.length + 2 || !name.startsWith(prefix)) return null;
   return ".:/-_ ".includes(name[prefix.length]) ? name.slice(prefix.length + 1) : null;
 }
