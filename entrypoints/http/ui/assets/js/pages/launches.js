@@ -140,7 +140,7 @@ class Launches {
     return [
       { keys: ["j"], label: "Next launch", run: () => this.#list.move(1) },
       { keys: ["k"], label: "Previous launch", run: () => this.#list.move(-1) },
-      { keys: ["o", "Enter"], label: "Open the launch", run: (event) => this.#openByKey(event) },
+      { keys: ["o", "Enter"], label: "Open the launch", run: () => this.#list.openActive() },
       { keys: ["c"], label: "Compare the launch with another", run: () => this.#compare() },
       { keys: ["e"], label: "Only problems", run: () => this.#choose({ status: isProblems() ? [] : [...PROBLEMS] }) },
       ...RANGE_NAMES.map((range, index) => ({
@@ -149,19 +149,6 @@ class Launches {
         run: () => this.#choose({ range, from: null, to: null }),
       })),
     ];
-  }
-
-  /** @param {KeyboardEvent} event */
-  #openByKey(event) {
-    const target = /** @type {Element} */ (event.target);
-    // Enter on a button or a link is theirs.
-    if (event.key === "Enter" && target.closest("a, button")) /** @type {HTMLElement} */ (target).click();
-    else this.#list.openActive();
-  }
-
-  #compare() {
-    const { active } = this.#list;
-    if (active) this.#context.open(href("compare", { a: active.run_id, a_event_id: active.event_id }));
   }
 
   #resolve() {
