@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { figuresOf } from "../../../entrypoints/http/ui/assets/js/model/figures.js";
 import { Launch, View } from "../../../entrypoints/http/ui/assets/js/model/launch.js";
 import { refusalsOf } from "../../../entrypoints/http/ui/assets/js/model/refusals.js";
+import { DEFAULT_FOLDING } from "../../../entrypoints/http/ui/assets/js/model/rows.js";
 import { readQuery, changedQuery } from "../../../entrypoints/http/ui/assets/js/lib/url_state.js";
 import {
   EVERYTHING,
@@ -12,9 +13,6 @@ import {
   foldingState,
 } from "../../../entrypoints/http/ui/assets/js/pages/launch/state.js";
 import { ORIGIN, randomRuns, run, treeOf } from "./trees.js";
-
-/** @type {import("../../../entrypoints/http/ui/assets/js/model/rows.js").Folding} */
-const USUAL = { depth: null, changes: new Map() };
 
 /** @typedef {import("../../../entrypoints/http/ui/assets/js/model/tree.js").TreeRun} TreeRun */
 
@@ -36,7 +34,7 @@ const FAILED = [
  * @param {Partial<import("../../../entrypoints/http/ui/assets/js/model/launch.js").Choice>} choice
  */
 function viewOf(choice) {
-  return new View(launchOf(FAILED), { onlyProblems: false, text: "", folding: USUAL, ...choice });
+  return new View(launchOf(FAILED), { onlyProblems: false, text: "", folding: DEFAULT_FOLDING, ...choice });
 }
 
 test("problems are counted by status, and each commit is listed once", () => {

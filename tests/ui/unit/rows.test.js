@@ -3,6 +3,7 @@ import { test } from "node:test";
 
 import { findProblems } from "../../../entrypoints/http/ui/assets/js/model/problems.js";
 import {
+  DEFAULT_FOLDING,
   MAX_FOLDS,
   fold,
   foldKey,
@@ -16,9 +17,6 @@ import {
   writeFolds,
 } from "../../../entrypoints/http/ui/assets/js/model/rows.js";
 import { randomIntegers, randomTrees, run, treeOf } from "./trees.js";
-
-/** @type {import("../../../entrypoints/http/ui/assets/js/model/rows.js").Folding} */
-const USUAL = { depth: null, changes: new Map() };
 
 const LAUNCH = treeOf([
   run({ run_id: "l", status: "partial" }),
@@ -39,7 +37,7 @@ function names(folding, kept = null) {
 }
 
 test("by default the first run is open and what leads to a cause", () => {
-  assert.deepEqual(names(USUAL), ["l", "l.plan", "l.work", "l.work.gate"]);
+  assert.deepEqual(names(DEFAULT_FOLDING), ["l", "l.plan", "l.work", "l.work.gate"]);
 });
 
 test("a depth opens everything above it", () => {
@@ -50,11 +48,11 @@ test("a depth opens everything above it", () => {
 
 test("a filter keeps what it wants and everything above, open", () => {
   const problems = withAncestors(LAUNCH, LAUNCH.problems);
-  assert.deepEqual(names(USUAL, problems), ["l", "l.work", "l.work.gate"]);
+  assert.deepEqual(names(DEFAULT_FOLDING, problems), ["l", "l.work", "l.work.gate"]);
   const found = withAncestors(LAUNCH, matchText(LAUNCH, "SCAN"));
-  assert.deepEqual(names(USUAL, found), ["l", "l.plan", "l.plan.scan"]);
+  assert.deepEqual(names(DEFAULT_FOLDING, found), ["l", "l.plan", "l.plan.scan"]);
   assert.deepEqual([...found], [1, 1, 2, 0, 0]);
-  assert.deepEqual(names(USUAL, withAncestors(LAUNCH, matchText(LAUNCH, "nothing"))), []);
+  assert.deepEqual(names(DEFAULT_FOLDING, withAncestors(LAUNCH, matchText(LAUNCH, "nothing"))), []);
 });
 
 test("a filter leaves exactly the wanted runs and their ancestors", () => {
@@ -79,7 +77,7 @@ test("a run is in sight exactly if everything above it is open", () => {
 });
 
 test("opening and closing again leaves nothing to remember", () => {
-  const opened = fold(LAUNCH, USUAL, CAUSES, null, 1, true);
+  const opened = fold(LAUNCH, DEFAULT_FOLDING, CAUSES, null, 1, true);
   assert.equal(opened.changes.size, 1);
   assert.ok(names(opened).includes("l.plan.scan"));
   assert.equal(fold(LAUNCH, opened, CAUSES, null, 1, false).changes.size, 0);
@@ -90,7 +88,7 @@ test("the oldest folds are forgotten, so that an address stays short", () => {
     Array.from({ length: 2 * MAX_FOLDS }, (_, at) => run({ run_id: `r${at}`, parent: at === 0 ? null : at - 1 })),
   );
   const causes = new Uint8Array(tree.runs.length);
-  let folding = USUAL;
+  let folding = DEFAULT_FOLDING;
   for (let index = 1; index <= MAX_FOLDS + 10; index++) folding = fold(tree, folding, causes, null, index, true);
   assert.equal(folding.changes.size, MAX_FOLDS);
   assert.ok(folding.changes.has(foldKey(tree.runs[MAX_FOLDS + 10].event_id)));

@@ -13,6 +13,9 @@ export const MAX_FOLDS = 200;
  * @property {ReadonlyMap<string, boolean>} changes whether single runs are open, by their fold key, the oldest first
  */
 
+/** @type {Folding} */
+export const DEFAULT_FOLDING = { depth: null, changes: new Map() };
+
 /**
  * Name a run in few characters, to remember a fold in the address: the FNV-1a hash of its `event_id`.
  *
