@@ -215,10 +215,11 @@ def test_the_keyboard_alone_is_enough(visit: Visit) -> None:
 
 def test_next_and_previous_follow_the_filter(visit: Visit) -> None:
     """With a search on, only the problems that it leaves are stepped through."""
-    open_launch(visit, query="&q=glossary")
+    open_launch(visit, query="&q=gate-length")
     visit.page.keyboard.press("n")
-    visit.page.wait_for_selector(f"{PANEL} >> text=problem 1 of 3")
-    visit.page.click("button:has-text('“glossary”')")
+    visit.page.wait_for_selector(f"{PANEL} >> text=problem 1 of 1")
+    assert selected_name(visit) == "gate-length"
+    visit.page.click("button:has-text('“gate-length”')")
     visit.page.wait_for_selector(f"{PANEL} >> text=of 12")
 
 
@@ -253,6 +254,7 @@ def test_closing_a_run_takes_the_selection_with_it(visit: Visit) -> None:
     visit.page.keyboard.press("n")
     visit.page.click(f"{ROW}:has-text('dispatch') button.fold")
     assert selected_name(visit) == "dispatch"
+    visit.page.wait_for_selector(f"{PANEL} h2:has-text('dispatch')")
 
 
 def test_dragging_over_the_minimap_zooms(visit: Visit) -> None:
