@@ -18,6 +18,8 @@ CONFLICTS = ("40001", "40P01")
 
 _NAMED: Final[Mapping[str, tuple[type[StoreError], str]]] = {
     **dict.fromkeys(CONFLICTS, (TransactionConflictError, "other transactions keep changing the same runs; retry")),
+    # A statement after one that failed.
+    "25P02": (StoreError, "the database rolled back the transaction"),
     "53100": (StoreFullError, "the disk of the database is full"),
     "42501": (StoreError, f"the role lacks a privilege in the database; {NEEDED_PRIVILEGES}"),
     # A standby accepts writes once it is promoted.

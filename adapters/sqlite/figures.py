@@ -7,10 +7,9 @@ import apsw
 from adapters.sql_figures import Source, compute_facets, compute_statistics
 from adapters.sqlite.errors import translated_errors
 from adapters.sqlite.listing import RunList
-from adapters.sqlite.schema import EPOCH, time_of
+from adapters.sqlite.schema import EPOCH, metric_of, time_of
 from core.model.listing import PageRequest, RunFilter, examined_by
 from core.model.statistics import Facets, FacetsRequest, Statistics, StatisticsRequest
-from core.model.summary import MAX_METRIC
 
 _FIRST_SECOND: Final = -62_135_596_800  # 0001-01-01
 _NEWEST_FIRST: Final = PageRequest()
@@ -26,7 +25,7 @@ class SqliteFigures:
     def statistics(self, which: RunFilter, request: StatisticsRequest) -> Statistics:
         """See the port."""
         source = self._source(which, request.max_runs)
-        return compute_statistics(source, request, _bucket(request.bucket_seconds), _metric)
+        return compute_statistics(source, request, _bucket(request.bucket_seconds), metric_of)
 
     def facets(self, which: RunFilter, request: FacetsRequest) -> Facets:
         """See the port."""
@@ -49,13 +48,3 @@ def _bucket(seconds: int) -> str:
     # SQLite truncates quotients toward 0, so count from a multiple of the width before the first year.
     first = _FIRST_SECOND // seconds
     return f"((start + {(EPOCH - first * seconds) * 1_000_000}) / {seconds * 1_000_000} + {first})"
-
-
-def _metric(name: str) -> str:
-    path = f"'$.\"{name}\"'"
-    value = f"json_extract(metrics_json, {path})"
-    # true is the integer 1 to json_extract.
-    return (
-        f"CASE WHEN json_type(metrics_json, {path}) IN ('integer', 'real') "
-        f"AND {value} BETWEEN -{MAX_METRIC} AND {MAX_METRIC} THEN {value} END"
-    )

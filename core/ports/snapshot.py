@@ -9,7 +9,7 @@ class Snapshot(Protocol):
     """One consistent state of a store."""
 
     def version(self) -> StoreVersion:
-        """Return the version of the store, which reading it costs nearly nothing.
+        """Return the version of the store, at nearly no cost.
 
         Two snapshots with the same version hold the same runs and the same jobs, whichever process committed, and even
         if one is of a copy of the store. A commit that adds, replaces and removes nothing keeps the version. Closing

@@ -10,14 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.memory.run_repository import Marks, MemoryRunRepository
-from core.model.listing import PageRequest, RunFilter, RunPage, SummaryPage
-from core.model.run import Run, Status
+from core.model.listing import SEARCHED_FIELDS, PageRequest, RunFilter, RunPage, SummaryPage
+from core.model.run import Run, Status, Text
 from core.model.statistics import FacetField, FacetsRequest, Statistics, StatisticsRequest
 from core.model.summary import MAX_ERROR_CHARACTERS, MAX_METRIC
 from core.model.tree import Room
 from core.ports.run_repository import RunReader
 from core.ports.store import Store
-from tests.contract.samples import at, sample_run
+from tests.contract.samples import at, keep, read, sample_run
 
 PROPERTY = settings(
     max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -139,6 +139,28 @@ def test_pages_are_those_of_memory(
         assert pages(runs, which, request_) == pages(memory, which, request_)
         assert short(runs.summaries(which, request_)) == short(memory.summaries(which, request_))
         assert runs.count(which) == memory.count(which)
+
+
+@pytest.mark.parametrize("field", SEARCHED_FIELDS)
+def test_every_field_that_is_searched_is_found_in_either_case(store: Store, field: str) -> None:
+    """Any part of the text matches, whatever the case of its ASCII letters."""
+    keep(store, sample_run("a", **{"run_id": "0", field: "ABCdef0"}), sample_run("b", agent_name="ABCdef0"))
+    for text in ("abcDEF0", "cD", "f0"):
+        assert searched(store, text) == ["a"]
+    assert searched(store, "abcdef00") == []
+
+
+def test_a_search_takes_other_characters_as_they_are(store: Store) -> None:
+    """No character is a wildcard, and letters beyond ASCII have one case."""
+    keep(store, sample_run("a", item_name="É_"), sample_run("b", item_name="é%"))
+    found = [searched(store, text) for text in ("É", "é", "%", "_", "")]
+    assert found == [["a"], ["b"], ["b"], ["a"], ["b", "a"]]
+
+
+def searched(store: Store, text: str) -> list[str]:
+    """Return the keys of the runs that a search finds."""
+    page = read(store, lambda runs: runs.page(RunFilter(q=Text(text)), PageRequest()))
+    return [run.event_id for run in page.runs]
 
 
 @PROPERTY

@@ -1,5 +1,6 @@
 """The page of one launch, in a browser: tree, waterfall, panel, and the state in its address."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,8 +8,10 @@ from urllib.parse import parse_qs, quote
 
 import pytest
 
-from tests.servers import Api, MakeRun
+from entrypoints.settings import Settings
+from tests.servers import Api, MakeRun, Start
 from tests.ui.browsers import PHONE, WIDE, Visit
+from tests.ui.conftest import LAUNCH as EXAMPLE
 from tests.ui.conftest import Visiting
 
 LAUNCH = "docs-20260131-0900"
@@ -433,8 +436,22 @@ def test_a_launch_beyond_the_limit_is_shown_in_part(visit_server: Visiting, serv
         assert server.lenient(runs[first : first + 1000], Prefer="return=minimal").status == 201
     with visit_server(server.url) as visit:
         open_launch(visit, "large")
-        assert "first 20\u2009000" in (visit.page.text_content(".notice >> nth=1") or "")
+        visit.page.wait_for_selector("main .notice >> text=20\u2009010 runs. Below are the first 20\u2009000")
+        assert "20\u2009010" in (visit.page.text_content(".facts") or "")
         visit.page.focus("[role=treegrid]")
         visit.page.keyboard.press("End")
         visit.page.wait_for_selector(f"{SELECTED}:has-text('19999')")
         assert visit.page.evaluate("document.querySelectorAll('*').length") <= 1500
+
+
+@pytest.mark.skipif(not hasattr(Settings, "keep_refusals"), reason="this server keeps no refused runs")
+def test_refused_runs_of_the_launch_are_listed(visit_server: Visiting, start: Start) -> None:
+    """With the reason, and how many there are is said beside the number of runs."""
+    runs = json.loads(EXAMPLE.read_text(encoding="utf-8"))["runs"]
+    with start(keep_refusals=100) as server:
+        assert server.lenient(runs).counts[3] == 6
+        with visit_server(server.url) as visit:
+            open_launch(visit)
+            visit.page.click(".facts button >> text=+6 refused")
+            visit.page.wait_for_selector(f"{PANEL} .refusals >> text=convert.de.gate-placeholders")
+            assert "Refused at upload 6" in (visit.page.text_content(f"{PANEL} .refusals") or "")

@@ -62,7 +62,7 @@ class Context:
         return await self._read_unless_known(request, self.application.store.job_reader, query)
 
     async def read_untagged(self, request: web.Request, query: Callable[[RunReader], object]) -> web.Response:
-        """Do the same for a response that depends on more than the store, so that it has no entity tag."""
+        """Do the same for a result that depends on more than the store: it has no entity tag and is always sent."""
 
         def read(cancellation: Cancellation) -> bytes:
             body = encode(self.application.read(query, cancellation))

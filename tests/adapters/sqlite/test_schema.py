@@ -182,12 +182,13 @@ def test_a_page_begins_at_its_place(path: Path, name: str, request_: PageRequest
 
 
 def test_figures_of_roots_are_read_from_their_index_alone(path: Path) -> None:
-    """Counts, durations and facets of launches read no row of the table, so they read few pages."""
+    """Counts, durations, costs and facets of launches read no row of the table, so they read few pages."""
     store = SqliteStore(path)
     keep(store, *(sample_run(f"{number}", item_name=Text("x" * 3000), duration_ms=number) for number in range(500)))
     store.close()
     which = RunFilter(roots=True, start_time_from=Timestamp(at(0)), status=frozenset(Status), agent_name=Text("a"))
-    buckets = StatisticsRequest(bucket_seconds=60, max_runs=400, max_buckets=10)
+    metrics = ("cost_usd", "total_tokens")
+    buckets = StatisticsRequest(bucket_seconds=60, metrics=metrics, max_runs=400, max_buckets=10)
     values = FacetsRequest(fields=tuple(FacetField), max_runs=1000, max_values=10)
     reads = (
         lambda runs: runs.statistics(which, buckets),

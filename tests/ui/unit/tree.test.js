@@ -89,10 +89,10 @@ test("a name leaves out what an ancestor says, and an id without meaning gives w
     run({ run_id: "docs-1.install.de.call-1", parent: 2 }),
     run({ run_id: "other", parent: 2 }),
     run({ run_id: "0123456789abcdef0123456789abcdef-0123456789abcdef", item_name: "chat", parent: 2 }),
-    run({ run_id: "docs-10", parent: 0 }),
+    run({ run_id: "docs-1000", parent: 0 }),
   ]);
   const names = tree.runs.map((_, index) => shortName(tree, index));
-  assert.deepEqual(names, ["docs-1", "dispatch", "install.de", "call-1", "other", "chat", "docs-10"]);
+  assert.deepEqual(names, ["docs-1", "dispatch", "install.de", "call-1", "other", "chat", "docs-1000"]);
   assert.equal(nameInLaunch(tree, 3), "install.de.call-1");
 });
 

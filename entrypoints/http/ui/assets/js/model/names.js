@@ -48,11 +48,11 @@ export function nameInLaunch(tree, index) {
 }
 
 /**
- * Return what a name adds to that of an ancestor; `null` if it does not begin with it.
+ * Return what a name adds to another one that it continues.
  *
  * @param {string} name
  * @param {string} prefix
- * @returns {string | null}
+ * @returns {string | null} null if it does not continue it
  */
 export function withoutPrefix(name, prefix) {
   if (name.length < prefix.length + 2 || !name.startsWith(prefix)) return null;

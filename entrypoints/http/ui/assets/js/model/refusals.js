@@ -1,5 +1,7 @@
 /** Which refused runs belong to a launch: those that it would hold, had they been valid. */
 
+import { withoutPrefix } from "./names.js";
+
 /** @typedef {import("./tree.js").LaunchTree} LaunchTree */
 
 /**
@@ -26,16 +28,8 @@ export function refusalsOf(tree, refusals) {
   const root = tree.runs[0].run_id;
   return refusals.filter((refusal) => {
     if (refusal.event_id !== null && events.has(refusal.event_id)) return false;
-    return continues(refusal.run_id, root) || names.has(parentIn(refusal.body));
+    return withoutPrefix(refusal.run_id ?? "", root) !== null || names.has(parentIn(refusal.body));
   });
-}
-
-/**
- * @param {string | null} name
- * @param {string} root
- */
-function continues(name, root) {
-  return name !== null && name.startsWith(root) && ".:/-_".includes(name.charAt(root.length) || "?");
 }
 
 /**

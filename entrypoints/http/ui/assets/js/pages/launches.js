@@ -151,6 +151,11 @@ class Launches {
     ];
   }
 
+  #compare() {
+    const { active } = this.#list;
+    if (active) this.#context.open(href("compare", { a: active.run_id, a_event_id: active.event_id }));
+  }
+
   #resolve() {
     const { zone } = this.#context.preferences;
     return spanOf(this.#state, { now: Date.now(), zone, newest: this.#newest ?? null });

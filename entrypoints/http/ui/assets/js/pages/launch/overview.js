@@ -4,10 +4,11 @@ import { clipped, el, icon, outside } from "../../lib/dom.js";
 import * as format from "../../lib/format.js";
 import { statusName } from "../../lib/status.js";
 import { href } from "../../lib/url_state.js";
-import { nameInLaunch } from "../../model/names.js";
+import { nameInLaunch, withoutPrefix } from "../../model/names.js";
 
 /** @typedef {import("../../model/launch.js").Launch} Launch */
 /** @typedef {import("../../model/problems.js").Cause} Cause */
+/** @typedef {import("../../model/refusals.js").Refusal} Refusal */
 
 /** How many causes, runs of one, agents, kinds, commits and refused runs are listed. */
 const MAX_CAUSES = 20;
@@ -15,12 +16,6 @@ const MAX_RUNS = 3;
 const MAX_ROWS = 20;
 /** Longest text in the panel, in UTF-16 units. */
 const MAX_TEXT = 300;
-
-/**
- * @typedef {object} Refusal
- * @property {string | null} run_id
- * @property {{ field: string | null, error: string }[]} errors
- */
 
 /**
  * @typedef {object} Context
@@ -110,13 +105,9 @@ function causeItem({ tree }, { error, status, runs }, { select }) {
   const rest = runs.length - MAX_RUNS;
   return el(
     "li",
-    null,
+    { "data-status": status },
     icon(status, statusName(status)),
-    el(
-      "button",
-      { class: "cause", type: "button", "data-status": status, onclick: () => select(runs[0]) },
-      errorText(error, status),
-    ),
+    el("button", { class: "cause", type: "button", onclick: () => select(runs[0]) }, errorText(error, status)),
     el(
       "span",
       { class: "names" },
@@ -200,7 +191,7 @@ function refusalSection({ tree }, refusals) {
   if (refusals === null || refusals.length === 0) return null;
   const prefix = tree.runs[0].run_id;
   const items = refusals.slice(0, MAX_ROWS).map(({ run_id: name, errors }) => {
-    const short = name?.startsWith(`${prefix}.`) ? name.slice(prefix.length + 1) : (name ?? "a run without a name");
+    const short = name === null ? "a run without a name" : (withoutPrefix(name, prefix) ?? name);
     return el(
       "li",
       null,
