@@ -123,7 +123,8 @@ export class Panel {
       problemPlace(shown),
     ]);
     if (!this.#isNew(`${run ? "whole" : "loading"} ${place}`)) return;
-    const content = run ? runDetails(run, { zone: shown.zone, say: this.#say }) : summaryOf(summary);
+    const since = shown.view.launch.tree.runs[0].start_time;
+    const content = run ? runDetails(run, { zone: shown.zone, say: this.#say, since }) : summaryOf(summary);
     const top = this.element.scrollTop;
     this.#fill(this.#runHead(shown, summary), content);
     this.element.scrollTop = run ? top : 0;
