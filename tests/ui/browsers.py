@@ -16,6 +16,10 @@ _NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome
 CHROMIUM: Final = next(filter(None, map(shutil.which, _NAMES)), None)
 HAS_PLAYWRIGHT: Final = find_spec("playwright") is not None
 
+_READ_CELLS: Final = """
+cell => [...document.querySelectorAll(`.list-row ${cell}`)]
+  .map(found => [Number(found.closest(".list-row").ariaRowIndex), found.textContent])
+"""
 _FIND_VIOLATIONS: Final = """
 async () => {
   const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
@@ -46,6 +50,11 @@ class Visit:
         forgiven = [fault for fault in self.faults if part in fault]
         assert forgiven, self.faults
         self.faults = [fault for fault in self.faults if fault not in forgiven]
+
+    def cells(self, cell: str) -> list[str]:
+        """Return the texts of the cells of a list that a selector finds, in the order of the rows."""
+        rows = self.page.evaluate(_READ_CELLS, cell)
+        return [text for _, text in sorted(rows)]
 
     def violations(self, axe: str) -> list[str]:
         """Return where what is shown violates WCAG 2.2 at level AA, as far as axe-core can tell: rules and elements."""

@@ -74,6 +74,13 @@ def launch_server_runs(launch_server: Api) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
+def server(tmp_path: Path) -> Iterator[Api]:
+    """Start a server without runs that keeps the runs it refuses, for tests with runs of their own."""
+    with running_server(Settings(port=0, db=tmp_path / "runs.db", keep_refusals=500)) as api:
+        yield api
+
+
+@pytest.fixture
 def visit_server(browser: "Browser") -> Visiting:
     """Return a function that opens a tab on the server at an address: ``visit_server(url, size=PHONE)``."""
     return partial(visiting, browser)

@@ -84,9 +84,17 @@ function pairChildren([left, right], inLeft, inRight) {
     if (mine === undefined) after?.push([-1, other]);
     else after = following.get(mine);
   }
-  const pairs = [...(following.get(-1) ?? [])];
-  for (const mine of first) pairs.push([mine, partner.get(mine) ?? -1], ...(following.get(mine) ?? []));
-  return pairs;
+  /** @type {[number, number][]} */
+  const pairs = [];
+  let waiting = following.get(-1) ?? [];
+  for (const mine of first) {
+    const other = partner.get(mine);
+    // What replaces something stands below it, before the next pair.
+    if (other !== undefined) pairs.push(...waiting);
+    if (other !== undefined) waiting = following.get(mine) ?? [];
+    pairs.push([mine, other ?? -1]);
+  }
+  return [...pairs, ...waiting];
 }
 
 /**

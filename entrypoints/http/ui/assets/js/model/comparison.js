@@ -3,6 +3,7 @@
 import { isProblem } from "../lib/status.js";
 import { align } from "./alignment.js";
 import { shortName } from "./names.js";
+import { sumBelow } from "./tree.js";
 
 /** @typedef {import("./launch.js").Launch} Launch */
 /** @typedef {"same" | "status" | "left" | "right" | "amount"} Kind `left`, `right`: only there. `amount`: see below. */
@@ -31,6 +32,8 @@ const ROUNDING = 1e-9;
  * @property {Amounts} durations in milliseconds
  * @property {Amounts} costs in dollars
  * @property {Uint8Array} differs 1 for pairs that are not the same
+ * @property {Int32Array} below how many pairs below each differ
+ * @property {Uint8Array} origins 1 for pairs that differ and have no such pair below
  * @property {Record<Kind, number>} counts
  */
 
@@ -52,7 +55,9 @@ export function compare(left, right) {
   const counts = { same: 0, status: 0, left: 0, right: 0, amount: 0 };
   for (const kind of kinds) counts[kind] += 1;
   const differs = Uint8Array.from(kinds, (kind) => (kind === "same" ? 0 : 1));
-  return { left, right, pairs, kinds, durations, costs, differs, counts };
+  const below = sumBelow(pairs.parent, differs);
+  const origins = differs.map((one, at) => (one > 0 && below[at] === 0 ? 1 : 0));
+  return { left, right, pairs, kinds, durations, costs, differs, below, origins, counts };
 }
 
 /**

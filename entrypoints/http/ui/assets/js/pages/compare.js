@@ -8,7 +8,6 @@ import { compare } from "../model/comparison.js";
 import { Launch } from "../model/launch.js";
 import { nextMarked } from "../model/problems.js";
 import { DEFAULT_FOLDING, fold, openRuns, reveal, rowOf, visibleRows, withAncestors } from "../model/rows.js";
-import { sumBelow } from "../model/tree.js";
 import { Chooser } from "./compare/chooser.js";
 import { FactsTable } from "./compare/facts.js";
 import { PairList } from "./compare/pair_list.js";
@@ -165,13 +164,12 @@ class ComparePage {
    * @param {State} state
    */
   #showComparison(comparison, state) {
-    const { pairs, differs, left, right } = comparison;
+    const { pairs, origins, below, left, right } = comparison;
     const selected = this.#selected;
     const kept = this.#kept;
-    const open = openRuns(pairs, this.#folding, differs, kept);
+    const open = openRuns(pairs, this.#folding, origins, kept);
     const rows = visibleRows(pairs, open, kept);
     this.#facts.show(left, right, this.#context.preferences.zone);
-    const below = sumBelow(pairs.parent, differs);
     const row = selected < 0 ? -1 : rowOf(pairs, rows, selected);
     this.#list.show({ comparison, rows, open, kept, below }, row, !this.#isRevealed);
     this.#isRevealed = true;
@@ -215,8 +213,8 @@ class ComparePage {
    */
   #jump(at) {
     if (!this.#comparison) return;
-    const { pairs, differs } = this.#comparison;
-    const { changes } = reveal(pairs, this.#folding, differs, this.#kept, at);
+    const { pairs, origins } = this.#comparison;
+    const { changes } = reveal(pairs, this.#folding, origins, this.#kept, at);
     this.#isRevealed = false;
     this.#context.url.write(SCHEMA, { at: pairs.runs[at].event_id, folds: changes });
   }
@@ -234,8 +232,8 @@ class ComparePage {
    */
   #fold(at, open) {
     if (!this.#comparison) return;
-    const { pairs, differs } = this.#comparison;
-    const { changes } = fold(pairs, this.#folding, differs, this.#kept, at, open);
+    const { pairs, origins } = this.#comparison;
+    const { changes } = fold(pairs, this.#folding, origins, this.#kept, at, open);
     this.#context.url.write(SCHEMA, { folds: changes, at: pairs.runs[at].event_id });
   }
 
