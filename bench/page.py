@@ -149,18 +149,13 @@ def _launches(browser: Browser, addresses: dict[str, str]) -> dict[str, dict[str
     samples = {}
     for size in SIZES:
         name = _case_of(size)
-        loads = [_load(browser, addresses[name]) for _ in range(_OPENINGS)]
+        loads = []
+        for _ in range(_OPENINGS):
+            with Tab.opened(browser) as tab:
+                loads.append(tab.load_ms(addresses[name], _ROW))
         samples[name] = {"script_ms": statistics.median(loads), **_scroll(browser, addresses[name])}
     baseline = samples[_case_of(SIZES[0])]["script_ms"]
     return {name: {**sample, "over_small": sample["script_ms"] / baseline} for name, sample in samples.items()}
-
-
-def _load(browser: Browser, address: str) -> float:
-    """Return the milliseconds of script from the navigation to the first rows."""
-    with Tab.opened(browser) as tab:
-        tab.page.goto(address, wait_until="commit")
-        tab.page.wait_for_selector(_ROW)
-        return tab.script_ms()
 
 
 def _scroll(browser: Browser, address: str) -> dict[str, float]:
@@ -169,7 +164,7 @@ def _scroll(browser: Browser, address: str) -> dict[str, float]:
         tab.page.goto(f"{address}&depth=9")
         tab.page.wait_for_selector(_ROW)
         tab.page.wait_for_load_state("networkidle")
-        steps = tab.scroll_steps_ms(_LIST, _STEP_PIXELS, _STEPS)
+        steps = tab.scroll_ms(_LIST, _STEP_PIXELS, _STEPS)
         return {
             "elements": tab.elements(),
             "step_p50_ms": percentile(steps, 0.50),
