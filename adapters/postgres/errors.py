@@ -13,13 +13,15 @@ from psycopg_pool import PoolClosed
 from adapters.postgres.privileges import NEEDED_PRIVILEGES
 from core.errors import StoreBusyError, StoreClosedError, StoreError, StoreFullError, TransactionConflictError
 
+ROLLED_BACK: Final = "the database rolled back the transaction"
+
 CONFLICTS = ("40001", "40P01")
 """Serialization failure and deadlock: retrying the whole transaction may succeed at once."""
 
 _NAMED: Final[Mapping[str, tuple[type[StoreError], str]]] = {
     **dict.fromkeys(CONFLICTS, (TransactionConflictError, "other transactions keep changing the same runs; retry")),
     # A statement after one that failed.
-    "25P02": (StoreError, "the database rolled back the transaction"),
+    "25P02": (StoreError, ROLLED_BACK),
     "53100": (StoreFullError, "the disk of the database is full"),
     "42501": (StoreError, f"the role lacks a privilege in the database; {NEEDED_PRIVILEGES}"),
     # A standby accepts writes once it is promoted.

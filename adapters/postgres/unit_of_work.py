@@ -10,7 +10,7 @@ from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool
 
 from adapters.lifetime import Lifetime
-from adapters.postgres.errors import translated_errors
+from adapters.postgres.errors import ROLLED_BACK, translated_errors
 from adapters.postgres.job_repository import PostgresJobRepository
 from adapters.postgres.privileges import check_privileges
 from adapters.postgres.run_repository import KnownHorizon, PostgresRunRepository
@@ -107,7 +107,7 @@ class PostgresUnitOfWork(UnitOfWork):
             raise
         # If a statement of the transaction failed, PostgreSQL rolls back without an error.
         if cursor.statusmessage != "COMMIT":
-            raise StoreError("the database rolled back the transaction")
+            raise StoreError(ROLLED_BACK)
 
     def _release(self) -> None:
         try:

@@ -436,7 +436,8 @@ def test_a_launch_beyond_the_limit_is_shown_in_part(visit_server: Visiting, serv
         assert server.lenient(runs[first : first + 1000], Prefer="return=minimal").status == 201
     with visit_server(server.url) as visit:
         open_launch(visit, "large")
-        assert "first 20\u2009000" in (visit.page.text_content(".notice >> nth=1") or "")
+        visit.page.wait_for_selector("main .notice >> text=20\u2009010 runs. Below are the first 20\u2009000")
+        assert "20\u2009010" in (visit.page.text_content(".facts") or "")
         visit.page.focus("[role=treegrid]")
         visit.page.keyboard.press("End")
         visit.page.wait_for_selector(f"{SELECTED}:has-text('19999')")

@@ -19,7 +19,7 @@ from tests.ui.test_page_modules import HOSTILE
 if TYPE_CHECKING:
     from playwright.sync_api import Route
 
-LAUNCH_ROWS = ".launch-row.list-row"
+LAUNCH_ROWS = ".launches-row.list-row"
 MOST_ROWS = 60
 
 
@@ -109,9 +109,9 @@ def test_a_failed_launch_is_found_and_opened(launches: Visit) -> None:
     page.wait_for_url(re.compile(r"/ui/launch\?"))
     assert query_of(launches)["id"] == names[1]
     page.go_back()
-    page.wait_for_selector(".launch-row[aria-selected=true]")
+    page.wait_for_selector(".launches-row[aria-selected=true]")
     assert shown(page) == names
-    assert page.inner_text(".launch-row[aria-selected=true] .name") == names[1]
+    assert page.inner_text(".launches-row[aria-selected=true] .name") == names[1]
 
 
 @pytest.mark.parametrize("query", ["?status=failure,timeout&agent_name=bench-launcher", "?q=nightly+docs", "?range=30"])
@@ -243,10 +243,10 @@ def test_everything_works_by_keyboard(launches: Visit) -> None:
     names = shown(page)
     for key in ("j", "j", "j", "k"):
         page.keyboard.press(key)
-    assert page.inner_text(".launch-row[aria-selected=true] .name") == names[1]
+    assert page.inner_text(".launches-row[aria-selected=true] .name") == names[1]
     page.reload()
-    page.wait_for_selector(".launch-row[aria-selected=true]")
-    assert page.inner_text(".launch-row[aria-selected=true] .name") == names[1]
+    page.wait_for_selector(".launches-row[aria-selected=true]")
+    assert page.inner_text(".launches-row[aria-selected=true] .name") == names[1]
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile(r"/ui/launch\?"))
     assert query_of(launches)["id"] == names[1]
@@ -273,14 +273,14 @@ def test_what_is_in_sight_stays_while_launches_come_in(visit_server: Visiting, s
         page.click(f"{LAUNCH_ROWS}[data-index='16'] .start", modifiers=[], no_wait_after=True)
         page.wait_for_url(re.compile(r"/ui/launch\?"))
         page.go_back()
-        page.wait_for_selector(".launch-row[aria-selected=true]")
+        page.wait_for_selector(".launches-row[aria-selected=true]")
         page.evaluate("document.querySelector('.list').scrollTop = 280")
-        place = "document.querySelector('.launch-row[aria-selected=true]').getBoundingClientRect().top"
-        before = page.evaluate(place), page.inner_text(".launch-row[aria-selected=true] .name")
+        place = "document.querySelector('.launches-row[aria-selected=true]').getBoundingClientRect().top"
+        before = page.evaluate(place), page.inner_text(".launches-row[aria-selected=true] .name")
         upload(api, [make_launch(1000 + number, now) for number in range(5)])
         page.wait_for_selector(".totals >> text=47")
         expect(page.locator(".list")).to_have_js_property("scrollTop", 420)
-        assert (page.evaluate(place), page.inner_text(".launch-row[aria-selected=true] .name")) == before
+        assert (page.evaluate(place), page.inner_text(".launches-row[aria-selected=true] .name")) == before
 
 
 def test_the_list_does_not_wait_for_the_figures(visit_server: Visiting, stored: tuple[Api, list[Run]]) -> None:

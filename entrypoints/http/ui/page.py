@@ -20,8 +20,12 @@ PAGE_NAMES: Final = ("launch", "runs", "errors", "commits", "refused", "compare"
 """The last segments of the addresses below ``/ui/``; the page of launches has none."""
 
 _SHELL: Final = "index.html"
-_DOCUMENTATION: Final = re.compile(rb"^[ \t]*/\*\*(?:(?!\*/).)*\*/[ \t]*$", re.MULTILINE | re.DOTALL)
-"""A comment in the form of JSDoc that has its lines to itself."""
+_COMMENTS: Final = {
+    ".js": re.compile(rb"^[ \t]*/\*\*(?:(?!\*/).)*\*/[ \t]*$", re.MULTILINE | re.DOTALL),
+    ".css": re.compile(rb"^[ \t]*/\*(?:(?!\*/).)*\*/[ \t]*$", re.MULTILINE | re.DOTALL),
+}
+"""Comments that have their lines to themselves; of scripts only those in the form of JSDoc."""
+_INDENTATION: Final = re.compile(rb"^[ \t]+", re.MULTILINE)
 
 _HEADERS: Final = {
     "Content-Security-Policy": (
@@ -94,10 +98,13 @@ def _walk(folder: Traversable, prefix: str) -> Iterator[tuple[str, Traversable]]
 
 
 def read_asset(file: Traversable) -> bytes:
-    """Return a file as it is served: scripts without their documentation, each statement on the line where it was."""
+    """Return a file as it is served: scripts and styles without comments and indentation, every line where it was."""
     content, suffix = file.read_bytes(), PurePath(file.name).suffix
+    if suffix not in _COMMENTS:
+        return content
     # A third of what a browser would load are types and explanations, for people who have the sources.
-    return _DOCUMENTATION.sub(lambda found: b"\n" * found[0].count(b"\n"), content) if suffix == ".js" else content
+    without_comments = _COMMENTS[suffix].sub(lambda found: b"\n" * found[0].count(b"\n"), content)
+    return _INDENTATION.sub(b"", without_comments)
 
 
 def _load(file: Traversable) -> Asset:

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from threading import Barrier
 
 import psycopg
 import pytest
 from psycopg.sql import SQL
 
+from adapters.postgres import schema
 from adapters.postgres.connection import configure
 from adapters.postgres.schema import VERSION, in_dialect, migrate
 from core.errors import StoreUnusableError
@@ -15,6 +17,9 @@ from entrypoints.databases import open_database
 from tests.contract.samples import all_keys, keep, sample_run
 
 SERVERS = 10
+
+FIRST_VERSION = "cb0b55bdda6c8cc62b8bfca376a4c07deffd66e699b45d37e9531ff9aa77b970"
+"""The digest of the statements of version 1."""
 
 
 @pytest.fixture
@@ -120,3 +125,9 @@ def test_tables_of_another_layout_are_refused(
     connection.execute(statement.encode())
     with pytest.raises(StoreUnusableError, match=f"schema version {VERSION} but {said}; .* from a backup"):
         open_database(postgres_url)
+
+
+def test_the_first_version_is_frozen() -> None:
+    """Stores of version 1 exist: whatever changes in its tables and indexes has to be a step to the next version."""
+    statements = "\n".join(schema._STEPS[0])  # noqa: SLF001 - the version as it is
+    assert sha256(statements.encode()).hexdigest() == FIRST_VERSION

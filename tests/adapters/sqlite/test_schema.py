@@ -1,6 +1,7 @@
 """The SQLite schema: marks, tables, query plans and migrations."""
 
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,9 @@ PARTS = {
     "q": Text("a"),
 }
 SIZES = (0, 1, 2, len(PARTS))
+FIRST_VERSION = "eee21041c0de12deb013d241e6abb3ed78b842ec7304c7d2c2c2391ff1632f1d"
+"""The digest of the definitions of version 1."""
+
 FILTERS = [{name: PARTS[name] for name in names} for size in SIZES for names in combinations(PARTS, size)]
 
 
@@ -391,3 +395,10 @@ def test_other_tables_in_the_file_do_no_harm(path: Path) -> None:
     store = SqliteStore(path)
     assert all_keys(store) == {"a"}
     store.close()
+
+
+def test_the_first_version_is_frozen(path: Path) -> None:
+    """Stores of version 1 exist: whatever changes in its tables and indexes has to be a step to the next version."""
+    make_file(path)
+    definitions = "\n".join(sql for _, sql in sorted(tables(path).items()))
+    assert sha256(definitions.encode()).hexdigest() == FIRST_VERSION

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { figuresOf } from "../../../entrypoints/http/ui/assets/js/model/figures.js";
 import { Launch, View } from "../../../entrypoints/http/ui/assets/js/model/launch.js";
 import { refusalsOf } from "../../../entrypoints/http/ui/assets/js/model/refusals.js";
 import { DEFAULT_FOLDING } from "../../../entrypoints/http/ui/assets/js/model/rows.js";
@@ -39,6 +40,20 @@ test("problems are counted by status, and each commit is listed once", () => {
     { status: "cancelled", runs: 1 },
   ]);
   assert.deepEqual(launch.commits, [1, 4]);
+});
+
+test("the figures are those of the tree, or of the rollup if the tree is only a part", () => {
+  const launch = launchOf(FAILED);
+  assert.deepEqual(figuresOf(launch, null), {
+    runs: 5,
+    problems: launch.problemCounts,
+    cost: Number.NaN,
+    tokens: Number.NaN,
+  });
+  const metrics = { cost_usd: 3, input_tokens: 40, output_tokens: 2 };
+  const rollup = { runs: 30_000, status: { success: 29_998, timeout: 2 }, metrics, causes: [], commits: [] };
+  const problems = [{ status: "timeout", runs: 2 }];
+  assert.deepEqual(figuresOf(launch, rollup), { runs: 30_000, problems, cost: 3, tokens: 42 });
 });
 
 test("only problems and a text filter together, and the stops of next and previous follow the filter", () => {

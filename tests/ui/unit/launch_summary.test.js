@@ -5,7 +5,6 @@ import { byDay } from "../../../entrypoints/http/ui/assets/js/model/launch_days.
 import {
   durationOf,
   metricOf,
-  nameBelow,
   problemsInside,
   reasonOf,
   sumOf,
@@ -75,12 +74,6 @@ test("without a rollup, or as its own cause, it says what it reports itself", ()
   assert.deepEqual(reasonOf(launch(failed)), { text: "push rejected", status: "failure", where: "", others: 0 });
   const cause = causeOf("push rejected", "failure", "docs-1", 1);
   assert.equal(reasonOf(launch({ ...failed, rollup: rollup({ causes: [cause] }) })).where, "");
-});
-
-test("a name is shown below that of the launch, unless it is another one", () => {
-  assert.equal(nameBelow("docs-1.de.call-1", "docs-1"), "de.call-1");
-  assert.equal(nameBelow("other", "docs-1"), "other");
-  assert.equal(nameBelow("docs-1", "docs-1"), "docs-1");
 });
 
 test("problems inside do not count the launch itself", () => {

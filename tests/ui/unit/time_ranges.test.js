@@ -55,10 +55,11 @@ test("a stretch of time stays the same within a column, so that polls ask the sa
 
 test("columns are few, and as short as that allows", () => {
   for (let length = 1000; length < 3000 * DAY; length = Math.ceil(length * 1.7)) {
-    assert.ok(length / columnLength(length) <= 60, String(length));
+    assert.ok(length / columnLength(length) <= 64, String(length));
   }
   assert.equal(columnLength(14 * DAY), 6 * HOUR);
   assert.equal(columnLength(DAY), HOUR / 2);
+  assert.equal(columnLength(30.4 * DAY), 12 * HOUR);
 });
 
 test("the API includes both bounds, so the end is a microsecond earlier", () => {

@@ -7,6 +7,7 @@ import {
   choices,
   flag,
   href,
+  instant,
   integer,
   range,
   readQuery,
@@ -22,6 +23,7 @@ const SCHEMA = {
   status: choices(["failure", "timeout", "success"]),
   agent_name: texts(),
   z: range(),
+  from: instant(),
 };
 
 /** @type {import("../../../entrypoints/http/ui/assets/js/lib/url_state.js").Values<typeof SCHEMA>} */
@@ -33,11 +35,13 @@ const FULL = {
   status: ["failure", "success"],
   agent_name: ["one, two", "", "&=?"],
   z: [100, 2500],
+  from: Date.parse("2026-01-31T12:00:00.250Z"),
 };
 
 test("an empty query reads as the defaults, which are written as nothing", () => {
   const defaults = readQuery(SCHEMA, "");
-  assert.deepEqual(defaults, { q: "", days: 14, path: false, sort: "start", status: [], agent_name: [], z: null });
+  const words = { q: "", sort: "start", status: [], agent_name: [] };
+  assert.deepEqual(defaults, { ...words, days: 14, path: false, z: null, from: null });
   assert.equal(changedQuery(SCHEMA, "", defaults), "");
   assert.equal(changedQuery(SCHEMA, changedQuery(SCHEMA, "", FULL), defaults), "");
 });
@@ -59,7 +63,18 @@ test("an address edited by hand reads as the defaults where it is invalid", () =
   for (const days of ["0", "91", "-7", "7.5", "", "7 ", "99999999999999999999"]) {
     assert.equal(readQuery(SCHEMA, `?days=${days}`).days, 14, days);
   }
+  for (const from of ["", "now", "2026-01-31", "2026-13-31T12:00Z", "2026-01-31T12:00:00", "1e9"]) {
+    assert.equal(readQuery(SCHEMA, `?from=${from}`).from, null, from);
+  }
   for (const z of ["", "-", "5-5", "1-x", "1.5-2", "-1-2"]) assert.equal(readQuery(SCHEMA, `?z=${z}`).z, null, z);
+});
+
+test("an instant is written as briefly as it can be read", () => {
+  const noon = Date.parse("2026-01-31T12:00:00Z");
+  assert.equal(changedQuery(SCHEMA, "", { from: noon }), "?from=2026-01-31T12%3A00Z");
+  for (const ms of [noon, noon + 1000, noon + 1]) {
+    assert.equal(readQuery(SCHEMA, changedQuery(SCHEMA, "", { from: ms })).from, ms);
+  }
 });
 
 test("links are relative and hold any id", () => {

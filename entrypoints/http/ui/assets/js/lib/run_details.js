@@ -1,7 +1,7 @@
 /** Everything that one run holds, as a column of sections. */
 
 import { clipped, el, icon, longText, outside } from "./dom.js";
-import { cost, count, dateTime, duration, tokens, zoneName } from "./format.js";
+import { cost, count, dateTime, duration, milliseconds, tokens, zoneName } from "./format.js";
 import { statusName } from "./status.js";
 import { href } from "./url_state.js";
 
@@ -18,6 +18,12 @@ const ELSEWHERE = new Set([
   "start_time",
   "end_time",
   "duration_ms",
+  "agent_name",
+  "job_type",
+  "items_discovered",
+  "items_succeeded",
+  "items_failed",
+  "items_skipped",
   "metrics_json",
   "context_json",
   "extra",
@@ -28,15 +34,16 @@ const ELSEWHERE = new Set([
  * Return the sections of a run.
  *
  * @param {Run} run A whole one, not a summary.
- * @param {{zone: string, say: (message: string) => void}} how `say` tells that something was copied.
+ * @param {{zone: string, say: (message: string) => void, since?: string}} how `say` tells that something was copied;
+ *     `since` is when its launch started.
  * @returns {HTMLElement}
  */
-export function runDetails(run, { zone, say }) {
+export function runDetails(run, { zone, say, since = "" }) {
   return el(
     "div",
     { class: "details" },
     textSection(run),
-    section("Facts", facts(run, zone)),
+    section("Facts", facts(run, zone, since)),
     section("Metrics", values(run.metrics_json)),
     section("Context", values(run.context_json)),
     section("Identity", identity(run, say)),
@@ -116,17 +123,38 @@ function textSection(run) {
 /**
  * @param {Run} run
  * @param {string} zone
+ * @param {string} since
  * @returns {Entry[]}
  */
-function facts(run, zone) {
+function facts(run, zone, since) {
+  const offset = since === "" ? 0 : milliseconds(run.start_time) - milliseconds(since);
+  const start = `${dateTime(run.start_time, zone)} ${zoneName(zone)}`;
   /** @type {Entry[]} */
   const entries = [
     ["status", statusChip(run.status)],
-    ["start", `${dateTime(run.start_time, zone)} ${zoneName(zone)}`],
+    ["start", offset > 0 ? `${start} · +${duration(offset)}` : start],
   ];
   if (run.end_time) entries.push(["end", `${dateTime(run.end_time, zone)} ${zoneName(zone)}`]);
   if (run.duration_ms !== null) entries.push(["duration", duration(run.duration_ms)]);
+  entries.push(["agent", outside(run.agent_name)], ["job type", outside(run.job_type)]);
+  const items = itemCounts(run);
+  if (items.length > 0) entries.push(["items", el("span", { class: "items" }, ...items)]);
   return entries;
+}
+
+/**
+ * Return how many items succeeded, of how many, and how many did not: `51 of 55`, `4 failed`.
+ *
+ * @param {Run} run
+ * @returns {HTMLElement[]}
+ */
+function itemCounts({ items_discovered: all, items_succeeded: done, items_failed: failed, items_skipped: skipped }) {
+  const share = all === null ? count(done) : `${count(done ?? 0)} of ${count(all)}`;
+  return [
+    share && el("span", null, share),
+    failed && el("span", { "data-status": "failure" }, `${count(failed)} failed`),
+    skipped && el("span", { "data-status": "cancelled" }, `${count(skipped)} skipped`),
+  ].filter((shown) => shown instanceof HTMLElement);
 }
 
 /**

@@ -38,16 +38,14 @@ export function sumInnermost(tree, metric) {
 }
 
 /**
- * Return the run's own figure if it contradicts the sum over the innermost runs.
+ * Return the figure that a run reports itself if it contradicts the sum over the innermost runs.
  *
- * @param {Sums} sums
- * @param {number} index
+ * @param {number} own
+ * @param {number} sum
  * @returns {number} NaN if it does not
  */
-export function ownFigure(sums, index) {
-  const difference = Math.abs(sums.own[index] - sums.sum[index]);
-  const larger = Math.max(Math.abs(sums.own[index]), Math.abs(sums.sum[index]));
-  return difference > larger * TOLERANCE ? sums.own[index] : Number.NaN;
+export function ownFigure(own, sum) {
+  return Math.abs(own - sum) > Math.max(Math.abs(own), Math.abs(sum)) * TOLERANCE ? own : Number.NaN;
 }
 
 /**
@@ -56,28 +54,38 @@ export function ownFigure(sums, index) {
  * @param {TreeRun} run
  */
 export function costOf(run) {
-  return numberOf(run, "cost_usd");
+  return numberIn(run.metrics_json, "cost_usd");
 }
 
 /**
- * Return how many tokens a run says it used: the total, or input and output together.
+ * Return how many tokens a run says it used.
  *
  * @param {TreeRun} run
  */
 export function tokensOf(run) {
-  const total = numberOf(run, "total_tokens");
+  return tokensIn(run.metrics_json);
+}
+
+/**
+ * Return how many tokens these metrics say: the total, or input and output together.
+ *
+ * @param {Record<string, unknown> | null | undefined} metrics
+ * @returns {number} NaN if they do not say
+ */
+export function tokensIn(metrics) {
+  const total = numberIn(metrics, "total_tokens");
   if (!Number.isNaN(total)) return total;
-  const input = numberOf(run, "input_tokens");
-  const output = numberOf(run, "output_tokens");
+  const input = numberIn(metrics, "input_tokens");
+  const output = numberIn(metrics, "output_tokens");
   return Number.isNaN(input) ? output : input + (output || 0);
 }
 
 /**
- * @param {TreeRun} run
+ * @param {Record<string, unknown> | null | undefined} metrics
  * @param {string} name
  */
-function numberOf(run, name) {
-  const value = run.metrics_json?.[name];
+function numberIn(metrics, name) {
+  const value = metrics?.[name];
   return typeof value === "number" ? value : Number.NaN;
 }
 

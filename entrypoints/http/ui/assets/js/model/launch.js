@@ -4,7 +4,7 @@ import { PROBLEMS, STATUSES, counted } from "../lib/status.js";
 import { findConcurrency } from "./concurrency.js";
 import { costByAgent, costOf, sumInnermost, tokensOf } from "./costs.js";
 import { findCriticalPath, segmentsByRun } from "./critical_path.js";
-import { countKinds } from "./kinds.js";
+import { countKinds } from "./figures.js";
 import { findProblems } from "./problems.js";
 import { refusalsOf } from "./refusals.js";
 import { fold, matchText, openRuns, reveal, rowOf, visibleRows, withAncestors } from "./rows.js";

@@ -19,6 +19,7 @@
 import { milliseconds } from "../lib/format.js";
 import { counted, severity } from "../lib/status.js";
 import { plus } from "./histogram.js";
+import { withoutPrefix } from "./names.js";
 
 /** @type {readonly Status[]} Statuses of runs inside a launch that a list counts. */
 const INSIDE = ["failure", "timeout", "partial", "cancelled"];
@@ -51,7 +52,7 @@ export function reasonOf(run) {
   if (run.status === "success" || run.status === "running") return { ...purpose(run), status: null };
   const cause = worstCause(run);
   if (!cause) return { text: run.error_summary || purpose(run).text, status: run.status, where: "", others: 0 };
-  const where = cause.run_id === run.run_id ? "" : nameBelow(cause.run_id, run.run_id);
+  const where = cause.run_id === run.run_id ? "" : (withoutPrefix(cause.run_id, run.run_id) ?? cause.run_id);
   const text = cause.error_summary || run.error_summary || "";
   return { text, status: cause.status, where, others: Math.max(0, cause.runs - 1) };
 }
@@ -74,18 +75,6 @@ function worstCause({ rollup, status }) {
   const same = found.filter((cause) => cause.status === status && cause.error_summary);
   const told = found.filter((cause) => cause.error_summary);
   return same[0] ?? told.sort((a, b) => severity(a.status) - severity(b.status))[0] ?? found[0];
-}
-
-/**
- * Return the name of a run without what the name of its launch says already.
- *
- * @param {string} name
- * @param {string} launch
- * @returns {string}
- */
-export function nameBelow(name, launch) {
-  const rest = name.startsWith(launch) ? name.slice(launch.length).replace(/^[.:/_ -]/, "") : "";
-  return rest || name;
 }
 
 /**

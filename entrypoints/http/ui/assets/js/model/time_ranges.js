@@ -20,7 +20,8 @@ export const RANGE_NAMES = ["day", "night", "7", "14", "30"];
 const DEFAULT_DAYS = 14;
 /** A night lasts from this hour of one day to that of the next. */
 const [DUSK, DAWN] = [18, 9];
-const MAX_COLUMNS = 60;
+/** Half days of a month fit, also when the month begins within one. */
+const MAX_COLUMNS = 64;
 
 /** Lengths of the columns of a histogram. The server has them begin at multiples since 1970. */
 const STEPS = [
@@ -47,7 +48,7 @@ export function startOfDay(ms, zone, days = 0, hours = 0) {
 }
 
 /**
- * Return the length of columns that divide a stretch of time into at most 60.
+ * Return the length of columns that divide a stretch of time into at most 64.
  *
  * @param {number} length
  * @returns {number}

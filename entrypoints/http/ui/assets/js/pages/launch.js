@@ -1,7 +1,7 @@
 /** One launch: its runs as a tree beside a waterfall, and a panel that says why it failed. */
 
 import { apiPath } from "../lib/api.js";
-import { el, replace } from "../lib/dom.js";
+import { el, replace, setText } from "../lib/dom.js";
 import { count } from "../lib/format.js";
 import { Launch, View } from "../model/launch.js";
 import { fullName } from "../model/names.js";
@@ -10,8 +10,7 @@ import { Commands } from "./launch/commands.js";
 import { Head } from "./launch/head.js";
 import { Minimap } from "./launch/minimap.js";
 import { Panel } from "./launch/panel.js";
-import { RefusalLoader } from "./launch/refusal_loader.js";
-import { RunLoader } from "./launch/run_loader.js";
+import { RefusalLoader, RunLoader } from "./launch/loaders.js";
 import { shortcuts } from "./launch/shortcuts.js";
 import { STATE, USUAL_DEPTH, foldingOf, foldingState, rangeOf } from "./launch/state.js";
 import { Toolbar } from "./launch/toolbar.js";
@@ -33,6 +32,8 @@ class LaunchPage {
   #view = null;
   /** @type {readonly Refusal[] | null} */
   #refusals = null;
+  /** Of a launch of which the tree is only a part. @type {import("../lib/page.js").Rollup | null} */
+  #rollup = null;
   /** What is watched, and whether it was shown before. */
   #watched = "";
   #isFirst = true;
@@ -130,8 +131,10 @@ class LaunchPage {
   #take(response) {
     if (this.#response && Launch.isSame(this.#response, response)) return;
     this.#response = response;
+    this.#rollup = null;
     this.#setLaunch(Launch.from(response, Date.now()));
     void this.#loadRefusals();
+    if (response.truncated) void this.#loadRollup();
   }
 
   #grow() {
@@ -145,6 +148,19 @@ class LaunchPage {
     this.#launch = launch;
     if (!this.#body.isConnected) replace(this.#root, this.#head.element, this.#warning, this.#body);
     this.#show();
+  }
+
+  async #loadRollup() {
+    const { id, event_id } = this.#state;
+    const watched = this.#watched;
+    try {
+      const { body } = await this.#context.api.get(apiPath("runs", id, "rollup"), { event_id });
+      if (watched !== this.#watched) return;
+      this.#rollup = body;
+      this.#show();
+    } catch {
+      // The head then has the figures of what is shown, and the page says that this is a part.
+    }
   }
 
   async #loadRefusals() {
@@ -205,13 +221,13 @@ class LaunchPage {
     const root = launch.tree.runs[0];
     this.#context.setTitle(fullName(root));
     const summary = this.#loader.known(root)?.input_summary ?? root.item_name ?? null;
-    this.#head.update(launch, { zone, summary, refused });
-    const { truncated, total, runs } = launch.tree;
-    this.#warning.hidden = !truncated;
-    const whole = total === null ? "more runs than the server reads at once" : `${count(total)} runs`;
-    this.#warning.textContent = truncated
-      ? `The launch has ${whole}. These are the first ${count(runs.length)}, level by level; sums and causes are theirs.`
-      : "";
+    this.#head.update(launch, { zone, summary, refused, rollup: this.#rollup });
+    this.#warning.hidden = !launch.tree.truncated;
+    const whole = this.#rollup ? `${count(this.#rollup.runs)} runs` : "too many runs to show all";
+    setText(
+      this.#warning,
+      `The launch has ${whole}. Below are the first ${count(launch.tree.runs.length)}, level by level.`,
+    );
     if (!this.#loader.known(root)) void this.#loadSummary(root);
   }
 

@@ -140,7 +140,7 @@ class Launches {
     return [
       { keys: ["j"], label: "Next launch", run: () => this.#list.move(1) },
       { keys: ["k"], label: "Previous launch", run: () => this.#list.move(-1) },
-      { keys: ["o", "Enter"], label: "Open the launch", run: (event) => this.#openByKey(event) },
+      { keys: ["o", "Enter"], label: "Open the launch", run: () => this.#list.openActive() },
       { keys: ["c"], label: "Compare the launch with another", run: () => this.#compare() },
       { keys: ["e"], label: "Only problems", run: () => this.#choose({ status: isProblems() ? [] : [...PROBLEMS] }) },
       ...RANGE_NAMES.map((range, index) => ({
@@ -149,14 +149,6 @@ class Launches {
         run: () => this.#choose({ range, from: null, to: null }),
       })),
     ];
-  }
-
-  /** @param {KeyboardEvent} event */
-  #openByKey(event) {
-    const target = /** @type {Element} */ (event.target);
-    // Enter on a button or a link is theirs.
-    if (event.key === "Enter" && target.closest("a, button")) /** @type {HTMLElement} */ (target).click();
-    else this.#list.openActive();
   }
 
   #compare() {
@@ -256,6 +248,8 @@ class Launches {
     const { zone } = this.#context.preferences;
     const statistics = this.#statistics;
     this.#ranges.show(this.#span, this.#end, zone);
+    // Without any launch there is nothing to draw.
+    this.#histogram.element.hidden = this.#newest === null;
     this.#histogram.show(statistics ? this.#columns(statistics) : [], zone);
     const since = statistics?.from ? ` They begin with ${dateTime(statistics.from, zone)}.` : "";
     const isPart = statistics && !statistics.complete;

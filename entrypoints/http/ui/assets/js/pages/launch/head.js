@@ -6,6 +6,7 @@ import { statusChip } from "../../lib/run_details.js";
 import { statusName } from "../../lib/status.js";
 import { href } from "../../lib/url_state.js";
 import { ownFigure } from "../../model/costs.js";
+import { figuresOf } from "../../model/figures.js";
 import { fullName } from "../../model/names.js";
 
 /** @typedef {import("../../model/launch.js").Launch} Launch */
@@ -15,6 +16,7 @@ import { fullName } from "../../model/names.js";
  * @property {string} zone
  * @property {string | null} summary what the launch is for
  * @property {number | null} refused how many of its runs were refused; null if that is not known
+ * @property {import("../../lib/page.js").Rollup | null} rollup of the whole launch, if its tree is only a part of it
  */
 
 export class Head {
@@ -78,26 +80,20 @@ function separator() {
  * @param {More} more
  * @param {(section: "refusals" | "commits") => void} showSection
  */
-function facts(launch, { zone, refused }, showSection) {
-  const { tree } = launch;
+function facts(launch, { zone, refused, rollup }, showSection) {
+  const { tree, commits } = launch;
   const root = tree.runs[0];
-  const commits = launch.commits.length;
-  const zoneLabel = el("span", { class: "muted small" }, format.zoneName(zone));
+  const { runs, problems, cost, tokens } = figuresOf(launch, rollup);
+  const lasted = root.duration_ms ?? tree.end[0] - tree.start[0];
+  const refusals = refused ? jump(`+${format.count(refused)} refused`, () => showSection("refusals"), "warning") : null;
   return [
-    fact("Start", format.dateTime(root.start_time, zone), zoneLabel),
-    fact(
-      launch.isRunning ? "Running for" : "Duration",
-      format.duration(root.duration_ms ?? tree.end[0] - tree.start[0]),
-    ),
-    fact(
-      "Runs",
-      format.count(tree.total),
-      refused ? jump(`+${format.count(refused)} refused`, () => showSection("refusals"), "warning") : null,
-    ),
-    fact("Problems", ...problemTallies(launch)),
-    fact("Cost", orNone(launch.cost.sum[0], format.cost), saying(launch.cost, format.cost)),
-    fact("Tokens", orNone(launch.tokens.sum[0], format.tokens), saying(launch.tokens, format.tokens)),
-    fact("Commits", commits > 0 ? jump(format.count(commits), () => showSection("commits")) : "none"),
+    fact("Start", format.dateTime(root.start_time, zone), el("span", { class: "muted small" }, format.zoneName(zone))),
+    fact(launch.isRunning ? "Running for" : "Duration", format.duration(lasted)),
+    fact("Runs", runs === null ? `over ${format.count(tree.runs.length)}` : format.count(runs), refusals),
+    fact("Problems", ...tallies(problems)),
+    fact("Cost", orNone(cost, format.cost), saying(launch.cost.own[0], cost, format.cost)),
+    fact("Tokens", orNone(tokens, format.tokens), saying(launch.tokens.own[0], tokens, format.tokens)),
+    fact("Commits", commits.length > 0 ? jump(format.count(commits.length), () => showSection("commits")) : "none"),
     root.git_branch ? fact("Branch", outside(root.git_branch, { class: "mono" })) : null,
   ];
 }
@@ -119,10 +115,10 @@ function jump(label, action, kind = "") {
   return el("button", { class: `jump ${kind}`, type: "button", onclick: action }, label);
 }
 
-/** @param {Launch} launch */
-function problemTallies({ problemCounts }) {
-  if (problemCounts.length === 0) return ["none"];
-  return problemCounts.map(({ status, runs }) =>
+/** @param {import("../../model/figures.js").Figures["problems"]} problems */
+function tallies(problems) {
+  if (problems.length === 0) return ["none"];
+  return problems.map(({ status, runs }) =>
     el("span", { class: "tally", "data-status": status }, icon(status, statusName(status)), format.count(runs)),
   );
 }
@@ -138,12 +134,13 @@ function orNone(value, write) {
 /**
  * What the launch says itself, if its innermost runs add up to something else.
  *
- * @param {import("../../model/costs.js").Sums} sums
+ * @param {number} reported
+ * @param {number} sum
  * @param {(value: number) => string} write
  */
-function saying(sums, write) {
-  const own = ownFigure(sums, 0);
-  if (Number.isNaN(own) || write(own) === write(sums.sum[0])) return null;
+function saying(reported, sum, write) {
+  const own = ownFigure(reported, sum);
+  if (Number.isNaN(own) || write(own) === write(sum)) return null;
   const title = "The sum over the innermost runs, and what the launch reports itself";
   return el("span", { class: "muted small says", title }, `says ${write(own)}`);
 }

@@ -105,13 +105,9 @@ function causeItem({ tree }, { error, status, runs }, { select }) {
   const rest = runs.length - MAX_RUNS;
   return el(
     "li",
-    null,
+    { "data-status": status },
     icon(status, statusName(status)),
-    el(
-      "button",
-      { class: "cause", type: "button", "data-status": status, onclick: () => select(runs[0]) },
-      errorText(error, status),
-    ),
+    el("button", { class: "cause", type: "button", onclick: () => select(runs[0]) }, errorText(error, status)),
     el(
       "span",
       { class: "names" },

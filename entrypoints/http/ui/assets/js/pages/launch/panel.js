@@ -32,10 +32,10 @@ export class Panel {
   #key = "";
   /** @type {Shown | null} */
   #shown = null;
-  element = el("aside", { class: "launch-panel", "aria-label": "Details" });
+  element = el("aside", { class: "launch-panel", "aria-label": "Details", tabindex: -1 });
 
   /**
-   * @param {import("./run_loader.js").RunLoader} loader
+   * @param {import("./loaders.js").RunLoader} loader
    * @param {import("./commands.js").Commands} commands
    * @param {(message: string) => void} say
    */
@@ -84,8 +84,7 @@ export class Panel {
       launch.cost.sum[0],
     ]);
     if (!this.#isNew(`overview ${runs[0].status} ${key}`)) return;
-    replace(
-      this.element,
+    this.#fill(
       ...overview(launch, {
         select: (index) => this.#commands.select(index),
         refusals,
@@ -124,9 +123,10 @@ export class Panel {
       problemPlace(shown),
     ]);
     if (!this.#isNew(`${run ? "whole" : "loading"} ${place}`)) return;
-    const content = run ? runDetails(run, { zone: shown.zone, say: this.#say }) : summaryOf(summary);
+    const since = shown.view.launch.tree.runs[0].start_time;
+    const content = run ? runDetails(run, { zone: shown.zone, say: this.#say, since }) : summaryOf(summary);
     const top = this.element.scrollTop;
-    replace(this.element, this.#runHead(shown, summary), content);
+    this.#fill(this.#runHead(shown, summary), content);
     this.element.scrollTop = run ? top : 0;
     if (!run) this.#loadLater(summary);
   }
@@ -142,6 +142,20 @@ export class Panel {
         if (this.element.isConnected && error instanceof Error) this.#say(error.message);
       }
     }, LOAD_DELAY_MS);
+  }
+
+  /**
+   * Show other content. The focus stays in the panel if it was there, on the same button if there still is one.
+   *
+   * @param {...HTMLElement} content
+   */
+  #fill(...content) {
+    const focused = this.element.contains(document.activeElement) ? document.activeElement : null;
+    const label = focused?.getAttribute("aria-label");
+    replace(this.element, ...content);
+    if (!focused) return;
+    const again = label ? this.element.querySelector(`[aria-label="${CSS.escape(label)}"]`) : null;
+    (again instanceof HTMLElement ? again : this.element).focus({ preventScroll: true });
   }
 
   /** @param {string} key */

@@ -97,6 +97,7 @@ function showRun(element, parts, scene, row) {
   showFold(element, parts, view, index);
   setIcon(parts.status, run.status, statusName(run.status));
   setText(parts.name, clipped(shortName(tree, index), MAX_TEXT));
+  setAttribute(parts.name, "title", clipped(run.run_id, MAX_TEXT));
   const { sum } = launch.cost;
   setText(parts.cost, Number.isNaN(sum[index]) ? "" : format.cost(sum[index]));
   setText(parts.duration, format.duration(run.duration_ms ?? tree.end[index] - tree.start[index]));

@@ -127,11 +127,8 @@ function place(column, scale) {
 function timeLabels(scale, zone) {
   const isShort = scale.to - scale.from <= 2 * DAY;
   return ticks(scale.from, scale.to, zone, Math.floor(scale.plot / LABEL_WIDTH))
-    .filter(({ at }) => scale.x(at) <= scale.width - LABEL_SPACE)
-    .map(({ at, isDay }) => {
-      const text = isDay || !isShort ? day(at, zone) : time(at, zone);
-      return label(scale.x(at), HEIGHT - 4, text, "start");
-    });
+    .filter(({ at, isDay }) => (isDay || isShort) && scale.x(at) <= scale.width - LABEL_SPACE)
+    .map(({ at, isDay }) => label(scale.x(at), HEIGHT - 4, isDay ? day(at, zone) : time(at, zone), "start"));
 }
 
 /**

@@ -37,11 +37,11 @@ export class Facets {
    * Take what the API counted.
    *
    * @param {Counted} counted
-   * @param {string} examined How many runs were examined, if not all.
+   * @param {string} examined How many launches were examined.
    */
   take({ facets, complete }, examined) {
     for (const [name, values] of Object.entries(facets)) this.#values.set(name, values);
-    this.#note.textContent = complete ? "" : `Of the newest ${examined} runs.`;
+    this.#note.textContent = complete ? "" : `Of the newest ${examined} launches.`;
     this.#note.hidden = complete;
   }
 

@@ -7,6 +7,7 @@ import { href } from "../../lib/url_state.js";
 import { VirtualList } from "../../lib/virtual_list.js";
 import { byDay } from "../../model/launch_days.js";
 import { durationOf, metricOf, problemsInside, reasonOf, usualDurations } from "../../model/launch_summary.js";
+import { fullName } from "../../model/names.js";
 
 /** @typedef {import("../../lib/page.js").Run} Run */
 /** @typedef {import("../../model/launch_days.js").Item} Item */
@@ -28,6 +29,8 @@ const COLUMNS = [
   ["cost number", "Cost"],
   ["commits", "Commits"],
 ];
+
+const ROW_CLASSES = { launch: "launches-row", day: "day-row", end: "end-row" };
 
 /**
  * @typedef {object} Actions
@@ -58,7 +61,7 @@ export class LaunchList {
     this.#list = new VirtualList({
       label: "Launches",
       rowHeight: ROW_HEIGHT,
-      header: el("div", { class: "launch-row", role: "row" }, ...headings),
+      header: el("div", { class: "launches-row", role: "row" }, ...headings),
       createRow: () => this.#createRow(),
       onActive: (index) => this.#moved(index),
       onOpen: (index) => this.#open(index),
@@ -187,7 +190,7 @@ export class LaunchList {
     const update = (index) => {
       const item = this.#items[index];
       if (!item) return;
-      setAttribute(element, "class", `${item.kind}-row list-row`);
+      setAttribute(element, "class", `${ROW_CLASSES[item.kind]} list-row`);
       if (item.kind === "launch") launch.show(item.run, this.#usual.get(item.run.agent_name) ?? null, this.#zone);
       else if (item.kind === "day") showDay(heading, item, this.#zone);
       else this.#showEnd(end);
@@ -261,7 +264,7 @@ class LaunchCells {
     const [status, name, , , runs, start, , tokenCell, costCell] = this.cells;
     setIcon(this.#icon, run.status, statusName(run.status));
     setAttribute(/** @type {Element} */ (status), "data-status", run.status);
-    setText(this.#name, clipped(run.run_id, CLIP));
+    setText(this.#name, clipped(fullName(run), CLIP));
     setAttribute(this.#link, "href", href("launch", { id: run.run_id, event_id: run.event_id }));
     setAttribute(/** @type {Element} */ (name), "title", `${clipped(run.run_id, CLIP)} · ${clipped(run.agent_name, CLIP)}`);
     this.#showReason(run);

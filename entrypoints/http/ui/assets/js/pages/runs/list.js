@@ -6,6 +6,7 @@ import { ItemList } from "../../lib/item_list.js";
 import { statusName } from "../../lib/status.js";
 import { href } from "../../lib/url_state.js";
 import { durationOf, metricOf } from "../../model/launch_summary.js";
+import { fullName } from "../../model/names.js";
 
 /** @typedef {import("../../lib/page.js").Run} Run */
 
@@ -74,7 +75,8 @@ function createRow({ seen, zone }) {
     update(run) {
       setIcon(status, run.status, statusName(run.status));
       setAttribute(statusCell, "data-status", run.status);
-      setText(name, clipped(run.run_id, CLIP));
+      setText(name, clipped(fullName(run), CLIP));
+      setAttribute(link, "title", clipped(run.run_id, CLIP));
       setAttribute(link, "href", href("launch", { id: run.run_id, event_id: run.event_id }));
       setText(agent, clipped(run.agent_name, CLIP));
       setText(job, clipped(run.job_type, CLIP));
