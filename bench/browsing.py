@@ -1,16 +1,14 @@
 """A browser that measures pages: when they are painted, and how long their script runs."""
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Self
 
 import attrs
 import orjson
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
-from bench.processes import ProcessError
-from tests.ui.browsers import CHROMIUM, WIDE
+from tests.ui.browsers import WIDE
 
 _FIRST_PAINT: Final = """
 () => new Promise((done) => new PerformanceObserver((list) => {
@@ -39,20 +37,6 @@ _COUNT_ELEMENTS: Final = "document.querySelectorAll('*').length"
 _CATEGORIES: Final = ["devtools.timeline", "v8", "v8.execute", "blink.user_timing"]
 _SCRIPT: Final = frozenset({"EvaluateScript", "v8.evaluateModule", "v8.callFunction", "FunctionCall", "RunMicrotasks"})
 _LAYOUT: Final = frozenset({"UpdateLayoutTree", "Layout"})
-
-
-@contextmanager
-def running_browser() -> Iterator[Browser]:
-    """Start the chromium of this machine, without a window."""
-    if CHROMIUM is None:
-        raise ProcessError("chromium is not installed")
-    sandbox = [] if os.geteuid() else ["--no-sandbox"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=sandbox)
-        try:
-            yield browser
-        finally:
-            browser.close()
 
 
 @attrs.frozen

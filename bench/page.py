@@ -19,13 +19,14 @@ import orjson
 from playwright.sync_api import Browser
 
 from bench.bodies import batch_body, make_bodies, make_ids, make_pool
-from bench.browsing import Tab, running_browser
+from bench.browsing import Tab
 from bench.client import LoadError, Target, connections, fetch
 from bench.figures import Measured, percentile
 from bench.processes import Server, runsink_server
 from bench.scenarios import SCENARIOS, Case
 from bench.served import measure_at, scratch
 from bench.throughput import Plan, say
+from tests.ui.browsers import running_browser
 
 FIGURES = (
     ("first_paint_ms", "first paint ms"),
