@@ -120,6 +120,14 @@ def _maintenance(options: argparse.Namespace) -> Any:
     return measured.as_json()
 
 
+def _page(options: argparse.Namespace) -> Any:
+    from bench import page  # noqa: PLC0415 - the others need no browser
+
+    measured = page.measure_page(_plan(options, ["S2"], ("minimal",)))
+    _show(measured.table("The web page: median (lowest-highest)", page.FIGURES))
+    return measured.as_json()
+
+
 _PARTS: Final = {
     "floor": _floor,
     "http": _http,
@@ -132,6 +140,7 @@ _PARTS: Final = {
     "start": _start,
     "backups": _backups,
     "maintenance": _maintenance,
+    "page": _page,
 }
 
 

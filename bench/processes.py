@@ -46,14 +46,14 @@ def find_runsink() -> str:
 
 
 @contextmanager
-def runsink_server(db: Path, options: Sequence[str] = (), *, watched: bool = True) -> Iterator[Server]:
+def runsink_server(db: Path, options: Sequence[str] = (), *, variant: str = "") -> Iterator[Server]:
     """Run ``runsink serve`` on a free port of 127.0.0.1. At the end SIGTERM drains it, and it must exit with 0.
 
-    One that is not ``watched`` counts no metrics.
+    A variant is a worker that changes something first: ``unwatched`` counts no metrics, ``empty_page`` has no web page.
     """
-    program = [find_runsink(), "serve"] if watched else [*_WORKER, "unwatched"]
+    program = [*_WORKER, variant] if variant else [find_runsink(), "serve"]
     command = [*program, "--host", "127.0.0.1", "--port", "0", "--db", str(db), *options]
-    with _listening(command, db.parent if watched else _ROOT, db.parent / "server.log") as server:
+    with _listening(command, _ROOT if variant else db.parent, db.parent / "server.log") as server:
         yield server
 
 

@@ -57,7 +57,7 @@ def measure_served(
 
     The server counts its metrics if ``watched``.
     """
-    with runsink_server(db, options, watched=watched) as server:
+    with runsink_server(db, options, variant="" if watched else "unwatched") as server:
         sleep(_SETTLE_SECONDS)
         idle = resident_mib(server.pid)
         found = measure_at(server, case, timing)

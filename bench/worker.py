@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from bench.empty_page import serve_empty_page
 from bench.floor import FloorTask, run_floor
 from bench.load import LoadTask, run_load
 from bench.nothing import serve_nothing
@@ -29,6 +30,8 @@ def main() -> None:
         serve_nothing()
     elif kind == "unwatched":
         serve_unwatched(sys.argv[2:])
+    elif kind == "empty_page":
+        serve_empty_page(sys.argv[2:])
     else:
         json.dump(_KINDS[kind](json.load(sys.stdin)), sys.stdout)
 

@@ -1,5 +1,6 @@
 """A browser of this machine, and pages that allow nothing that would be a fault."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,20 @@ async () => {
 
 WIDE: Final = (1440, 900)
 PHONE: Final = (390, 844)
+
+
+@contextmanager
+def running_browser() -> Iterator["Browser"]:
+    """Run the browser of this machine without a window, with the package that drives it."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - it may not be installed
+
+    if CHROMIUM is None:
+        raise FileNotFoundError("chromium is not installed")
+    sandbox = [] if os.geteuid() else ["--no-sandbox"]
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=sandbox)
+        yield started
+        started.close()
 
 
 @attrs.define

@@ -1,7 +1,6 @@
 """Fixtures: a browser, servers to look at, and tabs on them."""
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
@@ -12,7 +11,7 @@ import pytest
 
 from entrypoints.settings import Settings
 from tests.servers import Api, running_server
-from tests.ui.browsers import CHROMIUM, HAS_PLAYWRIGHT, Visit, visiting
+from tests.ui.browsers import CHROMIUM, HAS_PLAYWRIGHT, Visit, running_browser, visiting
 from tests.ui.node import install
 
 if TYPE_CHECKING:
@@ -46,15 +45,10 @@ def axe(node_modules: Path) -> str:
 @pytest.fixture(scope="session")
 def browser() -> Iterator["Browser"]:
     """Start one browser for all tests; each opens tabs with storages of their own."""
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - it may not be installed
-
     if CHROMIUM is None:
         pytest.skip("chromium is not installed")
-    sandbox = [] if os.geteuid() else ["--no-sandbox"]
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=sandbox)
+    with running_browser() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Launches to look at: some a day, of several agents, with every status among them."""
 
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any, Final
 
 from tests.servers import Api
@@ -71,5 +72,5 @@ def _inside(launch: Run) -> list[Run]:
         "metrics_json": {"cost_usd": 1.25, "total_tokens": 120_000},
     }
     if launch["status"] == "success":
-        call |= {"commit_hash": f"{int(launch['event_id'].split('-')[1]):07x}", "commit_source": "ci"}
+        call |= {"commit_hash": sha256(launch["event_id"].encode()).hexdigest()[:40], "commit_source": "ci"}
     return [call]

@@ -62,9 +62,11 @@ function findRecovered(tree) {
     const candidate = tree.problems[index] > 0 && tree.problemsBelow[index] === 0;
     if (candidate) candidates.push(index);
   }
-  const parents = new Set(candidates.map((index) => tree.parent[index]));
+  // Naming the work of every run would take too long.
+  const agents = agentsBelow(tree, candidates);
   for (let index = 1; index < tree.runs.length; index++) {
-    if (tree.runs[index].status !== "success" || !parents.has(tree.parent[index])) continue;
+    const { status, agent_name } = tree.runs[index];
+    if (status !== "success" || !agents.get(tree.parent[index])?.has(agent_name)) continue;
     const work = workOf(tree, index);
     latestSuccess.set(work, Math.max(tree.start[index], latestSuccess.get(work) ?? Number.NEGATIVE_INFINITY));
   }
@@ -73,6 +75,21 @@ function findRecovered(tree) {
     if (later !== undefined && later >= tree.end[index]) recovered[index] = 1;
   }
   return recovered;
+}
+
+/**
+ * @param {LaunchTree} tree
+ * @param {number[]} indexes
+ * @returns {Map<number, Set<string>>} the agents of these runs by the parent
+ */
+function agentsBelow(tree, indexes) {
+  const agents = new Map();
+  for (const index of indexes) {
+    const known = agents.get(tree.parent[index]);
+    if (known) known.add(tree.runs[index].agent_name);
+    else agents.set(tree.parent[index], new Set([tree.runs[index].agent_name]));
+  }
+  return agents;
 }
 
 /**
@@ -86,7 +103,8 @@ function workOf(tree, index) {
   const parent = tree.parent[index];
   const numbersAreAttempts = tree.problems[parent] === 0 || Boolean(item_name);
   const name = numbersAreAttempts ? withoutNumber(shortName(tree, index)) : run_id;
-  return JSON.stringify([parent, agent_name, job_type, item_name ?? null, name]);
+  // No text holds a NUL, so the parts stay apart.
+  return `${parent}\0${agent_name}\0${job_type}\0${item_name ?? ""}\0${name}`;
 }
 
 /** @param {string} name */

@@ -1,0 +1,104 @@
+"""A browser that measures pages: when they are painted, and how long their script runs."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, Self
+
+import attrs
+import orjson
+from playwright.sync_api import Browser, Page
+
+from tests.ui.browsers import WIDE
+
+_FIRST_PAINT: Final = """
+() => new Promise((done) => new PerformanceObserver((list) => {
+  const paint = list.getEntriesByName("first-paint")[0];
+  if (paint) done(paint.startTime);
+}).observe({type: "paint", buffered: true}))
+"""
+# What Playwright itself waits with would run in every frame, and count.
+_WAIT: Final = """
+(selector) => new Promise((done) => {
+  const look = () => document.querySelector(selector) ? done() : undefined;
+  new MutationObserver(look).observe(document, {childList: true, subtree: true});
+  look();
+})
+"""
+_STEP: Final = "step"
+_SCROLL: Final = f"""
+([selector, pixels]) => new Promise((done) => {{
+  performance.mark("{_STEP}");
+  document.querySelector(selector).scrollTop += pixels;
+  requestAnimationFrame(() => requestAnimationFrame(done));
+}})
+"""
+_COUNT_ELEMENTS: Final = "document.querySelectorAll('*').length"
+
+_CATEGORIES: Final = ["devtools.timeline", "v8", "v8.execute", "blink.user_timing"]
+_SCRIPT: Final = frozenset({"EvaluateScript", "v8.evaluateModule", "v8.callFunction", "FunctionCall", "RunMicrotasks"})
+_LAYOUT: Final = frozenset({"UpdateLayoutTree", "Layout"})
+
+
+@attrs.frozen
+class Tab:
+    """A tab with a storage and a cache of its own."""
+
+    page: Page
+    _browser: Browser
+
+    @classmethod
+    @contextmanager
+    def opened(cls, browser: Browser) -> Iterator[Self]:
+        """Open a tab, and close it at the end."""
+        context = browser.new_context(viewport={"width": WIDE[0], "height": WIDE[1]})
+        try:
+            yield cls(context.new_page(), browser)
+        finally:
+            context.close()
+
+    def first_paint_ms(self, address: str) -> float:
+        """Go to an address and return the milliseconds until something was painted."""
+        self.page.goto(address)
+        return float(self.page.evaluate(_FIRST_PAINT))
+
+    def load_ms(self, address: str, selector: str) -> float:
+        """Go to an address and return the milliseconds of script until an element is there."""
+        self._browser.start_tracing(page=self.page, categories=_CATEGORIES)
+        self.page.goto(address, wait_until="commit")
+        self.page.evaluate(_WAIT, selector)
+        (spent,) = _script_ms(self._browser.stop_tracing())
+        return spent
+
+    def scroll_ms(self, selector: str, pixels: int, steps: int) -> Sequence[float]:
+        """Scroll an element step by step, each painted before the next; return the script of each in milliseconds."""
+        self._browser.start_tracing(page=self.page, categories=_CATEGORIES)
+        for _ in range(steps):
+            self.page.evaluate(_SCROLL, [selector, pixels])
+        return _script_ms(self._browser.stop_tracing())[1:]
+
+    def elements(self) -> int:
+        """Return the number of elements in the document."""
+        return int(self.page.evaluate(_COUNT_ELEMENTS))
+
+
+def _script_ms(trace: bytes) -> Sequence[float]:
+    """Return the milliseconds of the processor that script took before the first step, and in each step.
+
+    Promises are resolved in microtasks, which the browser's own sum of script leaves out. The layout that script may
+    cause does not count.
+    """
+    events: list[dict[str, Any]] = orjson.loads(trace)["traceEvents"]
+    names = _SCRIPT | _LAYOUT | {_STEP}
+    spent, script_end, layout_end = [0.0], 0.0, 0.0
+    for event in sorted((one for one in events if one["name"] in names), key=lambda one: one["ts"]):
+        begin, name = event["ts"], event["name"]
+        end, milliseconds = begin + event.get("dur", 0), event.get("tdur", 0) / 1000
+        if name == _STEP:
+            spent.append(0.0)
+        elif name in _SCRIPT and begin >= script_end:
+            spent[-1] += milliseconds
+            script_end = end
+        elif name in _LAYOUT and layout_end <= begin < script_end:
+            spent[-1] -= milliseconds
+            layout_end = end
+    return spent
