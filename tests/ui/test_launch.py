@@ -8,7 +8,6 @@ from urllib.parse import parse_qs, quote
 
 import pytest
 
-from entrypoints.settings import Settings
 from tests.servers import Api, MakeRun, Start
 from tests.ui.browsers import PHONE, WIDE, Visit
 from tests.ui.conftest import LAUNCH as EXAMPLE
@@ -446,7 +445,6 @@ def test_a_launch_beyond_the_limit_is_shown_in_part(visit_server: Visiting, serv
         assert visit.page.evaluate("document.querySelectorAll('*').length") <= 1500
 
 
-@pytest.mark.skipif(not hasattr(Settings, "keep_refusals"), reason="this server keeps no refused runs")
 def test_refused_runs_of_the_launch_are_listed(visit_server: Visiting, start: Start) -> None:
     """With the reason, and how many there are is said beside the number of runs."""
     runs = json.loads(EXAMPLE.read_text(encoding="utf-8"))["runs"]
