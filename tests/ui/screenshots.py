@@ -62,7 +62,7 @@ def filled_server(folder: Path) -> Iterator[Api]:
     """Run a server that holds what the pictures show."""
     runs = json.loads(_EXAMPLE.read_text(encoding="utf-8"))["runs"]
     with running_server(Settings(port=0, db=folder / "runs.db", keep_refusals=100)) as api:
-        upload_launches(api, end=END - timedelta(hours=5), a_day=9)
+        upload_launches(api, end=END - timedelta(hours=5), a_day=11)
         assert api.lenient(runs, Prefer="return=minimal").counts[3] == 6
         yield api
 
@@ -83,7 +83,9 @@ def _compressed(png: bytes) -> bytes:
 
     written = BytesIO()
     with Image.open(BytesIO(png)) as picture:
-        picture.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE).save(written, "PNG", optimize=True)
+        picture.convert("RGB").quantize(_COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+            written, "PNG", optimize=True
+        )
     return written.getvalue()
 
 
