@@ -291,7 +291,7 @@ def test_a_query_and_a_request_are_judged_alike(parts: dict[str, int]) -> None:
 def test_a_cursor_reads_back_as_it_was_given(start: Timestamp, arrival: int) -> None:
     """A cursor survives its text form."""
     cursor = Cursor(start, arrival)
-    _, request = parse_list_query([("cursor", format_cursor(cursor))], STRUCTURER, Limits())
+    _, request, _ = parse_list_query([("cursor", format_cursor(cursor))], STRUCTURER, Limits())
     assert (request.cursor, request.counted) == (cursor, False)
 
 

@@ -80,7 +80,7 @@ def test_programming_errors_pass(admin: psycopg.Connection) -> None:
 
 
 def test_a_deadlock_is_a_conflict_and_resolves_itself(postgres_url: str) -> None:
-    """Two servers that change the same runs in opposite order both succeed, one of them after a retry."""
+    """Two servers that change the same runs in opposite order both succeed, at least one of them after a retry."""
     stores = [open_database(postgres_url) for _ in range(2)]
     keep(stores[0], sample_run("a"), sample_run("b"))
     met = Barrier(2)
@@ -108,7 +108,8 @@ def test_a_deadlock_is_a_conflict_and_resolves_itself(postgres_url: str) -> None
         for writer, store in zip(writers, stores, strict=True):
             writer.close()
             store.close()
-    assert len(conflicts) == 1
+    # The retry may meet the other server again, and then that one has to retry.
+    assert conflicts
 
 
 def test_a_lock_that_is_held_for_long_is_busy(
