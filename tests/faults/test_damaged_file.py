@@ -148,6 +148,7 @@ QUERIES: list[Callable[[RunReader], object]] = [
     lambda runs: runs.count(RunFilter()),
     lambda runs: [runs.page(RunFilter(parent_run_id=run.parent_run_id), PageRequest()).runs for run in RUNS[:7]],
     lambda runs: runs.count(RunFilter(start_time_from=RUNS[60].start_time)),
+    lambda runs: runs.page(RunFilter(roots=True), PageRequest()).runs,
 ]
 
 

@@ -24,7 +24,8 @@ RUNS = 5_000
 
 _END_WRITING = (
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
-    "WHERE pid <> pg_backend_pid() AND application_name = current_schema() AND backend_xid IS NOT NULL"
+    "WHERE pid <> pg_backend_pid() AND application_name = current_schema() AND backend_xid IS NOT NULL "
+    "AND random() < 0.3"
 )
 
 
@@ -43,7 +44,10 @@ def _servers(url: str, folder: Path) -> list[tuple[Application, Spool]]:
 
 
 def _end_connections(url: str, stop: Event) -> int:
-    """End every connection that is in the middle of writing, again and again; return how many were."""
+    """End connections that are in the middle of writing, again and again; return how many were.
+
+    Not all of them: however slow the machine is, some commits succeed.
+    """
     ended = 0
     with psycopg.connect(url, autocommit=True, application_name="test") as connection:
         while not stop.wait(0.1):

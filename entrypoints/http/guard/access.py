@@ -58,7 +58,8 @@ class Access:
 
     def token_name(self, request: web.BaseRequest) -> str | None:
         """Return the name of the request's token, or ``None`` without a known one."""
-        token = self._token(request) if self.keyring else None
+        # Malformed HTTP has no headers, and aiohttp gives it a plain dict for them.
+        token = self._token(request) if self.keyring and request.headers else None
         return None if token is None else token.name
 
     def charge_runs(self, request: web.Request, count: int) -> None:
