@@ -1,6 +1,7 @@
 """What ``runsink serve`` does; its options are in ``commands/serve``."""
 
 import logging
+import os
 import subprocess
 import sys
 from importlib.metadata import version
@@ -63,7 +64,9 @@ def _open(page: str) -> None:
     # Not in this process: a browser in the terminal would block the server, and a thread must not live on in workers.
     nothing = subprocess.DEVNULL
     command = [sys.executable, "-m", "webbrowser", page]
-    subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)  # noqa: S603 - this Python
+    # Tokens may be among the settings in the environment, and are none of a browser's business.
+    env = {name: value for name, value in os.environ.items() if not name.startswith("RUNSINK_")}
+    subprocess.Popen(command, env=env, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)  # noqa: S603 - this Python
 
 
 def _prepare(settings: Settings) -> Service:
