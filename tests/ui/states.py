@@ -48,6 +48,9 @@ STATES: Final[Mapping[str, State]] = {
     "commits": State("commits", ".list-row", ("j",)),
     "refused": State("refused", ".list-row", ("j",)),
     "compare": State("compare?a=bench-2&b=bench-6", ".list-row", ("j",)),
-    "compare, a choice": State("compare", "main h1"),
+    "compare, differences": State(
+        f"compare?a={LAUNCH}.install.de&b={LAUNCH}.sign-in.de&only=differences", ".list-row", ("j",)
+    ),
+    "compare, a choice": State("compare", ".suggestion"),
     "help": State("runs", ".list-row", ("?",)),
 }

@@ -8,7 +8,6 @@ from urllib.parse import parse_qs, quote
 
 import pytest
 
-from entrypoints.settings import Settings
 from tests.servers import Api, MakeRun, Start
 from tests.ui.browsers import PHONE, WIDE, Visit
 from tests.ui.conftest import LAUNCH as EXAMPLE
@@ -215,10 +214,11 @@ def test_the_keyboard_alone_is_enough(visit: Visit) -> None:
 
 def test_next_and_previous_follow_the_filter(visit: Visit) -> None:
     """With a search on, only the problems that it leaves are stepped through."""
-    open_launch(visit, query="&q=glossary")
+    open_launch(visit, query="&q=gate-length")
     visit.page.keyboard.press("n")
-    visit.page.wait_for_selector(f"{PANEL} >> text=problem 1 of 3")
-    visit.page.click("button:has-text('“glossary”')")
+    visit.page.wait_for_selector(f"{PANEL} >> text=problem 1 of 1")
+    assert selected_name(visit) == "gate-length"
+    visit.page.click("button:has-text('“gate-length”')")
     visit.page.wait_for_selector(f"{PANEL} >> text=of 12")
 
 
@@ -253,6 +253,7 @@ def test_closing_a_run_takes_the_selection_with_it(visit: Visit) -> None:
     visit.page.keyboard.press("n")
     visit.page.click(f"{ROW}:has-text('dispatch') button.fold")
     assert selected_name(visit) == "dispatch"
+    visit.page.wait_for_selector(f"{PANEL} h2:has-text('dispatch')")
 
 
 def test_dragging_over_the_minimap_zooms(visit: Visit) -> None:
@@ -444,7 +445,6 @@ def test_a_launch_beyond_the_limit_is_shown_in_part(visit_server: Visiting, serv
         assert visit.page.evaluate("document.querySelectorAll('*').length") <= 1500
 
 
-@pytest.mark.skipif(not hasattr(Settings, "keep_refusals"), reason="this server keeps no refused runs")
 def test_refused_runs_of_the_launch_are_listed(visit_server: Visiting, start: Start) -> None:
     """With the reason, and how many there are is said beside the number of runs."""
     runs = json.loads(EXAMPLE.read_text(encoding="utf-8"))["runs"]

@@ -7,6 +7,7 @@ from adapters.wire.encode import encode, refusal_page_answer
 from adapters.wire.query import parse_refusals_query
 from core.ports.cancellation import Cancellation
 from entrypoints.http.api.context import Context
+from entrypoints.http.messages.entity_tags import ANY_TAG, content_tag, names_tag, not_modified, tag_headers
 from entrypoints.http.messages.responses import encoded_response
 from entrypoints.http.transport.connections import lease_of, run_while_awaited
 
@@ -26,10 +27,13 @@ class Refusals:
         application = self.context.application
         which, asked = parse_refusals_query(request.query.items(), application.limits)
 
-        def read(_cancellation: Cancellation) -> bytes:
+        def read(_cancellation: Cancellation) -> tuple[str, bytes]:
             # A page is small, so reading it is not cancelled midway.
             body = encode(refusal_page_answer(application.list_refusals(which, asked)))
             lease_of(request).grow(len(body))
-            return body
+            return content_tag(body), body
 
-        return encoded_response(await run_while_awaited(request, self.context.pools.reading, read))
+        tag, body = await run_while_awaited(request, self.context.pools.reading, read)
+        if names_tag(request, tag) or names_tag(request, ANY_TAG):
+            return not_modified(tag_headers(tag))
+        return encoded_response(body, headers=tag_headers(tag))

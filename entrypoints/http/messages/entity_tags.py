@@ -25,6 +25,11 @@ def entity_tag(request: web.Request, version: StoreVersion, server_version: str)
     return blake2b(text.encode(errors="surrogatepass"), digest_size=_BYTES).hexdigest()
 
 
+def content_tag(body: bytes) -> str:
+    """Return the tag of a response that shows more than the store, and therefore has no version to go by."""
+    return blake2b(body, digest_size=_BYTES).hexdigest()
+
+
 def names_tag(request: web.Request, tag: str) -> bool:
     """Return whether the client has the response with this tag, or asks for it by ``ANY_TAG``."""
     return any(known.value == tag for known in request.if_none_match or ())

@@ -31,6 +31,7 @@ test("nothing else becomes an address", () => {
     "https://notgithub.com/a/b",
     "https://github.com",
     "https://github.com/",
+    `https://github.com/${"/".repeat(500_000)}x`,
   ]) {
     assert.equal(commitAddress(repository, HASH), null, String(repository));
   }
@@ -42,6 +43,8 @@ test("a repository is called by its path", () => {
   assert.equal(repositoryName("git@github.com:fernwood/docs.git"), "fernwood/docs");
   assert.equal(repositoryName("fernwood/docs"), "fernwood/docs");
   assert.equal(repositoryName("https://github.com/"), "https://github.com/");
+  const long = `${"/".repeat(500_000)}x`;
+  assert.equal(repositoryName(long), long);
 });
 
 test("the commits of launches are one list, also where a launch is too large to look into", () => {

@@ -6,7 +6,12 @@ import { Launch, View } from "../../../entrypoints/http/ui/assets/js/model/launc
 import { refusalsOf } from "../../../entrypoints/http/ui/assets/js/model/refusals.js";
 import { DEFAULT_FOLDING } from "../../../entrypoints/http/ui/assets/js/model/rows.js";
 import { readQuery, changedQuery } from "../../../entrypoints/http/ui/assets/js/lib/url_state.js";
-import { STATE, foldingOf, foldingState } from "../../../entrypoints/http/ui/assets/js/pages/launch/state.js";
+import {
+  EVERYTHING,
+  STATE,
+  foldingOf,
+  foldingState,
+} from "../../../entrypoints/http/ui/assets/js/pages/launch/state.js";
 import { ORIGIN, randomRuns, run, treeOf } from "./trees.js";
 
 /** @typedef {import("../../../entrypoints/http/ui/assets/js/model/tree.js").TreeRun} TreeRun */
@@ -124,4 +129,13 @@ test("the whole state survives the address, and only what differs from the defau
   const read = readQuery(STATE, changedQuery(STATE, "", chosen));
   assert.deepEqual(read, chosen);
   assert.deepEqual(foldingOf(read), folding);
+});
+
+test("opening everything opens trees of any depth", () => {
+  const chain = Array.from({ length: 3_000 }, (_, index) =>
+    run({ run_id: `r${index}`, parent: index === 0 ? null : index - 1 }),
+  );
+  const folding = foldingOf({ ...readQuery(STATE, ""), depth: EVERYTHING });
+  assert.equal(new View(launchOf(chain), { onlyProblems: false, text: "", folding }).rows.length, 3_000);
+  assert.equal(foldingState(folding).depth, EVERYTHING);
 });

@@ -18,6 +18,7 @@ test("indented JSON is the same JSON, laid out as usual", () => {
     "",
     null,
     { a: [], b: {}, c: [1, [2], { d: null }], 'e"\\{[:,': "x: {y}, [z]\\" },
+    ["x".repeat(60_000), '\\"'.repeat(10_000)],
     [[[[]]], { a: { b: { c: [true, false] } } }, "日本 \u202e"],
   ]) {
     for (const json of [JSON.stringify(value), JSON.stringify(value, null, 3)]) {

@@ -75,6 +75,20 @@ def test_a_rejected_run_is_kept_with_its_errors(keeping: Api) -> None:
     assert found["received_at"] >= keeping.stored("good")["created_at"]
 
 
+def test_a_page_has_a_tag_until_another_run_is_rejected(keeping: Api) -> None:
+    """Who has it already gets 304 without a body, and the page again once it has changed."""
+    keeping.lenient([GOOD, BAD])
+    kept(keeping, 1)
+    tag = keeping.request("GET", REFUSALS).headers["ETag"]
+    known = keeping.request("GET", REFUSALS, headers={"If-None-Match": tag})
+    assert (known.status, known.body, known.headers["ETag"]) == (304, None, tag)
+    keeping.lenient([GOOD, {**BAD, "event_id": "worse"}])
+    kept(keeping, 2)
+    again = keeping.request("GET", REFUSALS, headers={"If-None-Match": tag})
+    assert (again.status, len(again.body["refusals"])) == (200, 2)
+    assert again.headers["ETag"] != tag
+
+
 def test_every_way_in_keeps_what_it_rejects(keeping: Api) -> None:
     """Lenient with and without a good run, atomic, single, stream, array and job; what was good is not kept."""
     more = [sent_run(f"bad-{number}", status="lost") for number in range(7)]

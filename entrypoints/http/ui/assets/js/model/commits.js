@@ -10,6 +10,9 @@
  * @property {Run | null} launch null if only the run is known
  */
 
+/** Longer texts are no addresses. */
+const MAX_ADDRESS = 2000;
+
 /** Paths to a commit below the address of a repository, by the host; subdomains such as `gitlab.example.org` count. */
 const PATHS = [
   { host: /(^|\.)github\./, path: "/commit/" },
@@ -79,6 +82,7 @@ export function commitAddress(repository, hash) {
  * @returns {string}
  */
 export function repositoryName(repository) {
+  if (repository.length > MAX_ADDRESS) return repository;
   const path = parse(repository)?.pathname ?? repository.replace(/^[^/@]*@[^:/]*:/, "");
   return path.replace(/^\/+|\/+$/g, "").replace(/\.git$/, "") || repository;
 }
@@ -88,6 +92,6 @@ export function repositoryName(repository) {
  * @returns {URL | null} Only an address of the web.
  */
 function parse(text) {
-  const address = URL.canParse(text) ? new URL(text) : null;
+  const address = text.length <= MAX_ADDRESS && URL.canParse(text) ? new URL(text) : null;
   return address && ["http:", "https:"].includes(address.protocol) ? address : null;
 }

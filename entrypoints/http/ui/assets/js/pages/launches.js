@@ -280,6 +280,8 @@ class Launches {
 
   #showList() {
     const { zone } = this.#context.preferences;
+    // Until the launches come that were asked for, those before stay in sight.
+    setAttribute(this.#content, "aria-busy", String(!this.#paged.isLoaded));
     if (!this.#paged.isLoaded) return;
     this.#showFigures();
     if (!this.#paged.runs.length && !this.#paged.hasMore) {

@@ -31,6 +31,7 @@ export const STATE = {
  * @returns {import("../../model/rows.js").Folding}
  */
 export function foldingOf({ depth, folds: changes }) {
+  if (depth === EVERYTHING) return { depth: Number.POSITIVE_INFINITY, changes };
   return { depth: depth === USUAL_DEPTH ? null : depth, changes };
 }
 
@@ -40,7 +41,7 @@ export function foldingOf({ depth, folds: changes }) {
  * @param {import("../../model/rows.js").Folding} folding
  */
 export function foldingState({ depth, changes }) {
-  return { depth: depth ?? USUAL_DEPTH, folds: changes };
+  return { depth: Math.min(depth ?? USUAL_DEPTH, EVERYTHING), folds: changes };
 }
 
 /**

@@ -3,6 +3,7 @@
 import { clipped, el, icon, outside, replace } from "../../lib/dom.js";
 import { count } from "../../lib/format.js";
 import { STATUSES, statusName } from "../../lib/status.js";
+import { repositoryName } from "../../model/commits.js";
 
 /** @typedef {import("./state.js").State} State */
 /** @typedef {import("../../lib/status.js").Status} Status */
@@ -153,17 +154,6 @@ function bar(runs, most) {
  * @param {number} most
  */
 function repository({ value, runs }, most) {
-  const name = outside(repositoryName(value), { class: "facet-name" });
+  const name = outside(clipped(repositoryName(value), 300), { class: "facet-name" });
   return el("div", { class: "facet", title: clipped(value, 300) }, name, ...bar(runs, most));
-}
-
-/**
- * Return the end of a repository's address: `fernwood/docs`.
- *
- * @param {string} address
- * @returns {string}
- */
-export function repositoryName(address) {
-  const parts = clipped(address, 300).replace(/\/+$/, "").replace(/\.git$/, "").split(/[/:]/);
-  return parts.slice(-2).join("/");
 }

@@ -82,13 +82,24 @@ function createRow({ seen, zone }) {
       setText(job, clipped(run.job_type, CLIP));
       showWhat(whatCell, what, run);
       setText(long, dateTime(run.start_time, zone()));
-      setText(short, `${day(run.start_time, zone())} ${time(run.start_time, zone())}`);
+      setText(short, shortTime(run.start_time, zone()));
       setText(taken, duration(durationOf(run, Date.now())));
       setText(tokenCell, tokens(metricOf(run, "total_tokens")));
       setText(costCell, cost(metricOf(run, "cost_usd")));
       seen(run);
     },
   };
+}
+
+/**
+ * Return the day without its weekday, and the time: `31 Jan 09:00`.
+ *
+ * @param {string} instant
+ * @param {string} zone
+ */
+function shortTime(instant, zone) {
+  const [, ...date] = day(instant, zone).split(" ");
+  return `${date.join(" ")} ${time(instant, zone)}`;
 }
 
 /**
