@@ -41,6 +41,12 @@ MARKED: Final = "main img, main iframe, main script, main h1:text-is('out'), [on
 """What the texts would become if they were markup."""
 
 
+WIDE_PANELS: Final = """
+[...document.querySelectorAll("main .side, main .launch-panel, main .page-head")]
+  .filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.className)
+"""
+
+
 def cut(text: str) -> str:
     """Return as much of a text as fits into an id."""
     while len(quote(text)) > NAME_BYTES:
@@ -128,5 +134,6 @@ def expect_calm(visit: Visit, width: int) -> None:
     assert visit.page.locator(MARKED).count() == 0
     assert visit.page.title() != "run"
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert visit.page.evaluate(WIDE_PANELS) == []
     heights = visit.page.evaluate("[...new Set([...document.querySelectorAll('.list-row')].map(r => r.offsetHeight))]")
     assert len(heights) <= 2, heights
