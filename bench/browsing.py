@@ -16,18 +16,22 @@ _FIRST_PAINT: Final = """
   if (paint) done(paint.startTime);
 }).observe({type: "paint", buffered: true}))
 """
+_MARK: Final = "bench"
 # What Playwright itself waits with would run in every frame, and count.
-_WAIT: Final = """
-(selector) => new Promise((done) => {
-  const look = () => document.querySelector(selector) ? done() : undefined;
-  new MutationObserver(look).observe(document, {childList: true, subtree: true});
+_WAIT: Final = f"""
+(selector) => new Promise((done) => {{
+  const look = () => {{
+    if (!document.querySelector(selector)) return;
+    performance.mark("{_MARK}");
+    done();
+  }};
+  new MutationObserver(look).observe(document, {{childList: true, subtree: true}});
   look();
-})
+}})
 """
-_STEP: Final = "step"
 _SCROLL: Final = f"""
 ([selector, pixels]) => new Promise((done) => {{
-  performance.mark("{_STEP}");
+  performance.mark("{_MARK}");
   document.querySelector(selector).scrollTop += pixels;
   requestAnimationFrame(() => requestAnimationFrame(done));
 }})
@@ -66,8 +70,7 @@ class Tab:
         self._browser.start_tracing(page=self.page, categories=_CATEGORIES)
         self.page.goto(address, wait_until="commit")
         self.page.evaluate(_WAIT, selector)
-        (spent,) = _script_ms(self._browser.stop_tracing())
-        return spent
+        return _script_ms(self._browser.stop_tracing())[0]
 
     def scroll_ms(self, selector: str, pixels: int, steps: int) -> Sequence[float]:
         """Scroll an element step by step, each painted before the next; return the script of each in milliseconds."""
@@ -82,18 +85,16 @@ class Tab:
 
 
 def _script_ms(trace: bytes) -> Sequence[float]:
-    """Return the milliseconds of the processor that script took before the first step, and in each step.
+    """Return the milliseconds of the processor that script took before the first mark, and after each.
 
     Promises are resolved in microtasks, which the browser's own sum of script leaves out. The layout that script may
     cause does not count.
     """
-    events: list[dict[str, Any]] = orjson.loads(trace)["traceEvents"]
-    names = _SCRIPT | _LAYOUT | {_STEP}
     spent, script_end, layout_end = [0.0], 0.0, 0.0
-    for event in sorted((one for one in events if one["name"] in names), key=lambda one: one["ts"]):
+    for event in _events(trace):
         begin, name = event["ts"], event["name"]
         end, milliseconds = begin + event.get("dur", 0), event.get("tdur", 0) / 1000
-        if name == _STEP:
+        if name == _MARK:
             spent.append(0.0)
         elif name in _SCRIPT and begin >= script_end:
             spent[-1] += milliseconds
@@ -102,3 +103,12 @@ def _script_ms(trace: bytes) -> Sequence[float]:
             spent[-1] -= milliseconds
             layout_end = end
     return spent
+
+
+def _events(trace: bytes) -> Sequence[dict[str, Any]]:
+    """Return the events in the thread of the page, in order; the browser's own pages have others."""
+    events: list[dict[str, Any]] = orjson.loads(trace)["traceEvents"]
+    page = next((event["pid"], event["tid"]) for event in events if event["name"] == _MARK)
+    names = _SCRIPT | _LAYOUT | {_MARK}
+    found = [event for event in events if event["name"] in names and (event["pid"], event["tid"]) == page]
+    return sorted(found, key=lambda event: event["ts"])

@@ -31,8 +31,8 @@ MOST_BYTES: Final = 200_000
 _SIZE: Final = (1280, 800)
 _COLOURS: Final = 256
 _EXAMPLE: Final = ROOT / "examples" / "launch.json"
-_LAUNCH: Final = "docs-20260131-0900"
-_CAUSE: Final = f"{_LAUNCH}.sign-in.de.gate-glossary"
+LAUNCH: Final = "docs-20260131-0900"
+CAUSE: Final = f"{LAUNCH}.sign-in.de.gate-glossary"
 _NOW: Final[datetime] = END + timedelta(minutes=20)
 
 
@@ -49,10 +49,10 @@ class Picture:
 PICTURES: Final[Mapping[str, Picture]] = {
     "launches-light.png": Picture("", ".chart rect"),
     "launches-dark.png": Picture("", ".chart rect", scheme="dark"),
-    "launch-light.png": Picture(f"launch?id={_LAUNCH}", ".refusals"),
-    "launch-phone.png": Picture(f"launch?id={_LAUNCH}", ".refusals", size=PHONE),
-    "path-light.png": Picture(f"launch?id={_LAUNCH}&path=1", ".refusals"),
-    "run-dark.png": Picture(f"launch?id={_LAUNCH}&run={quote(_CAUSE)}", ".panel-head", scheme="dark"),
+    "launch-light.png": Picture(f"launch?id={LAUNCH}", ".refusals"),
+    "launch-phone.png": Picture(f"launch?id={LAUNCH}", ".refusals", size=PHONE),
+    "path-light.png": Picture(f"launch?id={LAUNCH}&path=1", ".refusals"),
+    "run-dark.png": Picture(f"launch?id={LAUNCH}&run={quote(CAUSE)}", ".panel-head", scheme="dark"),
 }
 """By file name."""
 

@@ -49,14 +49,43 @@ def test_pages_change_without_loading_the_shell_again(visit: Visit) -> None:
 
 
 def test_below_a_prefix_everything_stays_there(visit_server: Visiting, start: Start, make_run: MakeRun) -> None:
-    """The page, its files and the API are asked for below the prefix alone."""
+    """Every page, its files and the API are asked for below the prefix alone."""
     with start(root_path="/tools/runsink") as server:
-        assert server.create(make_run()).status == 201
+        assert server.create(make_run(run_id="only")).status == 201
         with visit_server(f"{server.url}/tools/runsink") as visit:
             visit.page.goto(f"{visit.url}")
-            visit.page.click("nav >> text=Runs")
-            visit.page.wait_for_selector(ROWS)
-            assert visit.page.url == f"{visit.url}/ui/runs"
+            for name in ("Runs", "Errors", "Commits", "Refused", "Launches"):
+                visit.page.click(f"nav >> text={name}")
+                visit.page.wait_for_selector(f"main h1:has-text('{name}')")
+                visit.page.wait_for_selector(".live[data-state=live]")
+                address = name.lower() if name != "Launches" else ""
+                assert visit.page.url == f"{visit.url}/ui/{address}"
+            visit.page.click("main .list-row >> nth=-1")
+            visit.page.wait_for_url(f"{visit.url}/ui/launch?id=only&*")
+            visit.page.reload()
+            visit.page.wait_for_selector("h1:has-text('only')")
+            visit.open("compare?a=only&b=only")
+            visit.page.wait_for_selector("main h1")
+
+
+def test_what_is_no_text_node_is_refused_by_the_browser(visit: Visit) -> None:
+    """A mistake in the page could neither make elements from text nor run it, nor send anything elsewhere."""
+    visit.open("compare")
+    attempts = {
+        "markup": "document.querySelector('main').innerHTML = '<b>bold</b>'",
+        "policy": "trustedTypes.createPolicy('own', {})",
+        "evaluation": "setTimeout('window.ran = true')",
+        "script": "document.body.append(Object.assign(document.createElement('script'), {text: 'window.ran = true'}))",
+        "request": "await fetch('http://127.0.0.1:9/')",
+    }
+    for name, attempt in attempts.items():
+        told = visit.page.evaluate(
+            f"async () => {{ try {{ {attempt}; return '' }} catch (error) {{ return error.name }} }}"
+        )
+        assert told in {"TypeError", "EvalError"}, name
+    assert visit.page.query_selector("main b") is None
+    assert not visit.page.evaluate("'ran' in window")
+    visit.faults.clear()
 
 
 def test_colours_follow_the_system_until_they_are_chosen(visit: Visit) -> None:
@@ -193,8 +222,24 @@ def test_a_server_that_is_gone_is_told_and_found_again(
                 visit.forgive("ERR_CONNECTION")
 
 
-def test_overload_is_told(visit_server: Visiting, start: Start) -> None:
-    """With how long the page waits; it goes on by itself."""
+def test_what_does_not_pass_is_told(visit_server: Visiting, launch_server: Api) -> None:
+    """A token without the scope: the page says so, asks no more by itself, and takes another one."""
+    with visit_server(launch_server.url) as visit:
+        body = json.dumps({"detail": "the scope read is missing"})
+        visit.page.route("**/api/v1/**", lambda route: route.fulfill(status=403, body=body))
+        visit.open("runs")
+        visit.page.wait_for_selector("main >> text=The token does not allow this: the scope read is missing")
+        visit.page.unroute("**/api/v1/**")
+        visit.page.click("main >> text=Enter a token")
+        visit.page.fill("dialog input", SECRET)
+        visit.page.keyboard.press("Enter")
+        visit.page.wait_for_selector(".live[data-state=live]")
+        visit.forgive("403")
+
+
+@pytest.mark.parametrize(("status", "told"), [(503, "the queue is full"), (429, "rate limit of the server is used up")])
+def test_what_passes_is_told(visit_server: Visiting, start: Start, status: int, told: str) -> None:
+    """Overload and rate limits, with how long the page waits; it goes on by itself."""
     with start() as server, visit_server(server.url) as visit:
         busy = [True]
 
@@ -202,15 +247,15 @@ def test_overload_is_told(visit_server: Visiting, start: Start) -> None:
             # What a server says that is busy for others.
             body = json.dumps({"detail": "the queue is full"})
             if busy:
-                route.fulfill(status=503, headers={"Retry-After": "1"}, body=body)
+                route.fulfill(status=status, headers={"Retry-After": "1"}, body=body)
             else:
                 route.continue_()
 
         visit.page.route("**/api/v1/**", respond)
         visit.open("runs")
-        visit.page.wait_for_selector(".notice >> text=the queue is full")
+        visit.page.wait_for_selector(f".notice >> text={told}")
         visit.page.wait_for_selector(".live[data-state=waiting]")
         busy.clear()
         visit.page.wait_for_selector(".live[data-state=live]")
         assert visit.page.is_hidden(".notice")
-        visit.forgive("503")
+        visit.forgive(str(status))

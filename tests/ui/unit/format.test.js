@@ -70,6 +70,15 @@ test("costs are exact where they are small, and never look like nothing", () => 
   );
 });
 
+test("UTC is written as any other zone", () => {
+  // The same time of day by another name, which is formatted by the browser.
+  for (const instant of [0, NIGHT, "2026-02-28T23:59:59.9Z", "2026-03-01T00:00:00Z", "2028-02-29T09:05:07Z"]) {
+    for (const write of [format.time, format.clock, format.day, format.dateTime, format.dayKey]) {
+      assert.equal(write(instant, "UTC"), write(instant, "Etc/GMT"));
+    }
+  }
+});
+
 test("times are those of the zone, also across midnight", () => {
   assert.equal(format.time(NIGHT, "UTC"), "23:30");
   assert.equal(format.clock(NIGHT, "UTC"), "23:30:05");
