@@ -22,6 +22,11 @@ _ERRORS: Final = {
 }
 
 
+def commit_of(event_id: str) -> str:
+    """Return the hash of the commit of a launch."""
+    return sha256(event_id.encode()).hexdigest()[:40]
+
+
 def upload_launches(api: Api, *, end: datetime = END, days: int = DAYS, a_day: int = A_DAY) -> list[Run]:
     """Store launches with their runs, the newest at ``end``; return the launches, the newest first."""
     step = timedelta(days=1) / a_day
@@ -72,5 +77,5 @@ def _inside(launch: Run) -> list[Run]:
         "metrics_json": {"cost_usd": 1.25, "total_tokens": 120_000},
     }
     if launch["status"] == "success":
-        call |= {"commit_hash": sha256(launch["event_id"].encode()).hexdigest()[:40], "commit_source": "ci"}
+        call |= {"commit_hash": commit_of(launch["event_id"]), "commit_source": "ci"}
     return [call]

@@ -13,7 +13,7 @@ from entrypoints.settings import Settings
 from tests.servers import Api, Start, running_server
 from tests.ui.browsers import PHONE, Visit
 from tests.ui.conftest import Visiting
-from tests.ui.launches import A_DAY, DAYS, END, Run, make_launch, upload, upload_launches
+from tests.ui.launches import A_DAY, DAYS, END, Run, commit_of, make_launch, upload, upload_launches
 from tests.ui.test_page_modules import HOSTILE
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def test_the_list_says_what_happened(launches: Visit, stored: tuple[Api, list[Ru
     assert failed.locator(".cost").inner_text() == "$1.25"
     succeeded = page.locator(LAUNCH_ROWS, has_text="audit-1").first
     assert succeeded.locator(".what").inner_text() == "nightly audit"
-    assert succeeded.locator(".commits").inner_text() == "0000001"
+    assert succeeded.locator(".commits").inner_text() == commit_of("launch-1")[:7]
 
 
 def test_a_failed_launch_is_found_and_opened(launches: Visit) -> None:
