@@ -337,6 +337,24 @@ def test_on_a_phone_nothing_is_wider_than_the_window(visit_server: Visiting, lau
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
 
 
+@pytest.mark.parametrize("width", [1440, 1024, 800, PHONE[0]])
+def test_every_control_can_be_reached_at_every_width(visit_server: Visiting, launch_server: Api, width: int) -> None:
+    """With a search and a zoom on, no control above the tree is cut off or covered."""
+    with visit_server(launch_server.url, size=(width, 768)) as visit:
+        open_launch(visit, query="&z=1000-60000&q=gate")
+        covered = visit.page.evaluate(
+            """() => [...document.querySelectorAll('.launch-tools :is(button, .shown)')].filter(control => {
+                const {left, right, top, bottom} = control.getBoundingClientRect();
+                const edges = right > left ? [left + 3, right - 3] : [];
+                return edges.some(x => !control.contains(document.elementFromPoint(x, (top + bottom) / 2)));
+            }).map(control => control.textContent)"""
+        )
+        assert covered == []
+        assert visit.page.is_visible("button:has-text('“gate”')")
+        visit.page.click("button[title='Show the whole launch']")
+        assert "z" not in state(visit)
+
+
 def test_cycles_repeated_names_and_missing_parents_are_shown(
     visit_server: Visiting, server: Api, make_run: MakeRun
 ) -> None:
