@@ -355,6 +355,17 @@ def test_every_control_can_be_reached_at_every_width(visit_server: Visiting, lau
         assert "z" not in state(visit)
 
 
+def test_details_that_failed_to_load_are_loaded_once_the_server_recovers(visit: Visit) -> None:
+    """Without selecting the run again."""
+    open_launch(visit)
+    visit.page.wait_for_load_state("networkidle")
+    address = "**/api/v1/runs?event_id=*"
+    visit.page.route(address, lambda route: route.fulfill(status=503, json={"detail": "overloaded"}), times=1)
+    visit.page.keyboard.press("n")
+    visit.page.wait_for_selector(f"{PANEL} >> text=Identity")
+    visit.forgive("503")
+
+
 def test_cycles_repeated_names_and_missing_parents_are_shown(
     visit_server: Visiting, server: Api, make_run: MakeRun
 ) -> None:
