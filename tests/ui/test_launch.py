@@ -366,6 +366,35 @@ def test_details_that_failed_to_load_are_loaded_once_the_server_recovers(visit: 
     visit.forgive("503")
 
 
+def test_the_selected_run_stays_in_sight_while_rows_come_and_go(visit: Visit) -> None:
+    """Whichever key opens, closes or filters what stands above it."""
+    open_launch(visit)
+    visit.page.keyboard.press("p")
+    name = selected_name(visit)
+    for key in ("x", "x", "e", "e", "9", "9", "x"):
+        visit.page.keyboard.press(key)
+        assert selected_name(visit) == name
+        assert visit.page.evaluate(
+            """selected => {
+                const row = document.querySelector(selected).getBoundingClientRect();
+                const list = document.querySelector('.list').getBoundingClientRect();
+                return row.top > list.top - 1 && row.bottom < list.bottom + 1;
+            }""",
+            SELECTED,
+        ), key
+
+
+def test_only_problems_and_back_keeps_the_folds(visit: Visit) -> None:
+    """A filter that is taken off again leaves the tree as it was."""
+    open_launch(visit)
+    visit.page.click(f"{ROW}:has-text('plan') button.fold")
+    before = names(visit)
+    visit.page.keyboard.press("e")
+    assert names(visit) != before
+    visit.page.keyboard.press("e")
+    assert names(visit) == before
+
+
 def test_cycles_repeated_names_and_missing_parents_are_shown(
     visit_server: Visiting, server: Api, make_run: MakeRun
 ) -> None:

@@ -71,7 +71,7 @@ export class Commands {
   }
 
   toggleProblems() {
-    this.#write({ only: this.#state.only === "" ? "problems" : "", folds: new Map() });
+    this.#writeRows({ only: this.#state.only === "" ? "problems" : "" });
   }
 
   togglePath() {
@@ -79,7 +79,7 @@ export class Commands {
   }
 
   clearText() {
-    this.#write({ q: "" });
+    this.#writeRows({ q: "" });
   }
 
   /**
@@ -88,7 +88,7 @@ export class Commands {
    * @param {number} depth
    */
   setDepth(depth) {
-    this.#write({ depth: this.#state.depth === depth ? USUAL_DEPTH : depth, folds: new Map() });
+    this.#writeRows({ depth: this.#state.depth === depth ? USUAL_DEPTH : depth, folds: new Map() });
   }
 
   toggleAll() {
@@ -191,4 +191,16 @@ export class Commands {
   #write(changes, push = true) {
     this.#context.url.write(STATE, changes, { push });
   }
+  /**
+   * Show other rows, and among them the selected run.
+   *
+   * @param {Partial<State>} changes
+   */
+  #writeRows(changes) {
+    this.#write(changes);
+    const view = this.#view();
+    const selected = view ? this.#selected(view) : -1;
+    if (view && selected >= 0 && view.keeps(selected)) this.#reveal(selected);
+  }
+
 }
