@@ -395,6 +395,17 @@ def test_only_problems_and_back_keeps_the_folds(visit: Visit) -> None:
     assert names(visit) == before
 
 
+def test_stepping_to_a_problem_outside_the_zoom_shows_it(visit: Visit) -> None:
+    """The stretch of time in sight moves to it, and keeps its length."""
+    open_launch(visit, query="&z=1000-3000")
+    visit.page.keyboard.press("n")
+    assert visit.page.is_visible(f"{SELECTED} .bar")
+    begin, end = (int(part) for part in state(visit)["z"][0].split("-"))
+    assert end - begin == 2000
+    assert begin <= 26_819
+    assert end >= 27_089
+
+
 def test_cycles_repeated_names_and_missing_parents_are_shown(
     visit_server: Visiting, server: Api, make_run: MakeRun
 ) -> None:
