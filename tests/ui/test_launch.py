@@ -406,6 +406,17 @@ def test_stepping_to_a_problem_outside_the_zoom_shows_it(visit: Visit) -> None:
     assert end >= 27_089
 
 
+def test_the_critical_path_has_no_marks_for_what_is_outside_the_zoom(visit: Visit) -> None:
+    """A run whose bar is not in sight has none."""
+    open_launch(visit, query="&path=1&depth=999&z=100000-120000")
+    marked = visit.page.evaluate(
+        """[...document.querySelectorAll('.launch-row')].filter(row =>
+            row.querySelector('.bar').hidden && row.querySelector('.path path').getAttribute('d'))
+            .map(row => row.innerText)"""
+    )
+    assert marked == []
+
+
 def test_cycles_repeated_names_and_missing_parents_are_shown(
     visit_server: Visiting, server: Api, make_run: MakeRun
 ) -> None:

@@ -176,9 +176,10 @@ function pathMarks({ launch, open }, index, range) {
   let reached = -1;
   for (const [from, to] of segments) {
     const left = Math.max(0, Math.round(toPixels(range, UNITS, from)));
+    if (to < range.from || from > range.to) continue;
     const right = Math.min(UNITS, Math.max(Math.round(toPixels(range, UNITS, to)), left + MIN_UNITS));
     // Marks that would touch are left out, so that a run with thousands of them stays cheap to draw.
-    if (right <= Math.max(0, reached) || left > UNITS) continue;
+    if (right <= reached) continue;
     marks += `M${left} .5H${right}`;
     reached = right;
   }
