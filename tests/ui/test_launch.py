@@ -417,6 +417,26 @@ def test_the_critical_path_has_no_marks_for_what_is_outside_the_zoom(visit: Visi
     assert marked == []
 
 
+def test_what_is_above_a_deep_run_fits_into_the_panel(visit_server: Visiting, server: Api, make_run: MakeRun) -> None:
+    """The launch and the nearest three are named, beside the button that closes the details."""
+    runs = [
+        make_run(run_id=f"level-{level}", parent_run_id=f"level-{level - 1}" if level else None, start_time=at(level))
+        for level in range(150)
+    ]
+    assert server.lenient(runs).counts[1] == len(runs)
+    with visit_server(server.url) as visit:
+        open_launch(visit, "level-0", "&run=level-149")
+        trail = visit.page.wait_for_selector(f"{PANEL} .trail")
+        assert trail
+        assert [span.text_content() for span in trail.query_selector_all("button, :scope > .muted")] == [
+            *("level-0", "…", "level-146", "level-147", "level-148")
+        ]
+        tops = [visit.page.locator(part).bounding_box() for part in (PANEL, "[aria-label='Close the details']")]
+        assert tops[0]
+        assert tops[1]
+        assert tops[1]["y"] - tops[0]["y"] < 20
+
+
 def test_cycles_repeated_names_and_missing_parents_are_shown(
     visit_server: Visiting, server: Api, make_run: MakeRun
 ) -> None:

@@ -16,6 +16,8 @@ import { overview } from "./overview.js";
 const LOAD_DELAY_MS = 120;
 /** How many commits are shown with their message. */
 const MAX_MESSAGES = 10;
+/** How many of the runs right above the selected one are named, besides the first. */
+const MAX_ABOVE = 3;
 
 /**
  * @typedef {object} Shown
@@ -214,7 +216,9 @@ export class Panel {
   /** @param {Shown} shown */
   #trail({ view, selected }) {
     const { tree } = view.launch;
-    return ancestors(tree, selected).map((index) => {
+    const above = ancestors(tree, selected);
+    const isCut = above.length > 1 + MAX_ABOVE;
+    const items = (isCut ? [above[0], ...above.slice(-MAX_ABOVE)] : above).map((index) => {
       const name = outside(shortName(tree, index));
       const link = el(
         "button",
@@ -223,6 +227,8 @@ export class Panel {
       );
       return el("span", null, link, el("span", { class: "muted", "aria-hidden": "true" }, "›"));
     });
+    if (isCut) items.splice(1, 0, el("span", { class: "muted" }, "…"));
+    return items;
   }
 
   /** @param {Shown} shown */
