@@ -437,6 +437,22 @@ def test_what_is_above_a_deep_run_fits_into_the_panel(visit_server: Visiting, se
         assert tops[1]["y"] - tops[0]["y"] < 20
 
 
+def test_names_of_fields_break_between_words_only(visit: Visit) -> None:
+    """However narrow the panel is, every word of a name stands on one line."""
+    visit.page.set_viewport_size({"width": 800, "height": 768})
+    open_launch(visit, query=f"&run={quote(f'{LAUNCH}.webhooks.es.call-1')}")
+    visit.page.wait_for_selector(f"{PANEL} >> text=Metrics")
+    broken = visit.page.evaluate(
+        """() => [...document.querySelectorAll('.details dt bdi')].flatMap(name => [...name.childNodes])
+          .filter(part => {
+            const range = document.createRange();
+            range.selectNodeContents(part);
+            return part instanceof Text && range.getClientRects().length > 1;
+        }).map(part => part.data)"""
+    )
+    assert broken == []
+
+
 def test_cycles_repeated_names_and_missing_parents_are_shown(
     visit_server: Visiting, server: Api, make_run: MakeRun
 ) -> None:
