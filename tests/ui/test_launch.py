@@ -453,6 +453,23 @@ def test_names_of_fields_break_between_words_only(visit: Visit) -> None:
     assert broken == []
 
 
+@pytest.mark.parametrize("width", [1440, 1180, 1024])
+def test_no_label_of_the_axis_is_cut_off(visit_server: Visiting, launch_server: Api, width: int) -> None:
+    """Each ends before the edge of the waterfall, also where a tick stands at the very edge."""
+    with visit_server(launch_server.url, size=(width, 768)) as visit:
+        for query in ("", "&z=0-180000", "&z=0-31000", "&z=61000-61100"):
+            open_launch(visit, query=query)
+            visit.page.wait_for_selector(".axis span")
+            assert visit.page.evaluate(
+                """() => {
+                    const axis = document.querySelector('.axis');
+                    const right = axis.getBoundingClientRect().right;
+                    return [...axis.children].every(label =>
+                        !label.textContent || label.getBoundingClientRect().right <= right + 1);
+                }"""
+            ), query
+
+
 def test_cycles_repeated_names_and_missing_parents_are_shown(
     visit_server: Visiting, server: Api, make_run: MakeRun
 ) -> None:
