@@ -470,6 +470,28 @@ def test_no_label_of_the_axis_is_cut_off(visit_server: Visiting, launch_server: 
             ), query
 
 
+def test_a_swipe_over_the_minimap_of_a_phone_scrolls(visit_server: Visiting, launch_server: Api) -> None:
+    """Only a drag to the side zooms."""
+    with visit_server(launch_server.url, size=PHONE, has_touch=True) as visit:
+        open_launch(visit)
+        box = visit.page.locator(".minimap").bounding_box()
+        assert box
+        x, y = box["x"] + 100, box["y"] + 20
+        touch = visit.page.context.new_cdp_session(visit.page)
+        for step in range(12):
+            points = [{"x": x + step, "y": y - 10 * step}]
+            kind = "touchMove" if step else "touchStart"
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        assert visit.page.evaluate(
+            """async () => {
+                for (let frame = 0; frame < 100 && scrollY === 0; frame++) await new Promise(requestAnimationFrame);
+                return scrollY > 0;
+            }"""
+        )
+        assert "z" not in state(visit)
+
+
 def test_cycles_repeated_names_and_missing_parents_are_shown(
     visit_server: Visiting, server: Api, make_run: MakeRun
 ) -> None:
