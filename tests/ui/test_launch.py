@@ -325,6 +325,8 @@ def test_a_launch_that_does_not_exist_is_told(visit: Visit) -> None:
     visit.forgive("404")
     visit.open("launch")
     visit.page.wait_for_selector("main >> text=No launch is named")
+    visit.page.wait_for_selector("main a:has-text('Launches')")
+    assert visit.page.get_attribute(".live", "data-state") == "live"
 
 
 def test_on_a_phone_nothing_is_wider_than_the_window(visit_server: Visiting, launch_server: Api) -> None:
