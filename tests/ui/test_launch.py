@@ -325,6 +325,8 @@ def test_a_launch_that_does_not_exist_is_told(visit: Visit) -> None:
     visit.forgive("404")
     visit.open("launch")
     visit.page.wait_for_selector("main >> text=No launch is named")
+    visit.page.wait_for_selector("main a:has-text('Launches')")
+    assert visit.page.get_attribute(".live", "data-state") == "live"
 
 
 def test_on_a_phone_nothing_is_wider_than_the_window(visit_server: Visiting, launch_server: Api) -> None:
@@ -335,6 +337,161 @@ def test_on_a_phone_nothing_is_wider_than_the_window(visit_server: Visiting, lau
         visit.page.tap(f"{ROW}:has-text('scan')")
         visit.page.wait_for_selector(f"{PANEL} >> text=13 of 214 pages changed")
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
+
+
+@pytest.mark.parametrize("width", [1440, 1024, 800, PHONE[0]])
+def test_every_control_can_be_reached_at_every_width(visit_server: Visiting, launch_server: Api, width: int) -> None:
+    """With a search and a zoom on, no control above the tree is cut off or covered."""
+    with visit_server(launch_server.url, size=(width, 768)) as visit:
+        open_launch(visit, query="&z=1000-60000&q=gate")
+        covered = visit.page.evaluate(
+            """() => [...document.querySelectorAll('.launch-tools :is(button, .shown)')].filter(control => {
+                const {left, right, top, bottom} = control.getBoundingClientRect();
+                const edges = right > left ? [left + 3, right - 3] : [];
+                return edges.some(x => !control.contains(document.elementFromPoint(x, (top + bottom) / 2)));
+            }).map(control => control.textContent)"""
+        )
+        assert covered == []
+        assert visit.page.is_visible("button:has-text('“gate”')")
+        visit.page.click("button[title='Show the whole launch']")
+        assert "z" not in state(visit)
+
+
+def test_details_that_failed_to_load_are_loaded_once_the_server_recovers(visit: Visit) -> None:
+    """Without selecting the run again."""
+    open_launch(visit)
+    visit.page.wait_for_load_state("networkidle")
+    address = "**/api/v1/runs?event_id=*"
+    visit.page.route(address, lambda route: route.fulfill(status=503, json={"detail": "overloaded"}), times=1)
+    visit.page.keyboard.press("n")
+    visit.page.wait_for_selector(f"{PANEL} >> text=Identity")
+    visit.forgive("503")
+
+
+def test_the_selected_run_stays_in_sight_while_rows_come_and_go(visit: Visit) -> None:
+    """Whichever key opens, closes or filters what stands above it."""
+    open_launch(visit)
+    visit.page.keyboard.press("p")
+    name = selected_name(visit)
+    for key in ("x", "x", "e", "e", "9", "9", "x"):
+        visit.page.keyboard.press(key)
+        assert selected_name(visit) == name
+        assert visit.page.evaluate(
+            """selected => {
+                const row = document.querySelector(selected).getBoundingClientRect();
+                const list = document.querySelector('.list').getBoundingClientRect();
+                return row.top > list.top - 1 && row.bottom < list.bottom + 1;
+            }""",
+            SELECTED,
+        ), key
+
+
+def test_only_problems_and_back_keeps_the_folds(visit: Visit) -> None:
+    """A filter that is taken off again leaves the tree as it was."""
+    open_launch(visit)
+    visit.page.click(f"{ROW}:has-text('plan') button.fold")
+    before = names(visit)
+    visit.page.keyboard.press("e")
+    assert names(visit) != before
+    visit.page.keyboard.press("e")
+    assert names(visit) == before
+
+
+def test_stepping_to_a_problem_outside_the_zoom_shows_it(visit: Visit) -> None:
+    """The stretch of time in sight moves to it, and keeps its length."""
+    open_launch(visit, query="&z=1000-3000")
+    visit.page.keyboard.press("n")
+    assert visit.page.is_visible(f"{SELECTED} .bar")
+    begin, end = (int(part) for part in state(visit)["z"][0].split("-"))
+    assert end - begin == 2000
+    assert begin <= 26_819
+    assert end >= 27_089
+
+
+def test_the_critical_path_has_no_marks_for_what_is_outside_the_zoom(visit: Visit) -> None:
+    """A run whose bar is not in sight has none."""
+    open_launch(visit, query="&path=1&depth=999&z=100000-120000")
+    marked = visit.page.evaluate(
+        """[...document.querySelectorAll('.launch-row')].filter(row =>
+            row.querySelector('.bar').hidden && row.querySelector('.path path').getAttribute('d'))
+            .map(row => row.innerText)"""
+    )
+    assert marked == []
+
+
+def test_what_is_above_a_deep_run_fits_into_the_panel(visit_server: Visiting, server: Api, make_run: MakeRun) -> None:
+    """The launch and the nearest three are named, beside the button that closes the details."""
+    runs = [
+        make_run(run_id=f"level-{level}", parent_run_id=f"level-{level - 1}" if level else None, start_time=at(level))
+        for level in range(150)
+    ]
+    assert server.lenient(runs).counts[1] == len(runs)
+    with visit_server(server.url) as visit:
+        open_launch(visit, "level-0", "&run=level-149")
+        trail = visit.page.wait_for_selector(f"{PANEL} .trail")
+        assert trail
+        assert [span.text_content() for span in trail.query_selector_all("button, :scope > .muted")] == [
+            *("level-0", "…", "level-146", "level-147", "level-148")
+        ]
+        tops = [visit.page.locator(part).bounding_box() for part in (PANEL, "[aria-label='Close the details']")]
+        assert tops[0]
+        assert tops[1]
+        assert tops[1]["y"] - tops[0]["y"] < 20
+
+
+def test_names_of_fields_break_between_words_only(visit: Visit) -> None:
+    """However narrow the panel is, every word of a name stands on one line."""
+    visit.page.set_viewport_size({"width": 800, "height": 768})
+    open_launch(visit, query=f"&run={quote(f'{LAUNCH}.webhooks.es.call-1')}")
+    visit.page.wait_for_selector(f"{PANEL} >> text=Metrics")
+    broken = visit.page.evaluate(
+        """() => [...document.querySelectorAll('.details dt bdi')].flatMap(name => [...name.childNodes])
+          .filter(part => {
+            const range = document.createRange();
+            range.selectNodeContents(part);
+            return part instanceof Text && range.getClientRects().length > 1;
+        }).map(part => part.data)"""
+    )
+    assert broken == []
+
+
+@pytest.mark.parametrize("width", [1440, 1180, 1024])
+def test_no_label_of_the_axis_is_cut_off(visit_server: Visiting, launch_server: Api, width: int) -> None:
+    """Each ends before the edge of the waterfall, also where a tick stands at the very edge."""
+    with visit_server(launch_server.url, size=(width, 768)) as visit:
+        for query in ("", "&z=0-180000", "&z=0-31000", "&z=61000-61100"):
+            open_launch(visit, query=query)
+            visit.page.wait_for_selector(".axis span")
+            assert visit.page.evaluate(
+                """() => {
+                    const axis = document.querySelector('.axis');
+                    const right = axis.getBoundingClientRect().right;
+                    return [...axis.children].every(label =>
+                        !label.textContent || label.getBoundingClientRect().right <= right + 1);
+                }"""
+            ), query
+
+
+def test_a_swipe_over_the_minimap_of_a_phone_scrolls(visit_server: Visiting, launch_server: Api) -> None:
+    """Only a drag to the side zooms."""
+    with visit_server(launch_server.url, size=PHONE, has_touch=True) as visit:
+        open_launch(visit)
+        box = visit.page.locator(".minimap").bounding_box()
+        assert box
+        x, y = box["x"] + 100, box["y"] + 20
+        touch = visit.page.context.new_cdp_session(visit.page)
+        for step in range(12):
+            points = [{"x": x + step, "y": y - 10 * step}]
+            kind = "touchMove" if step else "touchStart"
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        assert visit.page.evaluate(
+            """async () => {
+                for (let frame = 0; frame < 100 && scrollY === 0; frame++) await new Promise(requestAnimationFrame);
+                return scrollY > 0;
+            }"""
+        )
+        assert "z" not in state(visit)
 
 
 def test_cycles_repeated_names_and_missing_parents_are_shown(

@@ -5,6 +5,7 @@ import {
   MIN_SPAN,
   clampRange,
   isWhole,
+  moveTo,
   pan,
   ticks,
   toPixels,
@@ -90,4 +91,13 @@ test("a stretch from an old address is moved into the launch", () => {
 
 test("a launch without any length still has a stretch to show", () => {
   assert.deepEqual(wholeRange({ first: 0, last: 0 }), { from: 0, to: MIN_SPAN });
+});
+
+test("a stretch moves to what it does not show, and keeps its length", () => {
+  const range = { from: 1_000, to: 3_000 };
+  assert.deepEqual(moveTo(range, WHOLE, { from: 50_000, to: 50_500 }), { from: 49_250, to: 51_250 });
+  assert.deepEqual(moveTo(range, WHOLE, { from: 0, to: 100 }), { from: 0, to: 2_000 });
+  assert.deepEqual(moveTo(range, WHOLE, { from: WHOLE.to, to: WHOLE.to }), { from: WHOLE.to - 2_000, to: WHOLE.to });
+  assert.equal(moveTo(range, WHOLE, { from: 2_500, to: 9_000 }), range);
+  assert.equal(moveTo(WHOLE, WHOLE, { from: 0, to: 0 }), WHOLE);
 });

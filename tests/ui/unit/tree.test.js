@@ -3,6 +3,7 @@ import { test } from "node:test";
 
 import { ancestors, findRun, hasChildren } from "../../../entrypoints/http/ui/assets/js/model/tree.js";
 import { nameInLaunch, shortName } from "../../../entrypoints/http/ui/assets/js/model/names.js";
+import { durationOf } from "../../../entrypoints/http/ui/assets/js/model/times.js";
 import { ORIGIN, randomRuns, randomTrees, run, treeOf } from "./trees.js";
 
 test("rows stand in preorder: each run is followed by its descendants, siblings in the order of the response", () => {
@@ -145,4 +146,19 @@ test("an end before the start counts as the start", () => {
 
 test("the same response gives the same tree", () => {
   assert.deepEqual(treeOf(randomRuns(7, 50)), treeOf(randomRuns(7, 50)));
+});
+
+test("a finished run of which nothing says how long it took has no duration", () => {
+  const start_time = new Date(ORIGIN).toISOString();
+  const tree = treeOf([
+    run({ run_id: "l", start_time, end_time: null, duration_ms: null }),
+    run({ run_id: "l.said", parent: 0, start_time, end_time: null, duration_ms: 0 }),
+    run({ run_id: "l.ended", parent: 0, start_time, end_time: start_time, duration_ms: null }),
+    run({ run_id: "l.silent", parent: 0, start_time, end_time: null, duration_ms: null }),
+    run({ run_id: "l.open", parent: 0, start_time, end_time: null, duration_ms: null, status: "running" }),
+  ]);
+  assert.deepEqual(
+    tree.runs.map((_, index) => durationOf(tree, index)),
+    [null, 0, 0, null, tree.end[4] - tree.start[4]],
+  );
 });

@@ -8,6 +8,9 @@ import { href } from "./url_state.js";
 /** @typedef {import("./page.js").Run} Run */
 /** @typedef {[string, import("./dom.js").Child]} Entry A name and a value. */
 
+/** Longest name of a metric or the like, in UTF-16 units. */
+const MAX_NAME = 300;
+
 /** @type {readonly (keyof Run)[]} The texts of a run, in the order in which they are read. */
 const TEXTS = ["error_summary", "error_details", "input_summary", "output_summary"];
 
@@ -101,8 +104,20 @@ export async function copy(name, text, say) {
  * @returns {HTMLElement | null} Nothing if there are no entries.
  */
 function section(title, entries) {
-  const rows = entries.map(([name, value]) => el("div", null, el("dt", null, outside(name)), el("dd", null, value)));
+  const rows = entries.map(([name, value]) =>
+    el("div", null, el("dt", null, breakableName(name)), el("dd", null, value)),
+  );
   return rows.length ? el("section", null, el("h2", null, title), el("dl", null, ...rows)) : null;
+}
+
+/**
+ * Return the name of an entry, which may break after its underscores.
+ *
+ * @param {string} name
+ */
+function breakableName(name) {
+  const parts = clipped(name, MAX_NAME).split(/(?<=_)/);
+  return el("bdi", null, ...parts.flatMap((part) => [part, el("wbr", null)]));
 }
 
 /**

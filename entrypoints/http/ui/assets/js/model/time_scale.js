@@ -77,6 +77,20 @@ export function pan(range, whole, share) {
 }
 
 /**
+ * Move a stretch, without changing its length, so that it shows another one in its middle, unless it shows some of it.
+ *
+ * @param {Range} range
+ * @param {Range} whole
+ * @param {Range} shown within the whole; may be empty
+ * @returns {Range}
+ */
+export function moveTo(range, whole, shown) {
+  if (shown.from <= range.to && shown.to >= range.from) return range;
+  const distance = (shown.from + shown.to - range.from - range.to) / 2;
+  return clampRange({ from: range.from + distance, to: range.to + distance }, whole);
+}
+
+/**
  * Say whether a stretch is all there is.
  *
  * @param {Range} range

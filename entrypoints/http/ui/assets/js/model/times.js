@@ -45,6 +45,20 @@ function knownEnd(run, start, origin) {
 }
 
 /**
+ * Return how long a run took: what it says, or else what its place on the time scale tells.
+ *
+ * @param {{ runs: TreeRun[], start: Float64Array, end: Float64Array }} tree
+ * @param {number} index
+ * @returns {number | null} milliseconds; null if neither a finished run nor what is in it says
+ */
+export function durationOf({ runs, start, end }, index) {
+  const { duration_ms, end_time, status } = runs[index];
+  const placed = end[index] - start[index];
+  const isKnown = placed > 0 || Boolean(end_time) || status === "running";
+  return duration_ms ?? (isKnown ? placed : null);
+}
+
+/**
  * Let a finished run that says no end last as long as its descendants.
  *
  * @param {TreeRun[]} runs

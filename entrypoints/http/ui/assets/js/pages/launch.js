@@ -111,7 +111,7 @@ class LaunchPage {
     this.#response = this.#launch = this.#view = this.#refusals = null;
     clearInterval(this.#timer);
     if (id === "") {
-      this.#context.live.stop();
+      this.#context.live.watch([]);
       replace(this.#root, message("No launch is named in this address.", "Choose one from the list of launches."));
       return;
     }

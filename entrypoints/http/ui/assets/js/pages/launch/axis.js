@@ -5,6 +5,8 @@ import { ticks, toPixels } from "../../model/time_scale.js";
 
 /** Least distance between two ticks, in pixels. */
 const TICK_PIXELS = 70;
+/** Width of a character of a label, at most, in pixels. */
+const CHARACTER_PIXELS = 7;
 
 export class Axis {
   #shown = "";
@@ -18,7 +20,11 @@ export class Axis {
    * @param {number} width pixels
    */
   update(range, width) {
-    const found = ticks(range, Math.max(1, Math.floor(width / TICK_PIXELS)));
+    const found = ticks(range, Math.max(1, Math.floor(width / TICK_PIXELS))).map(({ time, label }) => ({
+      time,
+      // Without room before the edge, the line stands alone.
+      label: toPixels(range, width, time) + (label.length + 1) * CHARACTER_PIXELS > width ? "" : label,
+    }));
     const positions = found.map(({ time }) => `${toPixels(range, 100, time)}%`);
     const shown = found.map(({ label }, at) => `${label} ${positions[at]}`).join();
     if (shown === this.#shown) return;

@@ -3,9 +3,9 @@
 import { copy } from "../../lib/run_details.js";
 import { href } from "../../lib/url_state.js";
 import { nextMarked } from "../../model/problems.js";
-import { clampRange, isWhole, pan, wholeRange, zoomAround } from "../../model/time_scale.js";
+import { clampRange, moveTo, pan, wholeRange, zoomAround } from "../../model/time_scale.js";
 import { findRun } from "../../model/tree.js";
-import { EVERYTHING, STATE, USUAL_DEPTH, foldingState, rangeOf } from "./state.js";
+import { EVERYTHING, STATE, USUAL_DEPTH, foldingState, rangeOf, zoomState } from "./state.js";
 
 /** @typedef {import("./state.js").State} State */
 /** @typedef {import("../../model/launch.js").View} View */
@@ -34,12 +34,13 @@ export class Commands {
    * Select a run and bring it in sight. Back closes the details, rather than to go through all that was looked at.
    *
    * @param {number} index
+   * @param {Partial<State>} [changes] of the rest of the state
    */
-  select(index) {
+  select(index, changes = {}) {
     const view = this.#view();
     if (!view) return;
     const { event_id } = view.launch.tree.runs[index];
-    this.#write({ run: event_id, ...foldingState(view.revealed(index)) }, this.#state.run === "");
+    this.#write({ ...changes, run: event_id, ...foldingState(view.revealed(index)) }, this.#state.run === "");
     this.#reveal(index);
   }
 
@@ -61,17 +62,26 @@ export class Commands {
     this.#write(hides ? { ...changes, run: tree.runs[index].event_id } : changes, false);
   }
 
-  /** @param {1 | -1} step */
+  /**
+   * Select a problem and bring it in sight, in the waterfall too.
+   *
+   * @param {1 | -1} step
+   */
   stepProblem(step) {
     const view = this.#view();
     if (!view) return;
     const next = nextMarked(view.stops, this.#selected(view), step);
-    if (next >= 0) this.select(next);
-    else this.#context.say("There are no problems.");
+    if (next < 0) {
+      this.#context.say("There are no problems.");
+      return;
+    }
+    const { tree } = view.launch;
+    const stretch = { from: tree.start[next], to: tree.end[next] };
+    this.select(next, zoomState(moveTo(this.#range(view), wholeRange(tree), stretch), tree));
   }
 
   toggleProblems() {
-    this.#write({ only: this.#state.only === "" ? "problems" : "", folds: new Map() });
+    this.#writeRows({ only: this.#state.only === "" ? "problems" : "" });
   }
 
   togglePath() {
@@ -79,7 +89,7 @@ export class Commands {
   }
 
   clearText() {
-    this.#write({ q: "" });
+    this.#writeRows({ q: "" });
   }
 
   /**
@@ -88,7 +98,7 @@ export class Commands {
    * @param {number} depth
    */
   setDepth(depth) {
-    this.#write({ depth: this.#state.depth === depth ? USUAL_DEPTH : depth, folds: new Map() });
+    this.#writeRows({ depth: this.#state.depth === depth ? USUAL_DEPTH : depth, folds: new Map() });
   }
 
   toggleAll() {
@@ -101,10 +111,7 @@ export class Commands {
    */
   zoomTo(range, push = true) {
     const view = this.#view();
-    if (!view) return;
-    const whole = wholeRange(view.launch.tree);
-    const isAll = range === null || isWhole(range, whole);
-    this.#write({ z: isAll ? null : [range.from - whole.from, range.to - whole.from] }, push);
+    if (view) this.#write(zoomState(range, view.launch.tree), push);
   }
 
   /**
@@ -182,6 +189,18 @@ export class Commands {
   /** @param {View} view */
   #range(view) {
     return rangeOf(this.#state, view.launch.tree);
+  }
+
+  /**
+   * Show other rows, and among them the selected run.
+   *
+   * @param {Partial<State>} changes
+   */
+  #writeRows(changes) {
+    this.#write(changes);
+    const view = this.#view();
+    const selected = view ? this.#selected(view) : -1;
+    if (view && selected >= 0 && view.keeps(selected)) this.#reveal(selected);
   }
 
   /**

@@ -8,6 +8,7 @@ import { href } from "../../lib/url_state.js";
 import { ownFigure } from "../../model/costs.js";
 import { figuresOf } from "../../model/figures.js";
 import { fullName } from "../../model/names.js";
+import { durationOf } from "../../model/times.js";
 
 /** @typedef {import("../../model/launch.js").Launch} Launch */
 
@@ -84,11 +85,11 @@ function facts(launch, { zone, refused, rollup }, showSection) {
   const { tree, commits } = launch;
   const root = tree.runs[0];
   const { runs, problems, cost, tokens } = figuresOf(launch, rollup);
-  const lasted = root.duration_ms ?? tree.end[0] - tree.start[0];
+  const lasted = format.duration(durationOf(tree, 0)) || "unknown";
   const refusals = refused ? jump(`+${format.count(refused)} refused`, () => showSection("refusals"), "warning") : null;
   return [
     fact("Start", format.dateTime(root.start_time, zone), el("span", { class: "muted small" }, format.zoneName(zone))),
-    fact(launch.isRunning ? "Running for" : "Duration", format.duration(lasted)),
+    fact(launch.isRunning ? "Running for" : "Duration", lasted),
     fact("Runs", runs === null ? `over ${format.count(tree.runs.length)}` : format.count(runs), refusals),
     fact("Problems", ...tallies(problems)),
     fact("Cost", orNone(cost, format.cost), saying(launch.cost.own[0], cost, format.cost)),

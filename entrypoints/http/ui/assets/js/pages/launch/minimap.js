@@ -51,9 +51,8 @@ export class Minimap {
     if (launch !== this.#launch) this.#draw(launch);
     this.#launch = launch;
     this.#range = range;
-    const whole = wholeRange(launch.tree);
-    this.#window.hidden = isWhole(range, whole);
     this.#showWindow(range);
+    const whole = wholeRange(launch.tree);
     const { start, end } = launch.tree;
     const left = selected < 0 ? 0 : toPixels(whole, BINS, start[selected]);
     const width = selected < 0 ? 0 : Math.max(1, toPixels(whole, BINS, end[selected]) - left);
@@ -78,8 +77,10 @@ export class Minimap {
   }
 
   /** @param {Range} range */
-  #showWindow({ from, to }) {
+  #showWindow(range) {
     const whole = wholeRange(/** @type {Launch} */ (this.#launch).tree);
+    const { from, to } = range;
+    this.#window.hidden = isWhole(range, whole);
     setStyle(this.#window, {
       left: `${toPixels(whole, 100, from)}%`,
       width: `${toPixels(whole, 100, to - from + whole.from)}%`,
@@ -96,7 +97,6 @@ export class Minimap {
     });
     this.element.addEventListener("pointermove", (event) => {
       if (begun < 0) return;
-      this.#window.hidden = false;
       this.#showWindow(this.#between(begun, event.clientX));
     });
     this.element.addEventListener("pointerup", (event) => {

@@ -1,7 +1,9 @@
 /** The panel beside the tree: the launch as a whole, or the selected run. */
 
+import { ApiError } from "../../lib/api_errors.js";
 import { el, icon, outside, replace, setAttribute } from "../../lib/dom.js";
 import * as format from "../../lib/format.js";
+import { pauseAfter } from "../../lib/live.js";
 import { runDetails, statusChip } from "../../lib/run_details.js";
 import { href } from "../../lib/url_state.js";
 import { shortName } from "../../model/names.js";
@@ -14,6 +16,8 @@ import { overview } from "./overview.js";
 const LOAD_DELAY_MS = 120;
 /** How many commits are shown with their message. */
 const MAX_MESSAGES = 10;
+/** How many of the runs right above the selected one are named, besides the first. */
+const MAX_ABOVE = 3;
 
 /**
  * @typedef {object} Shown
@@ -131,17 +135,27 @@ export class Panel {
     if (!run) this.#loadLater(summary);
   }
 
-  /** @param {import("../../model/tree.js").TreeRun} summary */
-  #loadLater(summary) {
+  /**
+   * @param {import("../../model/tree.js").TreeRun} summary
+   * @param {number} [delay]
+   */
+  #loadLater(summary, delay = LOAD_DELAY_MS) {
     clearTimeout(this.#timer);
-    this.#timer = window.setTimeout(async () => {
-      const again = () => this.#shown && this.#shown.selected >= 0 && this.update(this.#shown);
-      try {
-        if (await this.#loader.load(summary)) again();
-      } catch (error) {
-        if (this.element.isConnected && error instanceof Error) this.#say(error.message);
-      }
-    }, LOAD_DELAY_MS);
+    this.#timer = window.setTimeout(() => void this.#load(summary), delay);
+  }
+
+  /** @param {import("../../model/tree.js").TreeRun} summary */
+  async #load(summary) {
+    try {
+      const run = await this.#loader.load(summary);
+      if (run && this.#shown && this.#shown.selected >= 0) this.update(this.#shown);
+    } catch (error) {
+      const selected = this.#shown?.view.launch.tree.runs[this.#shown.selected];
+      if (selected?.event_id !== summary.event_id || !(error instanceof ApiError)) return;
+      this.#say(error.message);
+      // By then there may be a newer version of it.
+      if (error.isPassing) this.#loadLater(selected, pauseAfter(0, 1, error.retrySeconds));
+    }
   }
 
   /**
@@ -202,7 +216,9 @@ export class Panel {
   /** @param {Shown} shown */
   #trail({ view, selected }) {
     const { tree } = view.launch;
-    return ancestors(tree, selected).map((index) => {
+    const above = ancestors(tree, selected);
+    const isCut = above.length > 1 + MAX_ABOVE;
+    const items = (isCut ? [above[0], ...above.slice(-MAX_ABOVE)] : above).map((index) => {
       const name = outside(shortName(tree, index));
       const link = el(
         "button",
@@ -211,6 +227,8 @@ export class Panel {
       );
       return el("span", null, link, el("span", { class: "muted", "aria-hidden": "true" }, "›"));
     });
+    if (isCut) items.splice(1, 0, el("span", { class: "muted" }, "…"));
+    return items;
   }
 
   /** @param {Shown} shown */

@@ -5,6 +5,7 @@ import * as format from "../../lib/format.js";
 import { statusName } from "../../lib/status.js";
 import { shortName } from "../../model/names.js";
 import { toPixels } from "../../model/time_scale.js";
+import { durationOf } from "../../model/times.js";
 
 /** @typedef {import("../../model/launch.js").View} View */
 /** @typedef {import("../../model/time_scale.js").Range} Range */
@@ -100,7 +101,7 @@ function showRun(element, parts, scene, row) {
   setAttribute(parts.name, "title", clipped(run.run_id, MAX_TEXT));
   const { sum } = launch.cost;
   setText(parts.cost, Number.isNaN(sum[index]) ? "" : format.cost(sum[index]));
-  setText(parts.duration, format.duration(run.duration_ms ?? tree.end[index] - tree.start[index]));
+  setText(parts.duration, format.duration(durationOf(tree, index)));
   showKind(element, scene, index);
   showBar(parts, scene, index);
   setAttribute(parts.path, "d", scene.path ? pathMarks(view, index, range) : null);
@@ -175,10 +176,11 @@ function pathMarks({ launch, open }, index, range) {
   let marks = "";
   let reached = -1;
   for (const [from, to] of segments) {
+    if (to < range.from || from > range.to) continue;
     const left = Math.max(0, Math.round(toPixels(range, UNITS, from)));
     const right = Math.min(UNITS, Math.max(Math.round(toPixels(range, UNITS, to)), left + MIN_UNITS));
     // Marks that would touch are left out, so that a run with thousands of them stays cheap to draw.
-    if (right <= Math.max(0, reached) || left > UNITS) continue;
+    if (right <= reached) continue;
     marks += `M${left} .5H${right}`;
     reached = right;
   }

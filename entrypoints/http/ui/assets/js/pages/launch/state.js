@@ -2,7 +2,7 @@
 
 import { choice, flag, integer, range, text } from "../../lib/url_state.js";
 import { readFolds, writeFolds } from "../../model/rows.js";
-import { clampRange, wholeRange } from "../../model/time_scale.js";
+import { clampRange, isWhole, wholeRange } from "../../model/time_scale.js";
 
 /** The depth that opens everything, and that of the usual folding. */
 export const EVERYTHING = 999;
@@ -53,6 +53,18 @@ export function foldingState({ depth, changes }) {
 export function rangeOf({ z }, tree) {
   const whole = wholeRange(tree);
   return z === null ? whole : clampRange({ from: z[0] + whole.from, to: z[1] + whole.from }, whole);
+}
+
+/**
+ * Return what to write for a stretch of time in sight.
+ *
+ * @param {import("../../model/time_scale.js").Range | null} shown null for the whole launch
+ * @param {{ first: number, last: number }} tree
+ * @returns {Pick<State, "z">}
+ */
+export function zoomState(shown, tree) {
+  const whole = wholeRange(tree);
+  return { z: shown === null || isWhole(shown, whole) ? null : [shown.from - whole.from, shown.to - whole.from] };
 }
 
 /** @returns {import("../../lib/url_state.js").Codec<ReadonlyMap<string, boolean>>} */
