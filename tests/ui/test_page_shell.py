@@ -193,6 +193,38 @@ def test_a_server_that_is_gone_is_told_and_found_again(
                 visit.forgive("ERR_CONNECTION")
 
 
+def test_a_page_that_was_not_loaded_yet_waits_for_the_server(
+    visit_server: Visiting, tmp_path: Path, make_run: MakeRun
+) -> None:
+    """Without the server another page says that it cannot be reached, and is shown by itself when it can."""
+    settings = Settings(port=0, db=tmp_path / "runs.db")
+    with ExitStack() as running:
+        server = running.enter_context(running_server(settings))
+        assert server.create(make_run(run_id="before")).status == 201
+        with visit_server(server.url) as visit:
+            visit.open()
+            visit.page.wait_for_selector(".live[data-state=live]")
+            running.close()
+            visit.page.click("nav >> text=Runs")
+            visit.page.wait_for_selector(".notice >> text=cannot be reached")
+            visit.page.wait_for_selector("main >> text=as soon as the server responds")
+            with running_server(attrs.evolve(settings, port=urlsplit(server.url).port)):
+                visit.page.wait_for_selector("main >> text=before")
+                assert visit.page.url == f"{visit.url}/ui/runs"
+                assert visit.page.is_hidden(".notice")
+                visit.forgive("ERR_CONNECTION")
+
+
+def test_a_page_that_is_missing_is_told(visit_server: Visiting, launch_server: Api) -> None:
+    """A server that responds but lacks the page is not waited for."""
+    with visit_server(launch_server.url) as visit:
+        visit.page.route("**/pages/runs.js", lambda route: route.fulfill(status=404))
+        visit.open("runs")
+        visit.page.wait_for_selector("main >> text=The page could not be loaded")
+        visit.forgive("404")
+        visit.forgive("uncaught")
+
+
 def test_overload_is_told(visit_server: Visiting, start: Start) -> None:
     """With how long the page waits; it goes on by itself."""
     with start() as server, visit_server(server.url) as visit:
