@@ -156,6 +156,22 @@ def test_the_token_is_asked_for_once(visit_server: Visiting, start: Start, token
         assert SECRET not in visit.page.content()
 
 
+def test_without_storage_the_token_is_held_in_memory(visit_server: Visiting, start: Start, tokens: Path) -> None:
+    """Where the browser forbids storage, the token is asked for once and then holds for every page."""
+    forbid = "Object.defineProperty(window, 'sessionStorage', {get() { throw new DOMException('', 'SecurityError'); }})"
+    with start(token_file=tokens) as server, visit_server(server.url) as visit:
+        visit.page.add_init_script(forbid)
+        visit.open("runs")
+        visit.page.fill("dialog input", SECRET)
+        visit.page.keyboard.press("Enter")
+        visit.page.wait_for_selector(".live[data-state=live]")
+        visit.page.click("nav >> text=Errors")
+        visit.page.wait_for_selector(".page-errors")
+        visit.page.wait_for_selector(".live[data-state=live]")
+        assert visit.page.query_selector("dialog") is None
+        visit.forgive("401")
+
+
 def test_without_a_token_the_page_says_what_is_missing(visit_server: Visiting, start: Start, tokens: Path) -> None:
     """Closing the dialog is an answer: it does not come back by itself, but it can be opened again."""
     with start(token_file=tokens) as server, visit_server(server.url) as visit:
