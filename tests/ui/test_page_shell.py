@@ -129,6 +129,18 @@ def test_keys_in_a_field_are_text(visit: Visit) -> None:
     assert visit.page.input_value("input[type=search]") == ""
 
 
+@pytest.mark.parametrize("name", ["refused", "compare"])
+def test_pages_without_a_search_lead_to_the_launches(visit: Visit, name: str) -> None:
+    """A search is never without effect: where a page has none, it searches among the launches."""
+    visit.open(name)
+    visit.page.wait_for_selector("main h1")
+    visit.page.keyboard.press("/")
+    visit.page.keyboard.type("docs")
+    visit.page.keyboard.press("Enter")
+    visit.page.wait_for_selector(".launches-row.list-row")
+    assert visit.page.url == f"{visit.url}/ui/?q=docs"
+
+
 @pytest.fixture
 def tokens(tmp_path: Path) -> Path:
     """Write a token file with one token that may read."""

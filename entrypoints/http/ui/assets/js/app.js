@@ -26,6 +26,8 @@ const PAGES = {
 };
 
 const SEARCH = { q: text() };
+/** The pages that search what they show. */
+const SEARCHED = ["", "launch", "runs", "errors", "commits"];
 /** How long a message is shown. */
 const MESSAGE_MS = 4000;
 
@@ -153,13 +155,12 @@ class App {
   }
 
   /**
-   * Search on the page that is shown if it lists something, else among the launches.
+   * Search on the page that is shown if it can, else among the launches.
    *
    * @param {string} query
    */
   #search(query) {
-    const searched = [...this.#header.pages, "launch"];
-    if (this.#name !== null && searched.includes(this.#name)) this.#url.write(SEARCH, { q: query }, { push: true });
+    if (this.#name !== null && SEARCHED.includes(this.#name)) this.#url.write(SEARCH, { q: query }, { push: true });
     else this.#open(new URL(href("", { q: query }), location.href));
     this.#main.focus({ preventScroll: true });
   }
