@@ -253,6 +253,22 @@ def test_everything_works_by_keyboard(launches: Visit) -> None:
     assert query_of(launches)["id"] == names[1]
 
 
+def test_keys_open_no_launch_of_the_list_before(launches: Visit) -> None:
+    """After a search without a result there is nothing to move to, to open or to compare."""
+    page = launches.page
+    page.keyboard.press("j")
+    wait_for_query(launches, "at")
+    page.fill("input[type=search]", "no launch has this text")
+    page.keyboard.press("Enter")
+    expect(page.locator(".launches-content .empty")).to_be_visible()
+    address = page.url
+    for key in ("j", "o", "c"):
+        page.keyboard.press(key)
+    assert page.url == address
+    page.go_back()
+    page.wait_for_selector(".launches-row[aria-selected=true]")
+
+
 def test_an_empty_store_says_what_to_do_and_shows_what_comes(visit_server: Visiting, start: Start) -> None:
     """The command names this server; the first launch appears by itself."""
     with start() as api, visit_server(api.url) as visit:

@@ -158,6 +158,18 @@ def test_keys_in_a_field_are_text(visit: Visit) -> None:
     assert visit.page.input_value("input[type=search]") == ""
 
 
+@pytest.mark.parametrize("name", ["refused", "compare"])
+def test_pages_without_a_search_lead_to_the_launches(visit: Visit, name: str) -> None:
+    """A search is never without effect: where a page has none, it searches among the launches."""
+    visit.open(name)
+    visit.page.wait_for_selector("main h1")
+    visit.page.keyboard.press("/")
+    visit.page.keyboard.type("docs")
+    visit.page.keyboard.press("Enter")
+    visit.page.wait_for_selector(".launches-row.list-row")
+    assert visit.page.url == f"{visit.url}/ui/?q=docs"
+
+
 @pytest.fixture
 def tokens(tmp_path: Path) -> Path:
     """Write a token file with one token that may read."""
@@ -183,6 +195,22 @@ def test_the_token_is_asked_for_once(visit_server: Visiting, start: Start, token
         visit.page.wait_for_selector(".live[data-state=live]")
         assert visit.page.evaluate("localStorage.length") == 0
         assert SECRET not in visit.page.content()
+
+
+def test_without_storage_the_token_is_held_in_memory(visit_server: Visiting, start: Start, tokens: Path) -> None:
+    """Where the browser forbids storage, the token is asked for once and then holds for every page."""
+    forbid = "Object.defineProperty(window, 'sessionStorage', {get() { throw new DOMException('', 'SecurityError'); }})"
+    with start(token_file=tokens) as server, visit_server(server.url) as visit:
+        visit.page.add_init_script(forbid)
+        visit.open("runs")
+        visit.page.fill("dialog input", SECRET)
+        visit.page.keyboard.press("Enter")
+        visit.page.wait_for_selector(".live[data-state=live]")
+        visit.page.click("nav >> text=Errors")
+        visit.page.wait_for_selector(".page-errors")
+        visit.page.wait_for_selector(".live[data-state=live]")
+        assert visit.page.query_selector("dialog") is None
+        visit.forgive("401")
 
 
 def test_without_a_token_the_page_says_what_is_missing(visit_server: Visiting, start: Start, tokens: Path) -> None:
@@ -235,6 +263,38 @@ def test_what_does_not_pass_is_told(visit_server: Visiting, launch_server: Api) 
         visit.page.keyboard.press("Enter")
         visit.page.wait_for_selector(".live[data-state=live]")
         visit.forgive("403")
+
+
+def test_a_page_that_was_not_loaded_yet_waits_for_the_server(
+    visit_server: Visiting, tmp_path: Path, make_run: MakeRun
+) -> None:
+    """Without the server another page says that it cannot be reached, and is shown by itself when it can."""
+    settings = Settings(port=0, db=tmp_path / "runs.db")
+    with ExitStack() as running:
+        server = running.enter_context(running_server(settings))
+        assert server.create(make_run(run_id="before")).status == 201
+        with visit_server(server.url) as visit:
+            visit.open()
+            visit.page.wait_for_selector(".live[data-state=live]")
+            running.close()
+            visit.page.click("nav >> text=Runs")
+            visit.page.wait_for_selector(".notice >> text=cannot be reached")
+            visit.page.wait_for_selector("main >> text=as soon as the server responds")
+            with running_server(attrs.evolve(settings, port=urlsplit(server.url).port)):
+                visit.page.wait_for_selector("main >> text=before")
+                assert visit.page.url == f"{visit.url}/ui/runs"
+                assert visit.page.is_hidden(".notice")
+                visit.forgive("ERR_CONNECTION")
+
+
+def test_a_page_that_is_missing_is_told(visit_server: Visiting, launch_server: Api) -> None:
+    """A server that responds but lacks the page is not waited for."""
+    with visit_server(launch_server.url) as visit:
+        visit.page.route("**/pages/runs.js", lambda route: route.fulfill(status=404))
+        visit.open("runs")
+        visit.page.wait_for_selector("main >> text=The page could not be loaded")
+        visit.forgive("404")
+        visit.forgive("uncaught")
 
 
 @pytest.mark.parametrize(("status", "told"), [(503, "the queue is full"), (429, "rate limit of the server is used up")])

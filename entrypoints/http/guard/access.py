@@ -13,8 +13,8 @@ from entrypoints.http.rejections import Reason, RejectedRequestError
 from entrypoints.rates import parse_rate
 from entrypoints.settings import Settings
 
-_UNLIMITED = "/health"
-_OPEN = (_UNLIMITED, "/", "/ready", "/openapi.json", "/openapi.yaml", "/docs", "/ui")
+_HEALTH = "/health"
+_OPEN = (_HEALTH, "/", "/ready", "/openapi.json", "/openapi.yaml", "/docs", "/ui")
 """Polled by load balancers or opened by hand, both without a token; the responses reveal nothing about runs."""
 _OPEN_FILES = ("/docs/", "/ui/")
 
@@ -43,7 +43,7 @@ class Access:
             AccessDeniedError: no token allows the request.
             RateLimitedError: the client's quota is used up.
         """
-        if request.path == _UNLIMITED:
+        if _is_unlimited(request):
             return
         if self.rate_limits:
             # Before the token is checked, so that guessing tokens uses up the address's quota.
@@ -52,8 +52,8 @@ class Access:
             _check_token(self._token(request), request)
 
     async def tell_limits(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Add the remaining quota to every response but that of ``/health`` (a response-prepare signal)."""
-        if self.rate_limits and request.path != _UNLIMITED:
+        """Add the remaining quota to each response to a request that counts (a response-prepare signal)."""
+        if self.rate_limits and not _is_unlimited(request):
             response.headers.update(self.rate_limits.fields(self._client(request)))
 
     def token_name(self, request: web.BaseRequest) -> str | None:
@@ -89,6 +89,12 @@ class Access:
         secret = credentials[0].partition(" ")[2].strip(" \t")
         # Bytes that are not UTF-8 were decoded to surrogates.
         return self.keyring.find(secret.encode(errors="surrogateescape"))
+
+
+def _is_unlimited(request: web.Request) -> bool:
+    # Opening the page takes dozens of files at once; with some of them refused, it shows nothing.
+    is_page = request.path == "/ui" or request.path.startswith("/ui/")
+    return request.path == _HEALTH or (is_page and request.method in ("GET", "HEAD"))
 
 
 def _is_open(path: str) -> bool:

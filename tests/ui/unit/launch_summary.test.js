@@ -57,8 +57,16 @@ test("one that failed says the cause, where it is, and how many others failed al
 
 test("a cause that ended as the launch did explains it better than one that occurs more often", () => {
   const often = causeOf("overloaded", "failure", "docs-1.a", 9);
-  const alike = causeOf("4 of 55", "partial", "docs-1.b", 1);
-  assert.equal(reasonOf(launch({ status: "partial", rollup: rollup({ causes: [often, alike] }) })).text, "4 of 55");
+  const alike = causeOf("no response", "timeout", "docs-1.b", 1);
+  assert.equal(reasonOf(launch({ status: "timeout", rollup: rollup({ causes: [often, alike] }) })).text, "no response");
+});
+
+test("a partial launch says the worst that is inside, and of that what occurs most often", () => {
+  const alike = causeOf("4 of 55", "partial", "docs-1.a", 9);
+  const rare = causeOf("no such model", "failure", "docs-1.b", 1);
+  const often = causeOf("overloaded", "failure", "docs-1.c", 3);
+  const partial = launch({ status: "partial", rollup: rollup({ causes: [alike, rare, often] }) });
+  assert.equal(reasonOf(partial).text, "overloaded");
 });
 
 test("runs that were cancelled with the launch are no cause of its failure", () => {

@@ -12,6 +12,7 @@ from entrypoints.http.guard.addresses import client_network
 from entrypoints.http.guard.rate_limits import MAX_WINDOWS, RateLimitedError, RateLimits, Unit
 from entrypoints.rates import parse_rate
 from tests.figures import Figures, Scale
+from tests.http_streams import fetch
 from tests.servers import Answer, Api, MakeRun, Start
 
 SECRETS = {"a": "a-0123456789abcdef", "b": "b-0123456789abcdef"}
@@ -215,7 +216,7 @@ def test_client_of_an_address(remote: str | None, client: str) -> None:
 
 
 def test_requests_over_the_limit(start: Start, make_run: MakeRun) -> None:
-    """Beyond the limit requests get 429 in JSON, nothing is stored, and only ``/health`` responds."""
+    """Beyond the limit requests get 429 in JSON, nothing is stored, and ``/health`` responds."""
     with start(rate_requests="4/day") as api:
         answers = [api.create(make_run()) for _ in range(5)]
         assert [answer.status for answer in answers] == [201, 201, 201, 201, 429]
@@ -229,6 +230,20 @@ def test_requests_over_the_limit(start: Start, make_run: MakeRun) -> None:
         health = api.request("GET", "/health")
         assert health.status == 200
         assert "RateLimit" not in health.headers
+
+
+def test_the_page_is_not_limited(start: Start) -> None:
+    """Its files use no quota and tell none, also when there is none left; what it asks the API for counts."""
+    with start(rate_requests="1/day") as api:
+        assert [api.find().status, api.find().status] == [200, 429]
+        for path in ("/ui/", "/ui/launch", "/ui/assets/js/app.js"):
+            for method in ("GET", "HEAD"):
+                page = fetch(api, method, path)
+                assert page.status == 200
+                assert not {"RateLimit", "RateLimit-Policy"} & set(page.headers)
+        assert fetch(api, "GET", "/ui").status == 307
+        assert fetch(api, "POST", "/ui/", b"{}", Content_Type="application/json").status == 429
+        assert fetch(api, "GET", "/uix").status == 429
 
 
 def test_batch_over_the_limit_is_refused_whole(start: Start, make_run: MakeRun) -> None:

@@ -26,6 +26,8 @@ const PAGES = {
 };
 
 const SEARCH = { q: text() };
+/** The pages that search what they show. */
+const SEARCHED = ["", "launch", "runs", "errors", "commits"];
 /** How long a message is shown. */
 const MESSAGE_MS = 4000;
 
@@ -80,10 +82,30 @@ class App {
       const { page } = await /** @type {() => Promise<{page: Page}>} */ (PAGES[name])();
       if (this.#name === name) this.#show(page);
     } catch (error) {
-      // A module that is missing belongs to another version of the server; one that throws is a mistake.
-      replace(this.#main, failure("The page could not be loaded.", () => location.reload()));
-      throw error;
+      if (this.#name === name) this.#awaitServer(error);
     }
+  }
+
+  /**
+   * Load everything again once the server responds, since browsers remember modules that they could not get.
+   *
+   * @param {unknown} error Why a page was not loaded.
+   */
+  #awaitServer(error) {
+    const waiting = el("p", null, "The page is shown as soon as the server responds.");
+    replace(this.#main, el("div", { class: "empty" }, waiting));
+    const show = () => {
+      this.#live.stop();
+      if (this.#isTroubled) {
+        location.reload();
+        return;
+      }
+      // A module that is missing belongs to another version of the server; one that throws is a mistake.
+      this.#header.showState("stopped");
+      replace(this.#main, failure("The page could not be loaded.", () => location.reload()));
+      reportError(error);
+    };
+    this.#live.watch([{ path: "limits", show }]);
   }
 
   #leave() {
@@ -133,13 +155,12 @@ class App {
   }
 
   /**
-   * Search on the page that is shown if it lists something, else among the launches.
+   * Search on the page that is shown if it can, else among the launches.
    *
    * @param {string} query
    */
   #search(query) {
-    const searched = [...this.#header.pages, "launch"];
-    if (this.#name !== null && searched.includes(this.#name)) this.#url.write(SEARCH, { q: query }, { push: true });
+    if (this.#name !== null && SEARCHED.includes(this.#name)) this.#url.write(SEARCH, { q: query }, { push: true });
     else this.#open(new URL(href("", { q: query }), location.href));
     this.#main.focus({ preventScroll: true });
   }

@@ -50,11 +50,6 @@ export class Header {
     this.#listenToSearch(actions.search);
   }
 
-  /** @returns {string[]} The names of the pages in the navigation. */
-  get pages() {
-    return [...this.#entries.keys()];
-  }
-
   /**
    * Mark the page that is shown.
    *

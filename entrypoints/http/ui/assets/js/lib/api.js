@@ -47,9 +47,32 @@ export function apiAddress(path, parameters = {}) {
   return `${BASE}${path}${query.size ? `?${query}` : ""}`;
 }
 
+/** @returns {string | null} The token of this tab, if there is one and storage is allowed. */
+function storedToken() {
+  try {
+    return sessionStorage.getItem(TOKEN);
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Keep the token until the tab is closed. Where storage is forbidden it only lasts until the page is loaded again.
+ *
+ * @param {string} token
+ */
+function storeToken(token) {
+  try {
+    sessionStorage.setItem(TOKEN, token);
+  } catch {
+    // The client holds it as well.
+  }
+}
+
 /** The client. One for the whole page. */
 export class Api {
   #askToken;
+  #token = storedToken();
   /** @type {Promise<string | null> | null} The dialog, while it is open: however many requests wait, it asks once. */
   #asking = null;
   /** Whether the dialog was cancelled. It is not opened again by itself. */
@@ -72,7 +95,7 @@ export class Api {
    */
   async get(path, parameters, { etag = null, signal } = {}) {
     for (;;) {
-      const token = sessionStorage.getItem(TOKEN);
+      const token = this.#token;
       const response = await this.#fetch(apiAddress(path, parameters), token, etag, signal);
       if (response.status === 304) return { body: null, etag, changed: false };
       const body = await read(response, signal);
@@ -118,8 +141,7 @@ export class Api {
    * @returns {Promise<boolean>} Whether to try again.
    */
   async #renew(used) {
-    const current = sessionStorage.getItem(TOKEN);
-    if (current !== used) return true;
+    if (this.#token !== used) return true;
     if (this.#declined) return false;
     return this.#ask(used ? "The server does not know this token." : "This server requires a token.");
   }
@@ -130,8 +152,10 @@ export class Api {
     const token = await this.#asking;
     this.#asking = null;
     this.#declined = token === null;
-    if (token !== null) sessionStorage.setItem(TOKEN, token);
-    return token !== null;
+    if (token === null) return false;
+    this.#token = token;
+    storeToken(token);
+    return true;
   }
 }
 

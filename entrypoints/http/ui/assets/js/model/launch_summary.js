@@ -64,17 +64,20 @@ function purpose(run) {
 }
 
 /**
- * The cause that explains a launch best: at most as bad as the launch ended, then the one met most often. Runs that
- * were cancelled are what follows from a cause; they explain only a launch that was cancelled.
+ * The cause that explains a launch best: one that ended as the launch did, else the worst; of those alike the one met
+ * most often. A partial launch is the result of what is worse inside, so there the worst comes first. Runs that were
+ * cancelled are what follows from a cause; they explain only a launch that was cancelled.
  *
  * @param {Run} run
  */
 function worstCause({ rollup, status }) {
   const causes = rollup?.causes ?? [];
   const found = status === "cancelled" ? causes : causes.filter((cause) => cause.status !== "cancelled");
-  const same = found.filter((cause) => cause.status === status && cause.error_summary);
-  const told = found.filter((cause) => cause.error_summary);
-  return same[0] ?? told.sort((a, b) => severity(a.status) - severity(b.status))[0] ?? found[0];
+  const told = found
+    .filter((cause) => cause.error_summary)
+    .sort((a, b) => severity(a.status) - severity(b.status) || b.runs - a.runs);
+  const same = status === "partial" ? undefined : told.find((cause) => cause.status === status);
+  return same ?? told[0] ?? found[0];
 }
 
 /**

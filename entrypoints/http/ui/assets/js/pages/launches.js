@@ -299,6 +299,7 @@ class Launches {
 
   /** @param {string} zone */
   #showEmpty(zone) {
+    this.#list.clear();
     if (this.#newest === undefined) return;
     const ways = {
       clear: () => this.#choose({ status: [], agent_name: "", q: "" }),

@@ -87,6 +87,12 @@ export class LaunchList {
     if (shift) this.#scrollBy(shift * ROW_HEIGHT);
   }
 
+  /** Hold no launch, so that keys act on none while the list is not shown. */
+  clear() {
+    this.#items = [];
+    this.#list.setCount(0);
+  }
+
   /**
    * Make a launch the active one, if it is loaded.
    *
