@@ -31,6 +31,9 @@ SUMMARY_BYTES: Final = " + ".join(
 )
 """The result of ``count_summary_bytes``."""
 
+METRICS_BYTES: Final = "coalesce(octet_length(metrics_json), 0)"
+"""What is read with a summary beside its texts."""
+
 # The json type accepts an escaped NUL but fails to look up a member beside it. No metric has a name with either escape.
 _METRICS: Final = r"replace(metrics_json, '\u0000', '\u0001')::json"
 

@@ -15,7 +15,8 @@ from adapters.postgres.connection import open_pool
 from adapters.postgres.errors import translated_errors
 from adapters.postgres.job_repository import PostgresJobRepository
 from adapters.postgres.refusal_repository import PostgresRefusalRepository
-from adapters.postgres.run_repository import KnownHorizon, PostgresRunReader
+from adapters.postgres.run_reader import PostgresRunReader
+from adapters.postgres.run_repository import KnownHorizon
 from adapters.postgres.schema import SLOTS
 from adapters.postgres.unit_of_work import PostgresUnitOfWork
 from core.errors import ReadCancelledError, StoreBusyError, StoreTimeoutError
