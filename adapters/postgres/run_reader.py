@@ -50,7 +50,6 @@ from core.model.statistics import Facets, FacetsRequest, Statistics, StatisticsR
 from core.model.store_version import StoreVersion
 from core.model.summary import RunSummary, count_summary_bytes
 from core.model.tree import Children, Room, RunOutline, count_outline_bytes, take_children
-from core.ports.cancellation import Cancellation
 from core.ports.run_repository import RunReader
 
 _ROWS_AT_A_TIME: Final = 1000
@@ -72,14 +71,14 @@ class _Part(Generic[_Item]):
 
 
 class PostgresRunReader(RunReader):
-    """The runs as one transaction sees them, until cancellation is requested."""
+    """The runs as one transaction sees them. ``check`` is called before each statement, and ends a read by raising."""
 
-    def __init__(self, connection: psycopg.Connection, cancellation: Cancellation) -> None:
+    def __init__(self, connection: psycopg.Connection, check: Callable[[], object]) -> None:
         self._connection = connection
-        self._cancellation = cancellation
+        self._check = check
 
     def version(self) -> StoreVersion:
-        self._cancellation.check()
+        self._check()
         return read_version(self._connection)
 
     def get(self, event_id: EventId) -> Run | None:
@@ -215,7 +214,7 @@ class PostgresRunReader(RunReader):
         return int(self._rows(sql, bindings)[0][0])
 
     def _rows(self, sql: str, bindings: Sequence[Any]) -> list[tuple[Any, ...]]:
-        self._cancellation.check()
+        self._check()
         with translated_errors():
             return self._connection.execute(sql.encode(), bindings).fetchall()
 

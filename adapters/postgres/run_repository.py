@@ -76,7 +76,7 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
     """The same in a writing transaction, for the server with this slot."""
 
     def __init__(self, connection: psycopg.Connection, slot: int, known: KnownHorizon) -> None:
-        super().__init__(connection, Cancellation())
+        super().__init__(connection, Cancellation().check)
         self._slot = slot
         self._known = known
         self.changed = False
