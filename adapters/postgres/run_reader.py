@@ -11,12 +11,12 @@ import psycopg
 from adapters.postgres.errors import translated_errors
 from adapters.postgres.statements import (
     METRICS_BYTES,
+    METRICS_SQL,
     SUMMARY_BYTES,
     TEXT_BYTES,
     bucket_of,
     children_sql,
     is_storable,
-    metric_of,
     where_of,
 )
 from adapters.postgres.version import read_version
@@ -104,7 +104,7 @@ class PostgresRunReader(RunReader):
 
     def statistics(self, which: RunFilter, request: StatisticsRequest) -> Statistics:
         source = self._source(which, request.max_runs)
-        return compute_statistics(source, request, bucket_of(request.bucket_seconds), metric_of)
+        return compute_statistics(source, request, bucket_of(request.bucket_seconds), METRICS_SQL)
 
     def facets(self, which: RunFilter, request: FacetsRequest) -> Facets:
         return compute_facets(self._source(which, request.max_runs), request)
