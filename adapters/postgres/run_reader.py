@@ -67,7 +67,7 @@ class _Part(Generic[_Item]):
 
     taken: tuple[_Item, ...]
     next_cursor: Cursor | None
-    examined: int | None
+    last_examined: Cursor | None
 
 
 class PostgresRunReader(RunReader):
@@ -90,11 +90,11 @@ class PostgresRunReader(RunReader):
 
     def page(self, which: RunFilter, request: PageRequest) -> RunPage:
         part = self._take(which, request, TEXT_BYTES, COLUMNS, run_of)
-        return RunPage(part.taken, part.next_cursor, examined=part.examined)
+        return RunPage(part.taken, part.next_cursor, last_examined=part.last_examined)
 
     def summaries(self, which: RunFilter, request: PageRequest) -> SummaryPage:
         part = self._take(which, request, SUMMARY_BYTES, SUMMARY_COLUMNS, summary_of)
-        return SummaryPage(part.taken, part.next_cursor, examined=part.examined)
+        return SummaryPage(part.taken, part.next_cursor, last_examined=part.last_examined)
 
     def children(self, parents: Sequence[str], room: Room) -> Children[RunSummary]:
         return take_children(map(summary_of, self._children(parents, room, SUMMARY_COLUMNS)), count_summary_bytes, room)
@@ -116,7 +116,7 @@ class PostgresRunReader(RunReader):
             return self._number(tallied, (TALLIED[0],))
         if len(given) == 1 and (field := next(iter(given))) in TALLIED:
             return self._number(f"{tallied} AND digest = %s", (field, digest(given[field])))
-        return self._count(which, PageRequest(), None)
+        return self._count(which)
 
     def names(self, field: NameField, request: NamesRequest) -> Names:
         total = self._number(f"SELECT count(*) FROM ({_USED_NAMES}) AS used", (field,))
@@ -140,7 +140,7 @@ class PostgresRunReader(RunReader):
         convert: Callable[[Sequence[Any]], _Item],
     ) -> _Part[_Item]:
         """Return part of the list, whose runs have the size that this SQL says, each converted from these columns."""
-        last = None if request.max_examined is None else self._nth(examined_by(which), request, request.max_examined)
+        last = self._last_examined(which, request)
         # Read the sizes first, because psycopg fetches all rows of a result before it returns one.
         fitting, more = self._fitting(which, request, f"{size}, {METRICS_BYTES}, start_time, arrival", last)
         taken: list[_Item] = []
@@ -150,10 +150,13 @@ class PostgresRunReader(RunReader):
             slice_request = attrs.evolve(slice_request, limit=len(part))
             taken += map(convert, self._listed(which, slice_request, columns, last))
             slice_request = attrs.evolve(slice_request, offset=0, cursor=Cursor(*part[-1][2:]))
-        if more:
-            last = Cursor(*fitting[-1][2:])
-        examined = None if request.max_examined is None else self._count(examined_by(which), request, last)
-        return _Part(tuple(taken), last, examined)
+        return _Part(tuple(taken), Cursor(*fitting[-1][2:]) if more else last, last)
+
+    def _last_examined(self, which: RunFilter, request: PageRequest) -> Cursor | None:
+        """Return the place of the last run to examine; ``None`` if there is no limit, or none follows it."""
+        if request.last_examined is not None or request.max_examined is None:
+            return request.last_examined
+        return self._nth(examined_by(which), request, request.max_examined)
 
     def _fitting(
         self, which: RunFilter, request: PageRequest, columns: str, last: Cursor | None
@@ -178,10 +181,10 @@ class PostgresRunReader(RunReader):
         found = self._listed(which, behind, "start_time, arrival", None)
         return Cursor(*found[0]) if len(found) == 2 else None
 
-    def _count(self, which: RunFilter, request: PageRequest, last: Cursor | None) -> int:
-        """Count the matching runs from the beginning of a page to the run at ``last``, or the end."""
-        walk = walk_of(which, request)
-        where, bindings = where_of(which, walk, last)
+    def _count(self, which: RunFilter) -> int:
+        """Count the matching runs one by one."""
+        walk = walk_of(which, PageRequest())
+        where, bindings = where_of(which, walk)
         return self._number(walk.sql(f"SELECT count(*) FROM runs{where}"), bindings)
 
     def _children(self, parents: Sequence[str], room: Room, columns: str) -> Iterator[tuple[Any, ...]]:
@@ -201,7 +204,7 @@ class PostgresRunReader(RunReader):
         last = self._nth(examined, PageRequest(), max_runs)
         walk = walk_of(which, PageRequest())
         where, bindings = where_of(which, walk, last)
-        count = max_runs if last else self._count(examined, PageRequest(), None)
+        count = max_runs if last else self._count(examined)
         sql = walk.sql(f"runs{where or ' WHERE TRUE'}")
         return Source(sql, lambda statement: self._rows(statement, bindings), count, last.start_time if last else None)
 
