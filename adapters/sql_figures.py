@@ -29,6 +29,18 @@ _PERCENTILES: Final = (50, 95)
 
 
 @attrs.frozen
+class MetricsSql:
+    """SQL for the members of ``metrics_json``.
+
+    ``member`` makes SQL for one of a row's members: a number, or NULL if it does not count as reported. ``rows`` makes
+    what follows ``FROM`` into one that has what ``member`` and the number of the bucket refer to.
+    """
+
+    member: Callable[[str], str]
+    rows: Callable[[str], str]
+
+
+@attrs.frozen
 class Source:
     """The runs that match, among those examined.
 
@@ -42,20 +54,14 @@ class Source:
     since: Timestamp | None
 
 
-def compute_statistics(
-    source: Source, request: StatisticsRequest, bucket: str, metric: Callable[[str], str]
-) -> Statistics:
-    """Return the statistics of a source.
-
-    ``bucket`` is SQL for the number of a run's bucket, and ``metric`` makes SQL for a member of ``metrics_json``: a
-    number, or NULL if it does not count as reported.
-    """
+def compute_statistics(source: Source, request: StatisticsRequest, bucket: str, metrics: MetricsSql) -> Statistics:
+    """Return the statistics of a source; ``bucket`` is SQL for the number of a run's bucket."""
     counts, more = _counts(source, request, bucket)
     if not counts:
         return Statistics(request.bucket_seconds, (), source.examined, source.since is None, source.since)
     since = bucket_start(min(counts), request.bucket_seconds) if more else source.since
     kept = f"{source.sql} AND {bucket} >= {min(counts)}"
-    durations, sums = _durations(source, kept, bucket), _sums(source, kept, request, bucket, metric)
+    durations, sums = _durations(source, kept, bucket), _sums(source, kept, request, bucket, metrics)
     buckets = tuple(
         Bucket(bucket_start(number, request.bucket_seconds), runs, durations.get(number), sums.get(number, {}))
         for number, runs in counts.items()
@@ -101,13 +107,13 @@ def _durations(source: Source, kept: str, bucket: str) -> Mapping[int, Durations
 
 
 def _sums(
-    source: Source, kept: str, request: StatisticsRequest, bucket: str, metric: Callable[[str], str]
+    source: Source, kept: str, request: StatisticsRequest, bucket: str, metrics: MetricsSql
 ) -> Mapping[int, Metrics]:
     if not request.metrics:
         return {}
     # As doubles, because a sum of integers may exceed 64 bits.
-    sums = [f"sum(1.0 * {metric(name)})" for name in request.metrics]
-    sql = f"SELECT {bucket}, {', '.join(sums)} FROM {kept} GROUP BY 1"
+    sums = [f"sum(1.0 * {metrics.member(name)})" for name in request.metrics]
+    sql = f"SELECT {bucket}, {', '.join(sums)} FROM {metrics.rows(kept)} GROUP BY 1"
     return {
         number: {
             name: plain_number(float(total))

@@ -72,12 +72,14 @@ class MemoryRunRepository(RunRepository):
 
     def page(self, which: RunFilter, request: PageRequest) -> RunPage:
         found = self._part(which, request, count_text_bytes)
-        return RunPage(tuple(stored.run for stored in found.stored), found.next_cursor, examined=found.examined)
+        return RunPage(
+            tuple(stored.run for stored in found.stored), found.next_cursor, last_examined=found.last_examined
+        )
 
     def summaries(self, which: RunFilter, request: PageRequest) -> SummaryPage:
         found = self._part(which, request, lambda run: count_summary_bytes(summarize(run)))
         summaries = tuple(summarize(stored.run) for stored in found.stored)
-        return SummaryPage(summaries, found.next_cursor, examined=found.examined)
+        return SummaryPage(summaries, found.next_cursor, last_examined=found.last_examined)
 
     def children(self, parents: Sequence[str], room: Room) -> Children[RunSummary]:
         return take_children(self._children(parents), count_summary_bytes, room)
@@ -133,17 +135,19 @@ class MemoryRunRepository(RunRepository):
         ahead = self._examined(which)
         if request.oldest_first:
             ahead.reverse()
+        passed = gt if request.oldest_first else lt
         if request.cursor is not None:
-            passed = gt if request.oldest_first else lt
             ahead = [stored for stored in ahead if passed(stored.place, request.cursor)]
         limited = ahead[: request.max_examined]
+        last_examined = limited[-1].place if len(limited) < len(ahead) else None
+        if request.last_examined is not None:
+            last_examined = request.last_examined
+            limited = [stored for stored in ahead if not passed(stored.place, last_examined)]
         matching = [stored for stored in limited if matches(stored.run, which)][request.offset :]
         chosen, more = take_what_fits(
             matching, lambda stored: size_of(stored.run), request.limit, request.max_text_bytes
         )
-        last = chosen[-1] if more else limited[-1] if len(limited) < len(ahead) else None
-        examined = None if request.max_examined is None else limited.index(last) + 1 if last else len(limited)
-        return _Part(chosen, last.place if last else None, examined)
+        return _Part(chosen, chosen[-1].place if more else last_examined, last_examined)
 
     def _newest_first(self, which: RunFilter) -> list[Run]:
         return [stored.run for stored in self._examined(which)]
@@ -157,8 +161,8 @@ class MemoryRunRepository(RunRepository):
 
 @attrs.frozen
 class _Part:
-    """Part of the list, the cursor of the next one, and the number of runs examined if it is limited."""
+    """Part of the list; the rest as in ``RunPage``."""
 
     stored: Sequence[StoredRun]
     next_cursor: Cursor | None
-    examined: int | None
+    last_examined: Cursor | None

@@ -1,71 +1,42 @@
-"""The run repository on PostgreSQL: its statements, and the conversion of rows to runs."""
+"""The run repository on PostgreSQL: what the reader does, and writing."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from hashlib import blake2b
-from itertools import chain
-from typing import Any, Final, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
 
 import attrs
 import psycopg
 
 from adapters.postgres.errors import translated_errors
+from adapters.postgres.run_reader import PostgresRunReader, digest, take_part
 from adapters.postgres.statements import (
-    SUMMARY_BYTES,
     TEXT_BYTES,
-    bucket_of,
-    children_sql,
-    is_storable,
-    metric_of,
-    where_of,
 )
-from adapters.postgres.version import read_version
-from adapters.sql_figures import Source, compute_facets, compute_statistics
 from adapters.sql_rows import (
     CHANGING,
     COLUMNS,
-    OUTLINE_COLUMNS,
-    SUMMARY_COLUMNS,
     TALLIED,
     changing_values_of,
     count_names,
-    given_parts,
-    outline_of,
     run_of,
-    summary_of,
     values_of,
-    walk_of,
 )
 from core.errors import TransactionConflictError
 from core.model.listing import (
-    MAX_PART_BYTES,
     Cursor,
-    NameField,
-    Names,
-    NamesRequest,
     PageRequest,
     RemovedPage,
     RunFilter,
-    RunPage,
-    SummaryPage,
-    examined_by,
-    take_what_fits,
 )
-from core.model.run import FIELDS, Count, EventId, Run, Text, Timestamp
-from core.model.statistics import Facets, FacetsRequest, Statistics, StatisticsRequest
-from core.model.store_version import StoreVersion
-from core.model.summary import RunSummary, count_summary_bytes
-from core.model.tree import Children, Room, RunOutline, count_outline_bytes, take_children
+from core.model.run import FIELDS, Count, EventId, Run, Timestamp
 from core.ports.cancellation import Cancellation
-from core.ports.run_repository import RunReader, RunRepository, ignore
+from core.ports.run_repository import RunRepository, ignore
 
 ARRIVALS_PER_CALL: Final = 1 << 16
 """Each value of the sequence stands for this many arrivals, distinguished by their positions in the batch."""
 
 _NUMBERS = frozenset(field.name for field in attrs.fields(Run) if field.type == Count | None)
 _ARRAYS = ", ".join(f"%s::{'bigint' if name in _NUMBERS else 'text'}[]" for name in FIELDS)
-_SELECT = f"SELECT {COLUMNS} FROM runs"
 _INSERT = (
     f"INSERT INTO runs (arrival, {COLUMNS}) "
     f"SELECT (SELECT nextval('arrivals')) * {ARRIVALS_PER_CALL} + place, {COLUMNS} "
@@ -88,13 +59,9 @@ _EMPTIED = (
     "SELECT digest FROM tallies WHERE field = %s AND digest = ANY(%s::text[]) GROUP BY digest HAVING sum(runs) <= 0"
 )
 _TAKE_TALLIES = "DELETE FROM tallies WHERE field = %s AND digest = ANY(%s::text[]) RETURNING field, name, runs"
-_USED_NAMES = "SELECT name FROM tallies WHERE field = %s GROUP BY name HAVING sum(runs) > 0"
 
 _RELY_ON_HORIZON = "SELECT horizon FROM retention WHERE slot = %s FOR SHARE"
 _RAISE = "UPDATE retention SET horizon = %s WHERE horizon IS NULL OR horizon < %s"
-
-_FETCH: Final = "FETCH 200 FROM children"
-"""So many children are in memory at a time, since each may have large metrics."""
 
 
 @attrs.define
@@ -105,163 +72,11 @@ class KnownHorizon:
     is_read: bool = False
 
 
-@attrs.frozen
-class _Part:
-    """Rows of a page; the rest as in ``RunPage``."""
-
-    rows: list[tuple[Any, ...]]
-    next_cursor: Cursor | None
-    examined: int | None
-
-
-class PostgresRunReader(RunReader):
-    """The runs as one transaction sees them, until cancellation is requested."""
-
-    def __init__(self, connection: psycopg.Connection, cancellation: Cancellation) -> None:
-        self._connection = connection
-        self._cancellation = cancellation
-
-    def version(self) -> StoreVersion:
-        self._cancellation.check()
-        return read_version(self._connection)
-
-    def get(self, event_id: EventId) -> Run | None:
-        return self._one(event_id, "")
-
-    def newest(self, run_id: str) -> Run | None:
-        runs = self.page(RunFilter(run_id=Text(run_id)), PageRequest(limit=1)).runs
-        return runs[0] if runs else None
-
-    def page(self, which: RunFilter, request: PageRequest) -> RunPage:
-        part = self._part(which, request, TEXT_BYTES, COLUMNS)
-        return RunPage(tuple(map(run_of, part.rows)), part.next_cursor, examined=part.examined)
-
-    def summaries(self, which: RunFilter, request: PageRequest) -> SummaryPage:
-        part = self._part(which, request, SUMMARY_BYTES, SUMMARY_COLUMNS)
-        return SummaryPage(tuple(map(summary_of, part.rows)), part.next_cursor, examined=part.examined)
-
-    def children(self, parents: Sequence[str], room: Room) -> Children[RunSummary]:
-        with self._reading_children(parents, room, SUMMARY_COLUMNS) as rows:
-            return take_children(map(summary_of, rows), count_summary_bytes, room)
-
-    def outlines(self, parents: Sequence[str], room: Room) -> Children[RunOutline]:
-        with self._reading_children(parents, room, OUTLINE_COLUMNS) as rows:
-            return take_children(map(outline_of, rows), count_outline_bytes, room)
-
-    def statistics(self, which: RunFilter, request: StatisticsRequest) -> Statistics:
-        source = self._source(which, request.max_runs)
-        return compute_statistics(source, request, bucket_of(request.bucket_seconds), metric_of)
-
-    def facets(self, which: RunFilter, request: FacetsRequest) -> Facets:
-        return compute_facets(self._source(which, request.max_runs), request)
-
-    def count(self, which: RunFilter) -> int:
-        given = given_parts(which)
-        tallied = "SELECT coalesce(sum(runs), 0)::bigint FROM tallies WHERE field = %s"
-        if not given:
-            return self._number(tallied, (TALLIED[0],))
-        if len(given) == 1 and (field := next(iter(given))) in TALLIED:
-            return self._number(f"{tallied} AND digest = %s", (field, _digest(given[field])))
-        return self._count(which, PageRequest(), None)
-
-    def names(self, field: NameField, request: NamesRequest) -> Names:
-        total = self._number(f"SELECT count(*) FROM ({_USED_NAMES}) AS used", (field,))
-        sql = f"SELECT {{}} FROM ({_USED_NAMES}) AS used ORDER BY name"
-        sizes = self._rows(
-            f"{sql.format('octet_length(name)')} LIMIT %s OFFSET %s", (field, request.limit, request.offset)
-        )
-        fitting, _ = take_what_fits(sizes, lambda row: row[0], request.limit, request.max_text_bytes)
-        rows = self._rows(f"{sql.format('name')} LIMIT %s OFFSET %s", (field, len(fitting), request.offset))
-        return Names(tuple(name for (name,) in rows), total)
-
-    def retention_horizon(self) -> Timestamp | None:
-        return cast(Timestamp | None, self._rows("SELECT max(horizon) FROM retention", ())[0][0])
-
-    def _part(self, which: RunFilter, request: PageRequest, size: str, columns: str) -> "_Part":
-        """Return these columns of a page, whose runs have the size that this SQL says."""
-        last = None if request.max_examined is None else self._nth(examined_by(which), request, request.max_examined)
-        # Read the sizes first, because psycopg fetches all rows of a result before it returns one.
-        fitting, more = self._fitting(which, request, f"{size}, start_time, arrival", last)
-        rows: list[tuple[Any, ...]] = []
-        if fitting:
-            rows = self._listed(which, attrs.evolve(request, limit=len(fitting)), columns, last)
-        if more:
-            last = Cursor(*fitting[-1][1:])
-        examined = None if request.max_examined is None else self._count(examined_by(which), request, last)
-        return _Part(rows, last, examined)
-
-    def _fitting(
-        self, which: RunFilter, request: PageRequest, columns: str, last: Cursor | None
-    ) -> tuple[Sequence[tuple[Any, ...]], bool]:
-        """Return columns of a page, of which the first is the size of a run, and whether more runs follow."""
-        # One row more than requested tells whether there is a next page.
-        sizes = self._listed(which, attrs.evolve(request, limit=request.limit + 1), columns, last)
-        return take_what_fits(sizes, lambda row: row[0], request.limit, request.max_text_bytes)
-
-    def _listed(
-        self, which: RunFilter, request: PageRequest, columns: str, last: Cursor | None
-    ) -> list[tuple[Any, ...]]:
-        """Return these columns of part of the list, whatever its size, up to the run at ``last``."""
-        walk = walk_of(which, request)
-        where, bindings = where_of(which, walk, last)
-        sql = f"SELECT {{}} FROM runs{where} ORDER BY start_time {{order}}, arrival {{order}} LIMIT %s OFFSET %s"
-        return self._rows(walk.sql(sql, columns), (*bindings, request.limit, request.offset))
-
-    def _nth(self, which: RunFilter, request: PageRequest, number: int) -> Cursor | None:
-        """Return the place of the matching run with this number, counted from 1; ``None`` if none follows it."""
-        behind = attrs.evolve(request, offset=number - 1, limit=2)
-        found = self._listed(which, behind, "start_time, arrival", None)
-        return Cursor(*found[0]) if len(found) == 2 else None
-
-    def _count(self, which: RunFilter, request: PageRequest, last: Cursor | None) -> int:
-        """Count the matching runs from the beginning of a page to the run at ``last``, or the end."""
-        walk = walk_of(which, request)
-        where, bindings = where_of(which, walk, last)
-        return self._number(walk.sql(f"SELECT count(*) FROM runs{where}"), bindings)
-
-    @contextmanager
-    def _reading_children(self, parents: Sequence[str], room: Room, columns: str) -> Iterator[Iterator[Sequence[Any]]]:
-        """Yield rows of the children of these names, and of one more than there is room for."""
-        # A cursor of the database, because psycopg fetches all rows of a result before it returns one. A statement,
-        # because psycopg has none for a pipeline.
-        most = room.runs + 1
-        declare = f"DECLARE children NO SCROLL CURSOR FOR {children_sql(columns)}"
-        with translated_errors():
-            self._connection.execute(declare.encode(), (list(parents), most, most))
-        parts = iter(lambda: self._rows(_FETCH, ()), [])
-        yield chain.from_iterable(parts)
-        # After an error, the transaction takes it along.
-        with translated_errors():
-            self._connection.execute(b"CLOSE children")
-
-    def _source(self, which: RunFilter, max_runs: int) -> Source:
-        examined = examined_by(which)
-        last = self._nth(examined, PageRequest(), max_runs)
-        walk = walk_of(which, PageRequest())
-        where, bindings = where_of(which, walk, last)
-        count = max_runs if last else self._count(examined, PageRequest(), None)
-        sql = walk.sql(f"runs{where or ' WHERE TRUE'}")
-        return Source(sql, lambda statement: self._rows(statement, bindings), count, last.start_time if last else None)
-
-    def _one(self, event_id: EventId, ending: str) -> Run | None:
-        sql = f"{_SELECT} WHERE event_id = %s{ending}"
-        rows = self._rows(sql, (event_id,)) if is_storable(event_id) else []
-        return run_of(rows[0]) if rows else None
-
-    def _number(self, sql: str, bindings: Sequence[Any]) -> int:
-        return int(self._rows(sql, bindings)[0][0])
-
-    def _rows(self, sql: str, bindings: Sequence[Any]) -> list[tuple[Any, ...]]:
-        self._cancellation.check()
-        with translated_errors():
-            return self._connection.execute(sql.encode(), bindings).fetchall()
-
-
 class PostgresRunRepository(PostgresRunReader, RunRepository):
     """The same in a writing transaction, for the server with this slot."""
 
     def __init__(self, connection: psycopg.Connection, slot: int, known: KnownHorizon) -> None:
-        super().__init__(connection, Cancellation())
+        super().__init__(connection, Cancellation().check)
         self._slot = slot
         self._known = known
         self.changed = False
@@ -335,7 +150,7 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
         among = "FROM runs WHERE event_id = ANY(%s::text[])"
         sizes = self._rows(f"SELECT event_id, {TEXT_BYTES} {among}", (keys,))
         rest = iter(sizes)
-        while part := list(_part(rest)):
+        while part := list(take_part(rest)):
             for row in self._rows(f"SELECT {COLUMNS} {among}", ([key for key, _ in part],)):
                 found(run_of(row))
         return len(sizes)
@@ -360,7 +175,7 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
 
     def _tally(self, names: Mapping[tuple[str, str], int]) -> None:
         """Add to the number of runs with each name, by column and name."""
-        added = sorted((field, _digest(name), self._slot, name, count) for (field, name), count in names.items())
+        added = sorted((field, digest(name), self._slot, name, count) for (field, name), count in names.items())
         if added:
             self._write(_TALLY, [list(column) for column in zip(*added, strict=True)])
 
@@ -369,7 +184,7 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
         names = Counter(named for row in gone for named in zip(TALLIED, row, strict=True))
         self._tally({named: -count for named, count in names.items()})
         for field in TALLIED:
-            digests = [_digest(name) for column, name in names if column == field]
+            digests = [digest(name) for column, name in names if column == field]
             if emptied := [digest for (digest,) in self._rows(_EMPTIED, (field, digests))]:
                 self._forget_names(field, emptied)
 
@@ -381,18 +196,6 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
         self._tally({named: count for named, count in left.items() if count})
 
 
-def _part(sizes: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-    """Yield keys with their sizes until they add up to a part."""
-    total = 0
-    while total < MAX_PART_BYTES and (row := next(sizes, None)) is not None:
-        total += row[1]
-        yield row
-
-
 def _column(values: tuple[Any, ...]) -> list[Any] | None:
     """Return the values as an array. If all are ``None``, return ``None``; ``unnest`` then fills in NULL."""
     return list(values) if values.count(None) < len(values) else None
-
-
-def _digest(name: str) -> str:
-    return blake2b(name.encode(errors="surrogatepass"), digest_size=16).hexdigest()

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from adapters.postgres.schema import FILTER_PREFIX, NAME_PREFIX
+from adapters.sql_figures import MetricsSql
 from adapters.sql_rows import TALLIED, Walk
 from core.model.listing import SEARCHED_FIELDS, Cursor, RunFilter, fold_case
 from core.model.run import LONG_TEXTS
@@ -31,8 +32,11 @@ SUMMARY_BYTES: Final = " + ".join(
 )
 """The result of ``count_summary_bytes``."""
 
-# The json type accepts an escaped NUL but fails to look up a member beside it. No metric has a name with either escape.
-_METRICS: Final = r"replace(metrics_json, '\u0000', '\u0001')::json"
+METRICS_BYTES: Final = "coalesce(octet_length(metrics_json), 0)"
+"""What is read with a summary beside its texts."""
+
+# No escaped NUL fits in jsonb. No metric has a name with either escape.
+_PARSED: Final = r"replace(metrics_json, '\u0000', '\u0001')::jsonb"
 
 
 def where_of(which: RunFilter, walk: Walk, last: Cursor | None = None) -> tuple[str, list[Any]]:
@@ -70,13 +74,20 @@ def bucket_of(seconds: int) -> str:
     return f"floor(extract(epoch FROM left(start_time, 19)::timestamp) / {seconds})::bigint"
 
 
-def metric_of(name: str) -> str:
-    """Return SQL for a member of ``metrics_json``, NULL unless it counts as reported."""
-    member = f"({_METRICS} ->> '{name}')"
+def _member_of(name: str) -> str:
+    member = f"(metrics ->> '{name}')"
     return (
-        f"CASE WHEN json_typeof({_METRICS} -> '{name}') = 'number' THEN "
+        f"CASE WHEN jsonb_typeof(metrics -> '{name}') = 'number' THEN "
         f"CASE WHEN {member}::numeric BETWEEN -{MAX_METRIC} AND {MAX_METRIC} THEN {member}::float8 END END"
     )
+
+
+def _parsed(kept: str) -> str:
+    # PostgreSQL does not merge a subquery with OFFSET into the query around it, where it would parse for each mention.
+    return f"(SELECT start_time, {_PARSED} AS metrics FROM {kept} OFFSET 0) AS parsed"
+
+
+METRICS_SQL: Final = MetricsSql(_member_of, _parsed)
 
 
 def is_storable(text: str) -> bool:

@@ -1,6 +1,7 @@
 """The run store in a PostgreSQL database."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from secrets import randbelow
@@ -15,7 +16,8 @@ from adapters.postgres.connection import open_pool
 from adapters.postgres.errors import translated_errors
 from adapters.postgres.job_repository import PostgresJobRepository
 from adapters.postgres.refusal_repository import PostgresRefusalRepository
-from adapters.postgres.run_repository import KnownHorizon, PostgresRunReader
+from adapters.postgres.run_reader import PostgresRunReader
+from adapters.postgres.run_repository import KnownHorizon
 from adapters.postgres.schema import SLOTS
 from adapters.postgres.unit_of_work import PostgresUnitOfWork
 from core.errors import ReadCancelledError, StoreBusyError, StoreTimeoutError
@@ -48,6 +50,7 @@ class PostgresStore(Store):
     """
 
     def __init__(self, url: str, shown: str, limits: Limits) -> None:
+        self._max_read_seconds = limits.max_read_seconds
         self._begin_reading = SQL(
             "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = {}"
         ).format(f"{limits.max_read_seconds}s")
@@ -63,13 +66,13 @@ class PostgresStore(Store):
     def reader(self, cancellation: Cancellation | None = None) -> Iterator[RunReader]:
         cancellation = cancellation or Cancellation()
         with self._reading(cancellation) as connection:
-            yield PostgresRunReader(connection, cancellation)
+            yield PostgresRunReader(connection, self._check_of(cancellation))
 
     @contextmanager
     def job_reader(self, cancellation: Cancellation | None = None) -> Iterator[JobReader]:
         cancellation = cancellation or Cancellation()
         with self._reading(cancellation) as connection:
-            yield PostgresJobRepository(connection, cancellation, writing=False)
+            yield PostgresJobRepository(connection, self._check_of(cancellation), writing=False)
 
     def refusals(self, keep: int) -> PostgresRefusalRepository:
         return PostgresRefusalRepository(self._pool, keep)
@@ -81,7 +84,7 @@ class PostgresStore(Store):
         cancellation = Cancellation()
         with self._reading(cancellation) as connection:
             size, oldest = _figure(connection, _SIZE), _figure(connection, _OLDEST)
-            jobs = PostgresJobRepository(connection, cancellation, writing=False).counts()
+            jobs = PostgresJobRepository(connection, self._check_of(cancellation), writing=False).counts()
         return StoreFigures(jobs=jobs, database_bytes=size, oldest_transaction_seconds=oldest)
 
     def maintain(self, *, quiet: bool) -> None:
@@ -90,6 +93,20 @@ class PostgresStore(Store):
     def close(self) -> None:
         if self._lifetime.end():
             self._pool.close()
+
+    def _check_of(self, cancellation: Cancellation) -> Callable[[], None]:
+        """Return what a reader that begins now calls before each statement.
+
+        The database ends a long statement by itself, but a read may consist of many short ones.
+        """
+        deadline = time.monotonic() + self._max_read_seconds
+
+        def check() -> None:
+            cancellation.check()
+            if time.monotonic() > deadline:
+                raise StoreTimeoutError
+
+        return check
 
     @contextmanager
     def _reading(self, cancellation: Cancellation) -> Iterator[psycopg.Connection]:

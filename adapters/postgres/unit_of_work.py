@@ -62,7 +62,7 @@ class PostgresUnitOfWork(UnitOfWork):
             self._release()
             raise
         self._runs = PostgresRunRepository(self._connection, self._slot, self._known_horizon)
-        self._jobs = PostgresJobRepository(self._connection, Cancellation(), writing=True)
+        self._jobs = PostgresJobRepository(self._connection, Cancellation().check, writing=True)
         return self
 
     def __exit__(

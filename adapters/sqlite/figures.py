@@ -4,7 +4,7 @@ from typing import Any, Final, cast
 
 import apsw
 
-from adapters.sql_figures import Source, compute_facets, compute_statistics
+from adapters.sql_figures import MetricsSql, Source, compute_facets, compute_statistics
 from adapters.sqlite.errors import translated_errors
 from adapters.sqlite.listing import RunList
 from adapters.sqlite.schema import EPOCH, metric_of, time_of
@@ -13,6 +13,9 @@ from core.model.statistics import Facets, FacetsRequest, Statistics, StatisticsR
 
 _FIRST_SECOND: Final = -62_135_596_800  # 0001-01-01
 _NEWEST_FIRST: Final = PageRequest()
+
+# SQLite keeps the last texts parsed, and an index has some members.
+_METRICS: Final = MetricsSql(metric_of, rows=str)
 
 
 class SqliteFigures:
@@ -25,7 +28,7 @@ class SqliteFigures:
     def statistics(self, which: RunFilter, request: StatisticsRequest) -> Statistics:
         """See the port."""
         source = self._source(which, request.max_runs)
-        return compute_statistics(source, request, _bucket(request.bucket_seconds), metric_of)
+        return compute_statistics(source, request, _bucket(request.bucket_seconds), _METRICS)
 
     def facets(self, which: RunFilter, request: FacetsRequest) -> Facets:
         """See the port."""

@@ -13,7 +13,7 @@ from adapters.sqlite.conditions import conditions_of, index_of
 from adapters.sqlite.errors import translated_errors
 from adapters.sqlite.keys import AMONG_ARRIVALS, ENTRIES, event_hash, find_arrivals, integers, run_hash
 from adapters.sqlite.schema import start_of
-from core.model.listing import PageRequest, RunFilter, examined_by
+from core.model.listing import Cursor, PageRequest, RunFilter, examined_by
 from core.model.run import Timestamp
 
 SLICE_ENTRIES: Final = 1000
@@ -51,11 +51,11 @@ class RunList:
             return self._rows_of_name(which, request, columns, last)
         return self._rows_of_list(which, request, columns, last)
 
-    def count(self, which: RunFilter, request: PageRequest = _ALL, last: Place | None = None) -> int:
-        """Count the matching runs one by one, from the beginning of a page to the run at ``last`` or the end."""
+    def count(self, which: RunFilter) -> int:
+        """Count the matching runs one by one."""
         if which.event_id is None and which.run_id is not None:
-            return sum(1 for _ in self._places(which, request, last))
-        walk, condition, bindings = self._range(which, request, last)
+            return sum(1 for _ in self._places(which, _ALL, None))
+        walk, condition, bindings = self._range(which, _ALL, None)
         beyond = walk.sql("(start, arrival) {beyond} (:start, :arrival) AND start {within} :until")
         sql = f"SELECT count(*) FROM runs{index_of(which)} WHERE {condition} {beyond}"
         return int(self._query(sql, bindings)[0][0])
@@ -67,6 +67,11 @@ class RunList:
         with closing(self.rows(which, behind, "NULL")) as rows:
             found = [row[:2] for row in rows]
         return found[0] if len(found) == 2 else None
+
+    def place_of(self, cursor: Cursor) -> Place:
+        """Return the place at which a cursor is."""
+        ((start, _),) = self._query(_STARTS, (cursor.start_time, cursor.start_time))
+        return start, cursor.arrival
 
     def newest(self, which: RunFilter, last: Place | None, limit: int) -> tuple[str, dict[str, Any]]:
         """Return the matching runs down to the one at ``last`` as SQL, to follow ``FROM``, and the bindings.

@@ -73,7 +73,7 @@ class _Part(Generic[_Item]):
 
     taken: list[tuple[Place, _Item]]
     next_cursor: Cursor | None
-    examined: int | None
+    last_examined: Cursor | None
 
 
 class SqliteRunRepository(RunRepository):
@@ -99,11 +99,11 @@ class SqliteRunRepository(RunRepository):
 
     def page(self, which: RunFilter, request: PageRequest) -> RunPage:
         part = self._take(which, request, COLUMNS, run_of, count_text_bytes)
-        return RunPage(tuple(run for _, run in part.taken), part.next_cursor, examined=part.examined)
+        return RunPage(tuple(run for _, run in part.taken), part.next_cursor, last_examined=part.last_examined)
 
     def summaries(self, which: RunFilter, request: PageRequest) -> SummaryPage:
         part = self._take(which, request, SUMMARY_COLUMNS, summary_of, count_summary_bytes)
-        return SummaryPage(tuple(run for _, run in part.taken), part.next_cursor, examined=part.examined)
+        return SummaryPage(tuple(run for _, run in part.taken), part.next_cursor, last_examined=part.last_examined)
 
     def children(self, parents: Sequence[str], room: Room) -> Children[RunSummary]:
         with closing(self._children(parents, room, SUMMARY_COLUMNS)) as rows, _noticing_damage():
@@ -181,13 +181,13 @@ class SqliteRunRepository(RunRepository):
         with closing(self._list.rows(which, asked, columns, last)) as rows, _noticing_damage():
             placed = (((row[0], row[1]), convert(row[2:])) for row in rows)
             taken, more = take_what_fits(placed, lambda found: size_of(found[1]), request.limit, request.max_text_bytes)
-        if more:
-            last = taken[-1][0]
-        examined = None if request.max_examined is None else self._list.count(examined_by(which), request, last)
-        return _Part(taken, Cursor(time_of(last[0]), last[1]) if last else None, examined)
+        last_examined = _cursor_at(last)
+        return _Part(taken, _cursor_at(taken[-1][0]) if more else last_examined, last_examined)
 
     def _last_examined(self, which: RunFilter, request: PageRequest) -> Place | None:
         """Return the place of the last run to examine; ``None`` if there is no limit, or none follows it."""
+        if request.last_examined is not None:
+            return self._list.place_of(request.last_examined)
         if request.max_examined is None:
             return None
         return self._list.nth(examined_by(which), request, request.max_examined)
@@ -245,6 +245,10 @@ def _noticing_damage() -> Iterator[None]:
         yield
     except (KeyError, msgspec.DecodeError) as error:
         raise damaged(error) from error
+
+
+def _cursor_at(place: Place | None) -> Cursor | None:
+    return None if place is None else Cursor(time_of(place[0]), place[1])
 
 
 def _to_run(row: tuple[Any, ...]) -> Run:

@@ -85,6 +85,7 @@ class PageRequest:
     ``counted`` asks for the number of all matching runs, which takes time proportional to that number.
     ``max_text_bytes`` ends the page early, before its text exceeds that many bytes of UTF-8. The first run always
     fits. ``max_examined`` ends it after examining that many runs, whether they match or not (``TESTED_PARTS``).
+    ``last_examined`` says where that is, if an earlier part of the page has found it.
     """
 
     limit: int = 100
@@ -94,20 +95,21 @@ class PageRequest:
     oldest_first: bool = False
     max_text_bytes: int = MAX_PART_BYTES
     max_examined: int | None = None
+    last_examined: Cursor | None = None
 
 
 @attrs.frozen
 class RunPage:
     """Some runs, newest start first, and the cursor of the next page; ``None`` on the last page.
 
-    ``examined`` is the number of runs examined, if the request limits it; the page may then have fewer runs than
-    requested, or none, although there is a next page.
+    ``last_examined`` is the place behind which no run is examined, if the request limits that and other runs follow;
+    the page may then have fewer runs than requested, or none, although there is a next page.
     """
 
     runs: tuple[Run, ...]
     next_cursor: Cursor | None
     total: int | None = None
-    examined: int | None = None
+    last_examined: Cursor | None = None
 
 
 @attrs.frozen
@@ -117,7 +119,7 @@ class SummaryPage:
     runs: tuple[RunSummary, ...]
     next_cursor: Cursor | None
     total: int | None = None
-    examined: int | None = None
+    last_examined: Cursor | None = None
 
 
 @attrs.frozen

@@ -48,6 +48,8 @@ class RunReader(Snapshot, Protocol):
         With ``max_examined``, the page also ends after that many of the runs that match the filter apart from
         ``TESTED_PARTS``, counted from its beginning; the cursor then leads behind the last one, and is ``None`` exactly
         when no such run follows. Of the other runs, only those with the filter's ``event_id`` or ``run_id`` count.
+        ``last_examined`` is the place of that last one, even if the page ends before it. A request for the rest of the
+        page has it instead of ``max_examined``, and ends there in the same way, without counting anew.
         """
         ...
 

@@ -74,10 +74,18 @@ def summarize_part(which: RunFilter, request: PageRequest, runs: RunReader) -> S
 def rest_of(request: PageRequest, part: RunPage | SummaryPage) -> PageRequest | None:
     """Return the request for the rest of a page after this part; ``None`` if the page is complete."""
     left = request.limit - len(part.runs)
-    unexamined = None if request.max_examined is None else request.max_examined - (part.examined or 0)
-    if part.next_cursor is None or not left or unexamined == 0:
+    if part.next_cursor in (None, part.last_examined) or not left:
         return None
-    return attrs.evolve(request, limit=left, offset=0, cursor=part.next_cursor, counted=False, max_examined=unexamined)
+    return attrs.evolve(
+        request,
+        limit=left,
+        offset=0,
+        cursor=part.next_cursor,
+        counted=False,
+        # The first part has found where this ends, if it does so before the list.
+        max_examined=None,
+        last_examined=part.last_examined,
+    )
 
 
 def read_metadata(request: MetadataRequest, runs: RunReader) -> Metadata:

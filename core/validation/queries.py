@@ -30,6 +30,7 @@ def page_request(parts: Mapping[str, object], limits: Limits) -> PageRequest:
         "oldest_first": _choice,
         "max_text_bytes": _within(1, MAX_PART_BYTES),
         "max_examined": _optional(_within(1, MAX_COUNT)),
+        "last_examined": _cursor,
     }
     kept, errors = _validate(parts, rules)
     if kept.get("cursor") is not None and kept.get("offset"):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -49,8 +50,8 @@ def used_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture(params=DURABLE_KINDS)
-def open_durable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Store]]:
-    """Yield a function that opens a durable store; every call opens the same one."""
+def open_durable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Store]]:
+    """Yield a function that opens a durable store, within limits if they are given; every call opens the same one."""
     with ExitStack() as stack:
         place = _place(request.param, request, tmp_path, stack)
-        yield lambda: open_database(place)
+        yield partial(open_database, place)

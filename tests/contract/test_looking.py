@@ -13,10 +13,11 @@ from adapters.memory.run_repository import Marks, MemoryRunRepository
 from core.model.listing import SEARCHED_FIELDS, PageRequest, RunFilter, RunPage, SummaryPage
 from core.model.run import Run, Status, Text
 from core.model.statistics import FacetField, FacetsRequest, Statistics, StatisticsRequest
-from core.model.summary import MAX_ERROR_CHARACTERS, MAX_METRIC
+from core.model.summary import MAX_ERROR_CHARACTERS, MAX_METRIC, RunSummary
 from core.model.tree import Room
 from core.ports.run_repository import RunReader
 from core.ports.store import Store
+from core.use_cases.query import rest_of
 from tests.contract.samples import at, keep, read, sample_run
 
 PROPERTY = settings(
@@ -113,11 +114,11 @@ def both(store: Store, stored: Sequence[Run]) -> Iterator[tuple[RunReader, RunRe
 
 
 def pages(runs: RunReader, which: RunFilter, request: PageRequest) -> list[tuple[Any, ...]]:
-    """Return the runs and the number of examined ones of each page until the last."""
+    """Return each page until the last without its cursors, and whether it is the last."""
     found = []
     for _ in range(30):
         page = runs.page(which, request)
-        found.append((page.runs, page.examined, page.next_cursor is None))
+        found.append((*short(page), page.next_cursor is None))
         if page.next_cursor is None:
             return found
         request = attrs.evolve(request, cursor=page.next_cursor, offset=0)
@@ -125,8 +126,8 @@ def pages(runs: RunReader, which: RunFilter, request: PageRequest) -> list[tuple
 
 
 def short(page: RunPage | SummaryPage) -> tuple[Any, ...]:
-    """Return a page without its cursor, whose arrival numbers are the store's own."""
-    return page.runs, page.examined, page.next_cursor and page.next_cursor.start_time
+    """Return a page with the starts of its cursors, whose arrival numbers are the store's own."""
+    return page.runs, *(cursor and cursor.start_time for cursor in (page.next_cursor, page.last_examined))
 
 
 @PROPERTY
@@ -134,11 +135,28 @@ def short(page: RunPage | SummaryPage) -> tuple[Any, ...]:
 def test_pages_are_those_of_memory(
     empty_store: Store, stored: list[Run], which: RunFilter, request_: PageRequest
 ) -> None:
-    """Pages, the number of matching runs and summaries are the same for any filter and limit."""
+    """Pages, the number of matching runs, and summaries are the same for any filter and limit."""
     with both(empty_store, stored) as (memory, runs):
         assert pages(runs, which, request_) == pages(memory, which, request_)
         assert short(runs.summaries(which, request_)) == short(memory.summaries(which, request_))
         assert runs.count(which) == memory.count(which)
+
+
+@PROPERTY
+@given(stored=stored_runs(), which=filters(), request_=REQUESTS)
+def test_parts_end_where_their_page_does(
+    empty_store: Store, stored: list[Run], which: RunFilter, request_: PageRequest
+) -> None:
+    """The parts of a page have its runs, and together examine what it examines."""
+    with both(empty_store, stored) as (_, runs):
+        whole = runs.summaries(which, attrs.evolve(request_, max_text_bytes=10**9))
+        found: list[RunSummary] = []
+        rest: PageRequest | None = attrs.evolve(request_, max_text_bytes=1)
+        while rest is not None:
+            part = runs.summaries(which, rest)
+            found += part.runs
+            rest = rest_of(rest, part)
+        assert attrs.evolve(part, runs=tuple(found)) == whole
 
 
 @pytest.mark.parametrize("field", SEARCHED_FIELDS)

@@ -110,7 +110,7 @@ def test_every_part_of_a_filter_is_named(runs: RunStore) -> None:
         *(("counted", value) for value in (1, None, "yes")),
         *(("oldest_first", value) for value in (0, None, "no")),
         *(("max_examined", value) for value in (0, -1, True, 1.0, "1", 2**63)),
-        *(("cursor", value) for value in ("abc", 1, (at(0), 1))),
+        *((name, value) for name in ("cursor", "last_examined") for value in ("abc", 1, (at(0), 1))),
         *(
             ("cursor", Cursor(*place))  # type: ignore[arg-type]
             for place in (("now", 1), (at(0), -1), (at(0), 2**63), (at(0), "1"), (1, 1), (at(0), True), ("\ud800", 1))

@@ -10,10 +10,13 @@ from time import sleep
 
 import pytest
 
-from core.errors import ReadCancelledError, StoreClosedError
+import adapters.sqlite.store as sqlite_store
+from core.errors import ReadCancelledError, StoreClosedError, StoreTimeoutError
 from core.model.job import JobState
+from core.model.limits import Limits
 from core.model.listing import RunFilter
 from core.model.run import EventId, Text
+from core.model.tree import Room
 from core.ports.cancellation import Cancellation
 from core.ports.run_repository import RunReader
 from core.ports.store import Store
@@ -95,6 +98,27 @@ def test_a_reader_ends_soon_after_it_is_cancelled(open_durable: Callable[[], Sto
         cancellation.request()
         assert isinstance(reader.exception(HANG_GUARD_SECONDS), ReadCancelledError)
     assert read(store, lambda runs: runs.count(RunFilter(product=Text("nothing")))) == 0
+    store.close()
+
+
+def test_a_read_of_many_statements_ends_at_its_limit(
+    open_durable: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Durable stores only: short reads in one block end at ``max_read_seconds`` together, and the store goes on."""
+    # Otherwise SQLite looks at the clock only after many of them.
+    monkeypatch.setattr(sqlite_store, "PROGRESS_STEPS", 100)
+    store = open_durable(Limits(max_read_seconds=1))
+    keep(store, *(sample_run(f"event-{number}", parent_run_id="parent") for number in range(20)))
+    guard = time.monotonic() + HANG_GUARD_SECONDS
+
+    def read_on() -> None:
+        with store.reader() as runs:
+            while time.monotonic() < guard:
+                assert len(runs.children(["parent"], Room(100, 1000)).runs) == 20
+
+    with pytest.raises(StoreTimeoutError):
+        read_on()
+    assert len(read(store, everything)) == 20
     store.close()
 
 

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import attrs
 import pytest
 
 from adapters.memory import MemoryStore
@@ -49,6 +50,19 @@ def test_parts_make_up_a_page(store: MemoryStore) -> None:
     assert totals == [COUNT, None, None]
     assert [run.event_id for run in found] == [f"event-{number:03}" for number in range(COUNT - 1, 0, -1)]
     assert part.next_cursor is not None
+
+
+def test_the_end_of_a_search_is_found_once(store: MemoryStore) -> None:
+    """The parts of a page of a search end at the place that the first one found, and no further one looks for it."""
+    which, asked = RunFilter(q=Text("x")), PageRequest(limit=COUNT, max_examined=COUNT - 1)
+    with store.reader() as runs:
+        part = list_part(which, attrs.evolve(asked, counted=False), runs)
+        rest = rest_of(asked, part)
+        end = runs.page(RunFilter(), PageRequest(limit=COUNT - 1, max_text_bytes=10**9)).next_cursor
+        assert rest is not None
+        assert (rest.max_examined, rest.last_examined) == (None, end)
+        whole = list_runs(which, attrs.evolve(asked, counted=False), Limits(max_search_runs=COUNT - 1), runs)
+    assert (len(whole.runs), whole.next_cursor) == (COUNT - 1, end)
 
 
 def test_page_that_is_too_large_is_refused(store: MemoryStore) -> None:
