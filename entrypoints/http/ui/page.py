@@ -21,10 +21,10 @@ PAGE_NAMES: Final = ("launch", "runs", "errors", "commits", "refused", "compare"
 
 _SHELL: Final = "index.html"
 _COMMENTS: Final = {
-    ".js": re.compile(rb"^[ \t]*/\*\*(?:(?!\*/).)*\*/[ \t]*$", re.MULTILINE | re.DOTALL),
+    ".js": re.compile(rb"^[ \t]*(?:/\*\*(?:(?!\*/).)*\*/[ \t]*|//[^\n]*)$", re.MULTILINE | re.DOTALL),
     ".css": re.compile(rb"^[ \t]*/\*(?:(?!\*/).)*\*/[ \t]*$", re.MULTILINE | re.DOTALL),
 }
-"""Comments that have their lines to themselves; of scripts only those in the form of JSDoc."""
+"""Comments that have their lines to themselves; of scripts, those in the form of JSDoc and those of one line."""
 _INDENTATION: Final = re.compile(rb"^[ \t]+", re.MULTILINE)
 
 _HEADERS: Final = {
