@@ -18,6 +18,7 @@ from core.model.run import Run, count_text_bytes
 from core.model.validation_error import ValidationError
 from core.ports.run_repository import RunReader
 from core.validation.keys import require_key
+from core.validation.queries import OFFSET_BESIDE_SEARCH
 
 
 def get_run(run_id: str, runs: RunReader) -> Run:
@@ -36,7 +37,7 @@ def list_runs(which: RunFilter, request: PageRequest, limits: Limits, runs: RunR
     """Return one page of the matching runs, with their total number if requested.
 
     Raises:
-        InvalidQueryError: the runs of the page are too large together.
+        InvalidQueryError: the runs of the page are too large together, or a search skips runs by counting.
     """
     found: list[Run] = []
     room, total = limits.max_response_bytes, None
@@ -53,9 +54,16 @@ def list_runs(which: RunFilter, request: PageRequest, limits: Limits, runs: RunR
 
 
 def bounded(which: RunFilter, request: PageRequest, limits: Limits) -> PageRequest:
-    """Return the request, limited to ``max_search_runs`` and without the total number if the filter has a search."""
+    """Return the request, limited to ``max_search_runs`` and without the total number if the filter has a search.
+
+    Raises:
+        InvalidQueryError: a search skips runs by counting. It would count those that match only among the runs that
+            one page examines.
+    """
     if which.q is None:
         return request
+    if request.offset:
+        raise InvalidQueryError((OFFSET_BESIDE_SEARCH,))
     return attrs.evolve(request, counted=False, max_examined=limits.max_search_runs)
 
 

@@ -13,6 +13,8 @@ _Rule = Callable[[object], object]
 
 OFFSET_BESIDE_CURSOR: Final = ValidationError("offset", "cannot be combined with a cursor; omit one of them")
 
+OFFSET_BESIDE_SEARCH: Final = ValidationError("offset", "cannot be combined with q; page with cursor instead")
+
 INVALID_CURSOR: Final = ValidationError("cursor", "is not a next_cursor returned by this API")
 
 

@@ -16,7 +16,7 @@ from core.ports.snapshot import Snapshot
 from core.ports.unit_of_work import UnitOfWork
 from entrypoints.application import Application
 from entrypoints.http.guard.access import Access
-from entrypoints.http.messages.entity_tags import ANY_TAG, entity_tag, names_tag, not_modified, tag_headers
+from entrypoints.http.messages.entity_tags import entity_tag, names_any_tag, names_tag, not_modified, tag_headers
 from entrypoints.http.messages.request_body import INLINE_BODY_BYTES, Allowance, read_json_body
 from entrypoints.http.messages.responses import encoded_response
 from entrypoints.http.pressure.completions import Completions
@@ -92,6 +92,6 @@ class Context:
             return tag, body
 
         tag, body = await run_while_awaited(request, self.pools.reading, read)
-        if body is None or names_tag(request, ANY_TAG):
+        if body is None or names_any_tag(request):
             return not_modified(tag_headers(tag))
         return encoded_response(body, headers=tag_headers(tag))

@@ -7,7 +7,7 @@ from adapters.wire.encode import encode, refusal_page_answer
 from adapters.wire.query import parse_refusals_query
 from core.ports.cancellation import Cancellation
 from entrypoints.http.api.context import Context
-from entrypoints.http.messages.entity_tags import ANY_TAG, content_tag, names_tag, not_modified, tag_headers
+from entrypoints.http.messages.entity_tags import content_tag, names_any_tag, names_tag, not_modified, tag_headers
 from entrypoints.http.messages.responses import encoded_response
 from entrypoints.http.transport.connections import lease_of, run_while_awaited
 
@@ -34,6 +34,6 @@ class Refusals:
             return content_tag(body), body
 
         tag, body = await run_while_awaited(request, self.context.pools.reading, read)
-        if names_tag(request, tag) or names_tag(request, ANY_TAG):
+        if names_tag(request, tag) or names_any_tag(request):
             return not_modified(tag_headers(tag))
         return encoded_response(body, headers=tag_headers(tag))

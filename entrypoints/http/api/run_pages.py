@@ -21,7 +21,7 @@ from core.use_cases.query import list_part, rest_of, summarize_part
 from core.use_cases.tree import RollupBudget, roll_up_each
 from entrypoints.http.api.context import Context
 from entrypoints.http.messages.compression import choose_coding
-from entrypoints.http.messages.entity_tags import ANY_TAG, names_tag, not_modified, tag_headers
+from entrypoints.http.messages.entity_tags import names_any_tag, names_tag, not_modified, tag_headers
 from entrypoints.http.messages.request_log import route_of
 from entrypoints.http.messages.responses import encoded_response
 from entrypoints.http.transport.connections import connection_of, lease_of, run_while_awaited
@@ -54,7 +54,7 @@ class PageSender:
             StoreError: the first part cannot be read.
         """
         tag, first = await run_while_awaited(self._request, self._context.pools.reading, partial(self._begin, asked))
-        if first is None or names_tag(self._request, ANY_TAG):
+        if first is None or names_any_tag(self._request):
             return not_modified(tag_headers(tag))
         if first.rest is None:
             return encoded_response(first.body, headers=tag_headers(tag))

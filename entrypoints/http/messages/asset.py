@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 
 from adapters.content_coding import CODINGS, encode_small
 from entrypoints.http.messages.compression import MIN_COMPRESSED_BYTES, choose_coding
-from entrypoints.http.messages.entity_tags import ANY_TAG, names_tag, not_modified, tag_headers
+from entrypoints.http.messages.entity_tags import names_any_tag, names_tag, not_modified, tag_headers
 
 
 @attrs.frozen
@@ -30,7 +30,7 @@ class Asset:
 
     def respond(self, request: web.Request) -> web.Response:
         """Return the asset, or 304 if the client has it already."""
-        if names_tag(request, self.etag) or names_tag(request, ANY_TAG):
+        if names_tag(request, self.etag) or names_any_tag(request):
             return not_modified(self.headers)
         coding = choose_coding(request)
         if coding not in self.encoded:

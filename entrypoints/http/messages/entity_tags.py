@@ -9,9 +9,6 @@ from aiohttp import hdrs, web
 
 from core.model.store_version import StoreVersion
 
-ANY_TAG: Final = "*"
-"""What ``If-None-Match`` says instead of a tag to name whatever there is."""
-
 _BYTES: Final = 12
 
 
@@ -31,8 +28,14 @@ def content_tag(body: bytes) -> str:
 
 
 def names_tag(request: web.Request, tag: str) -> bool:
-    """Return whether the client has the response with this tag, or asks for it by ``ANY_TAG``."""
+    """Return whether the client has the response with this tag."""
     return any(known.value == tag for known in request.if_none_match or ())
+
+
+def names_any_tag(request: web.Request) -> bool:
+    """Return whether the client names whatever there is, by ``*`` instead of tags."""
+    # The parsed header does not tell it from a tag of that text, which is quoted.
+    return request.headers.get(hdrs.IF_NONE_MATCH) == "*"
 
 
 def tag_headers(tag: str) -> Mapping[str, str]:

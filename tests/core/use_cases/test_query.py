@@ -65,6 +65,13 @@ def test_the_end_of_a_search_is_found_once(store: MemoryStore) -> None:
     assert (len(whole.runs), whole.next_cursor) == (COUNT - 1, end)
 
 
+def test_a_search_skips_no_runs(store: MemoryStore) -> None:
+    """An offset in a search is an invalid query in a process, too."""
+    which, request = RunFilter(q=Text("x")), PageRequest(offset=1)
+    with store.reader() as runs, pytest.raises(InvalidQueryError, match="offset cannot be combined with q"):
+        list_runs(which, request, Limits(), runs)
+
+
 def test_page_that_is_too_large_is_refused(store: MemoryStore) -> None:
     """Runs that are too large together raise an error that names the limit; fewer are returned."""
     limits = Limits(max_response_bytes=2_000_000)

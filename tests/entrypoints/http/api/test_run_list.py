@@ -212,6 +212,15 @@ def test_offset_and_cursor_exclude_each_other(server: Api, starts: list[str]) ->
     assert server.find(cursor="", offset=1).status == 422
 
 
+@pytest.mark.usefixtures("starts")
+def test_offset_and_search_exclude_each_other(server: Api) -> None:
+    """An offset in a search gets 422 that names it, and 0 is none."""
+    answer = server.find(q="run", offset=1)
+    assert (answer.status, answer.locations) == (422, [["query", "offset"]])
+    assert answer.body["detail"][0]["msg"] == "offset cannot be combined with q; page with cursor instead"
+    assert server.find(q="run", offset=0).status == 200
+
+
 def test_metadata_of_an_empty_store(server: Api) -> None:
     """A store without runs has no names."""
     answer = server.request("GET", "/api/v1/metadata")
