@@ -5,7 +5,7 @@ import { ticks, toPixels } from "../../model/time_scale.js";
 
 /** Least distance between two ticks, in pixels. */
 const TICK_PIXELS = 70;
-/** Width of a character of a label, at most, in pixels. */
+/** Width of a character of a label, at most, in pixels. A tick without room for its label has only its line. */
 const CHARACTER_PIXELS = 7;
 
 export class Axis {
@@ -22,7 +22,6 @@ export class Axis {
   update(range, width) {
     const found = ticks(range, Math.max(1, Math.floor(width / TICK_PIXELS))).map(({ time, label }) => ({
       time,
-      // Without room before the edge, the line stands alone.
       label: toPixels(range, width, time) + (label.length + 1) * CHARACTER_PIXELS > width ? "" : label,
     }));
     const positions = found.map(({ time }) => `${toPixels(range, 100, time)}%`);

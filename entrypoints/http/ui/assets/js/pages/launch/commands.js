@@ -81,7 +81,7 @@ export class Commands {
   }
 
   toggleProblems() {
-    this.#writeRows({ only: this.#state.only === "" ? "problems" : "" });
+    this.#show({ only: this.#state.only === "" ? "problems" : "" });
   }
 
   togglePath() {
@@ -89,7 +89,7 @@ export class Commands {
   }
 
   clearText() {
-    this.#writeRows({ q: "" });
+    this.#show({ q: "" });
   }
 
   /**
@@ -98,7 +98,7 @@ export class Commands {
    * @param {number} depth
    */
   setDepth(depth) {
-    this.#writeRows({ depth: this.#state.depth === depth ? USUAL_DEPTH : depth, folds: new Map() });
+    this.#show({ depth: this.#state.depth === depth ? USUAL_DEPTH : depth, folds: new Map() });
   }
 
   toggleAll() {
@@ -145,10 +145,11 @@ export class Commands {
       this.#context.say("Select a run to zoom to it.");
       return;
     }
-    const { start, end } = view.launch.tree;
+    const { tree } = view.launch;
+    const { start, end } = tree;
     const margin = (end[selected] - start[selected]) * MARGIN + 1;
     const range = { from: start[selected] - margin, to: end[selected] + margin };
-    this.zoomTo(clampRange(range, wholeRange(view.launch.tree)));
+    this.#show(zoomState(clampRange(range, wholeRange(tree)), tree));
   }
 
   /** @param {number} share of what is in sight; negative for earlier */
@@ -192,11 +193,11 @@ export class Commands {
   }
 
   /**
-   * Show other rows, and among them the selected run.
+   * Show something else, and keep the selected run in sight.
    *
    * @param {Partial<State>} changes
    */
-  #writeRows(changes) {
+  #show(changes) {
     this.#write(changes);
     const view = this.#view();
     const selected = view ? this.#selected(view) : -1;

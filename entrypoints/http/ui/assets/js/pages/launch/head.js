@@ -31,6 +31,8 @@ export class Head {
   }
 
   /**
+   * Elements that stay the same are left alone, the one with the focus above all.
+   *
    * @param {Launch} launch
    * @param {More} more
    */
@@ -44,7 +46,6 @@ export class Head {
       launch.cost.sum[0],
       launch.problemCounts,
     ]);
-    // Elements that stay the same are left alone, the one with the focus above all.
     if (shown === this.#shown) return;
     this.#shown = shown;
     const status = statusChip(root.status);

@@ -104,12 +104,15 @@ export class Panel {
     return run ? run.output_summary || run.input_summary || null : null;
   }
 
-  /** @param {import("../../model/launch.js").Launch} launch */
+  /**
+   * Without its message a commit is shown by the name of its run.
+   *
+   * @param {import("../../model/launch.js").Launch} launch
+   */
   #loadMessages({ commits, tree }) {
     const missing = commits.slice(0, MAX_MESSAGES).filter((index) => this.#loader.known(tree.runs[index]) === null);
     if (missing.length === 0) return;
     const loads = missing.map((index) => this.#loader.load(tree.runs[index]));
-    // Without its message a commit is shown by the name of its run.
     void Promise.allSettled(loads).then(() => this.#shown && this.#shown.selected < 0 && this.update(this.#shown));
   }
 
@@ -144,7 +147,11 @@ export class Panel {
     this.#timer = window.setTimeout(() => void this.#load(summary), delay);
   }
 
-  /** @param {import("../../model/tree.js").TreeRun} summary */
+  /**
+   * Load the whole run. After an error that passes, try again with the version that is shown by then.
+   *
+   * @param {import("../../model/tree.js").TreeRun} summary
+   */
   async #load(summary) {
     try {
       const run = await this.#loader.load(summary);
@@ -153,7 +160,6 @@ export class Panel {
       const selected = this.#shown?.view.launch.tree.runs[this.#shown.selected];
       if (selected?.event_id !== summary.event_id || !(error instanceof ApiError)) return;
       this.#say(error.message);
-      // By then there may be a newer version of it.
       if (error.isPassing) this.#loadLater(selected, pauseAfter(0, 1, error.retrySeconds));
     }
   }

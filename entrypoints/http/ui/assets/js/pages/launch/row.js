@@ -164,6 +164,8 @@ function showBar({ bar, label }, { view: { launch }, range }, index) {
 /**
  * Draw where everything waited for a run: for itself alone if it is open, or for all that is in it.
  *
+ * Marks that would touch are left out, so that a run with thousands of them stays cheap to draw.
+ *
  * @param {View} view
  * @param {number} index
  * @param {Range} range
@@ -179,7 +181,6 @@ function pathMarks({ launch, open }, index, range) {
     if (to < range.from || from > range.to) continue;
     const left = Math.max(0, Math.round(toPixels(range, UNITS, from)));
     const right = Math.min(UNITS, Math.max(Math.round(toPixels(range, UNITS, to)), left + MIN_UNITS));
-    // Marks that would touch are left out, so that a run with thousands of them stays cheap to draw.
     if (right <= reached) continue;
     marks += `M${left} .5H${right}`;
     reached = right;
