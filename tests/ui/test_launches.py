@@ -250,6 +250,11 @@ def test_everything_works_by_keyboard(launches: Visit) -> None:
     page.reload()
     page.wait_for_selector(".launches-row[aria-selected=true]")
     assert page.inner_text(".launches-row[aria-selected=true] .name") == names[1]
+    page.keyboard.press("Escape")
+    expect(page.locator(".launches-row[aria-selected=true]")).to_have_count(0)
+    assert "at" not in query_of(launches)
+    for key in ("ArrowDown", "ArrowDown"):
+        page.keyboard.press(key)
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile(r"/ui/launch\?"))
     assert query_of(launches)["id"] == names[1]
