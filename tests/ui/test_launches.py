@@ -81,7 +81,7 @@ def wait_for_query(visit: Visit, name: str) -> None:
 def test_the_list_says_what_happened(launches: Visit, stored: tuple[Api, list[Run]]) -> None:
     """Totals, days and rows agree with what is stored; costs are those of the innermost runs."""
     page, runs = launches.page, stored[1]
-    expect(page.locator(".totals")).to_contain_text("commit")
+    page.wait_for_selector(f"{LAUNCH_ROWS} >> text=publish.call-1")
     totals = page.inner_text(".totals")
     for status, name in [("failure", "failed"), ("timeout", "timed out"), ("partial", "partial")]:
         assert f"{sum(run['status'] == status for run in runs)} {name}" in totals
@@ -95,6 +95,8 @@ def test_the_list_says_what_happened(launches: Visit, stored: tuple[Api, list[Ru
     succeeded = page.locator(LAUNCH_ROWS, has_text="audit-1").first
     assert succeeded.locator(".what").inner_text() == "nightly audit"
     assert succeeded.locator(".commits").inner_text() == commit_of("launch-1")[:7]
+    page.evaluate("document.querySelector('.list').scrollTop = 1e9")
+    expect(page.locator(".totals")).to_contain_text("commit")
 
 
 def test_a_failed_launch_is_found_and_opened(launches: Visit) -> None:
@@ -248,6 +250,11 @@ def test_everything_works_by_keyboard(launches: Visit) -> None:
     page.reload()
     page.wait_for_selector(".launches-row[aria-selected=true]")
     assert page.inner_text(".launches-row[aria-selected=true] .name") == names[1]
+    page.keyboard.press("Escape")
+    expect(page.locator(".launches-row[aria-selected=true]")).to_have_count(0)
+    assert "at" not in query_of(launches)
+    for key in ("ArrowDown", "ArrowDown"):
+        page.keyboard.press(key)
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile(r"/ui/launch\?"))
     assert query_of(launches)["id"] == names[1]
@@ -381,6 +388,9 @@ def test_ten_thousand_launches(visit_server: Visiting, start: Start) -> None:
         open_page(visit)
         page = visit.page
         page.wait_for_selector(".totals >> text=10\u2009000")
+        # What is inside the launches is not known before all are loaded.
+        expect(page.locator(".totals .muted")).to_contain_text("says $")
+        expect(page.locator(".totals")).not_to_contain_text("commit")
         for launches in (50, 150, 250, 350):
             # With the row of headings, one or two of days, and what stands at the end.
             rows = re.compile(f"^({launches + 3}|{launches + 4})$")

@@ -265,6 +265,23 @@ def test_what_does_not_pass_is_told(visit_server: Visiting, launch_server: Api) 
         visit.forgive("403")
 
 
+def test_a_passing_message_does_not_hide_that_the_server_is_gone(visit_server: Visiting, start: Start) -> None:
+    """What is wrong with the server is told again afterwards, and nothing on the page moves for a message."""
+    with start() as server, visit_server(server.url) as visit:
+        visit.open()
+        visit.page.click("main .copy")
+        visit.page.wait_for_selector(".notice >> text=/cop/i")
+        box = visit.page.locator("main").bounding_box()
+        visit.page.wait_for_selector(".notice", state="hidden")
+        assert visit.page.locator("main").bounding_box() == box
+        visit.page.route("**/api/v1/**", lambda route: route.abort())
+        visit.page.wait_for_selector(".notice >> text=cannot be reached")
+        visit.page.click("main .copy")
+        visit.page.wait_for_selector(".notice >> text=/cop/i")
+        visit.page.wait_for_selector(".notice >> text=cannot be reached")
+        visit.forgive("ERR_FAILED")
+
+
 def test_a_page_that_was_not_loaded_yet_waits_for_the_server(
     visit_server: Visiting, tmp_path: Path, make_run: MakeRun
 ) -> None:

@@ -34,8 +34,9 @@ test("what was chosen stays, however old the newest launch is", () => {
   assert.deepEqual(spanOf({ ...NONE, from: 5, to: 9 }, KNOWN), { from: 5, to: 9, name: "custom" });
 });
 
-test("an end before the beginning is no end", () => {
-  assert.deepEqual(spanOf({ ...NONE, from: 9, to: 5 }, KNOWN), { from: 9, to: null, name: "custom" });
+test("an end that is not after the beginning chooses nothing", () => {
+  assert.deepEqual(spanOf({ ...NONE, from: 9, to: 5 }, KNOWN), spanOf(NONE, KNOWN));
+  assert.deepEqual(spanOf({ ...NONE, from: 9, to: 9 }, KNOWN), spanOf(NONE, KNOWN));
 });
 
 test("the last night is the one that ended this morning, or has not ended yet", () => {

@@ -3,7 +3,7 @@
 import { askToken, showHelp } from "./dialogs.js";
 import { Header, part } from "./header.js";
 import { Api } from "./lib/api.js";
-import { el, replace, setText } from "./lib/dom.js";
+import { clipped, el, replace, setText } from "./lib/dom.js";
 import { zoneName } from "./lib/format.js";
 import { Keyboard } from "./lib/keyboard.js";
 import { followed, lastSegment } from "./lib/links.js";
@@ -28,6 +28,8 @@ const PAGES = {
 const SEARCH = { q: text() };
 /** The pages that search what they show. */
 const SEARCHED = ["", "launch", "runs", "errors", "commits"];
+/** How long a title may be. */
+const TITLE = 80;
 /** How long a message is shown. */
 const MESSAGE_MS = 4000;
 
@@ -51,8 +53,8 @@ class App {
   #mounted = null;
   #refusals = new RefusalCount(this.#api, (shown) => this.#header.showCount("refused", shown));
   #forget = () => {};
-  /** Whether the message is about the server. */
-  #isTroubled = false;
+  /** What is wrong with the server; empty for nothing. */
+  #trouble = "";
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #messageTimer;
 
@@ -96,7 +98,7 @@ class App {
     replace(this.#main, el("div", { class: "empty" }, waiting));
     const show = () => {
       this.#live.stop();
-      if (this.#isTroubled) {
+      if (this.#trouble) {
         location.reload();
         return;
       }
@@ -151,7 +153,8 @@ class App {
 
   /** @param {string} title */
   #setTitle(title) {
-    document.title = `${title} · runsink`;
+    // Marks of direction from outside would turn around what the browser writes beside it.
+    document.title = `${clipped(title.replace(/[\u202A-\u202E\u2066-\u2069]/g, ""), TITLE)} · runsink`;
   }
 
   /**
@@ -204,11 +207,11 @@ class App {
       this.#name = null;
       replace(this.#main, this.#stopped(error));
     } else if (error) {
-      this.#say(error.message, 0);
-      this.#isTroubled = true;
-    } else if (state === "live" && this.#isTroubled) {
+      this.#trouble = error.message;
+      this.#say(this.#trouble, 0);
+    } else if (state === "live" && this.#trouble) {
+      this.#trouble = "";
       this.#say("", 0);
-      this.#isTroubled = false;
     }
   }
 
@@ -237,7 +240,7 @@ class App {
     clearTimeout(this.#messageTimer);
     setText(this.#notice, message);
     this.#notice.hidden = message === "";
-    if (ms) this.#messageTimer = setTimeout(() => this.#say("", 0), ms);
+    if (ms) this.#messageTimer = setTimeout(() => this.#say(this.#trouble, 0), ms);
   }
 
   #toggleTheme() {

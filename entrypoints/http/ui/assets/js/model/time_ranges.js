@@ -66,7 +66,7 @@ export function columnLength(length) {
  * @returns {Span}
  */
 export function spanOf({ range, from, to }, { now, zone, newest }) {
-  if (from !== null || to !== null) return customSpan(from, to, now);
+  if (isChosen(from, to)) return customSpan(from, to, now);
   if (range === "night") return night(now, zone);
   if (range === "" && newest !== null && newest < now - DEFAULT_DAYS * DAY) return daysUpTo(newest);
   const days = range === "day" ? 1 : Number(range) || DEFAULT_DAYS;
@@ -91,12 +91,20 @@ export function boundsOf({ from, to }) {
 /**
  * @param {number | null} from
  * @param {number | null} to
+ */
+function isChosen(from, to) {
+  return from === null || to === null ? from !== to : from < to;
+}
+
+/**
+ * @param {number | null} from
+ * @param {number | null} to
  * @param {number} now
  * @returns {Span}
  */
 function customSpan(from, to, now) {
   const begin = from ?? (to ?? now) - DEFAULT_DAYS * DAY;
-  return { from: begin, to: to !== null && to > begin ? to : null, name: "custom" };
+  return { from: begin, to, name: "custom" };
 }
 
 /**

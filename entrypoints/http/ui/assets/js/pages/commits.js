@@ -82,6 +82,7 @@ class CommitsPage {
     context.addShortcuts([
       ...this.#list.shortcuts("commit", "Open the launch"),
       { keys: ["y"], label: "Copy the hash", run: () => this.#copy() },
+      { keys: ["Escape"], label: "Select nothing", run: () => this.#context.url.write(SCHEMA, { at: "" }) },
     ]);
   }
 

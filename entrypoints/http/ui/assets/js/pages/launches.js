@@ -3,6 +3,7 @@
 import { el, replace, setAttribute } from "../lib/dom.js";
 import { count, dateTime, milliseconds } from "../lib/format.js";
 import { PagedRuns } from "../lib/paged_runs.js";
+import { copy } from "../lib/run_details.js";
 import { PROBLEMS } from "../lib/status.js";
 import { href } from "../lib/url_state.js";
 import { columnsOf, totalsOf, withCosts } from "../model/histogram.js";
@@ -138,9 +139,11 @@ class Launches {
   #shortcuts() {
     const isProblems = () => this.#state.status.join() === PROBLEMS.join();
     return [
-      { keys: ["j"], label: "Next launch", run: () => this.#list.move(1) },
-      { keys: ["k"], label: "Previous launch", run: () => this.#list.move(-1) },
+      { keys: ["j", "ArrowDown"], label: "Next launch", run: () => this.#list.move(1) },
+      { keys: ["k", "ArrowUp"], label: "Previous launch", run: () => this.#list.move(-1) },
       { keys: ["o", "Enter"], label: "Open the launch", run: () => this.#list.openActive() },
+      { keys: ["y"], label: "Copy the run_id", run: () => this.#copy() },
+      { keys: ["Escape"], label: "Select nothing", run: () => this.#selectNothing() },
       { keys: ["c"], label: "Compare the launch with another", run: () => this.#compare() },
       { keys: ["e"], label: "Only problems", run: () => this.#choose({ status: isProblems() ? [] : [...PROBLEMS] }) },
       ...RANGE_NAMES.map((range, index) => ({
@@ -149,6 +152,16 @@ class Launches {
         run: () => this.#choose({ range, from: null, to: null }),
       })),
     ];
+  }
+
+  #copy() {
+    const { active } = this.#list;
+    if (active) void copy("the run_id", active.run_id, this.#context.say);
+  }
+
+  #selectNothing() {
+    this.#list.activate("");
+    this.#context.url.write(SCHEMA, { at: "" });
   }
 
   #compare() {

@@ -1,7 +1,7 @@
 /** The choice of the stretch of time. */
 
 import { el, replace, setAttribute, setText } from "../../lib/dom.js";
-import { day, time, zoneName } from "../../lib/format.js";
+import { day, dayKey, time, zoneName } from "../../lib/format.js";
 import { DAY, RANGE_NAMES } from "../../model/time_ranges.js";
 
 /** @typedef {import("../../model/time_ranges.js").RangeName} RangeName */
@@ -112,6 +112,17 @@ function field(label) {
 }
 
 /**
+ * Return a day, with its year if it is another one than now.
+ *
+ * @param {number} ms
+ * @param {string} zone
+ */
+function dated(ms, zone) {
+  const [year, now] = [ms, Date.now()].map((instant) => dayKey(instant, zone).slice(0, -6));
+  return `${day(ms, zone)}${year === now ? "" : ` ${year}`}`;
+}
+
+/**
  * Return the days of a stretch of time, with the hours if it is short.
  *
  * @param {number} from
@@ -120,8 +131,8 @@ function field(label) {
  * @returns {string}
  */
 export function stretch(from, end, zone) {
-  if (end - from > 2 * DAY) return `${day(from, zone)} – ${day(end - 1, zone)}`;
-  const [first, last] = [day(from, zone), day(end, zone)];
+  if (end - from > 2 * DAY) return `${dated(from, zone)} – ${dated(end - 1, zone)}`;
+  const [first, last] = [dated(from, zone), dated(end, zone)];
   return `${first} ${time(from, zone)} – ${first === last ? "" : `${last} `}${time(end, zone)}`;
 }
 

@@ -28,16 +28,18 @@ export function showTotals(element, { totals, runs, isAll }) {
   }
   // What the runs inside report is more exact than what the launches say, but takes having all of them.
   const figures = isAll ? { cost: sumOf(runs, "cost_usd"), tokens: sumOf(runs, "total_tokens") } : totals;
-  const hint = isAll ? null : "As the launches report it themselves";
+  const spent = [
+    figures.cost !== null && cost(figures.cost),
+    figures.tokens !== null && `${tokens(figures.tokens)} tokens`,
+  ].filter(Boolean);
   replace(
     element,
     el("strong", null, count(totals.launches)),
     ...countedStatuses(totals.counts)
       .filter(({ status }) => status !== "success")
       .map(({ status, runs: n }) => tally(status, n)),
-    figures.cost !== null && el("span", { title: hint }, cost(figures.cost)),
-    figures.tokens !== null && el("span", { title: hint }, `${tokens(figures.tokens)} tokens`),
-    commits(runs, isAll),
+    ...(isAll ? spent.map((figure) => el("span", null, figure)) : [reported(spent.join(", "))]),
+    isAll && commits(runs),
   );
 }
 
@@ -49,13 +51,13 @@ function tally(status, n) {
   return el("span", { class: "tally", "data-status": status }, icon(status), `${count(n)} ${statusName(status)}`);
 }
 
-/**
- * @param {readonly Run[]} runs
- * @param {boolean} isAll
- */
-function commits(runs, isAll) {
+/** @param {string} figures What the launches report themselves; empty for nothing. */
+function reported(figures) {
+  return figures && el("span", { class: "muted", title: "As the launches report it themselves" }, `says ${figures}`);
+}
+
+/** @param {readonly Run[]} runs */
+function commits(runs) {
   const found = runs.reduce((sum, run) => sum + (run.rollup?.commits.length ?? 0), 0);
-  if (!found) return null;
-  const hint = isAll ? null : `In the newest ${counted(runs.length, "launch", "launches")}, which are loaded`;
-  return el("span", { title: hint }, `${count(found)}${isAll ? "" : "+"} ${found === 1 ? "commit" : "commits"}`);
+  return found ? el("span", null, counted(found, "commit")) : null;
 }
