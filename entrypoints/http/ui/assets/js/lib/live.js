@@ -59,6 +59,8 @@ export class Live {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #failures = 0;
+  /** How many polls in a row found that there is no such thing as the first source. */
+  #misses = 0;
 
   /**
    * @param {import("./api.js").Api} api
@@ -87,6 +89,7 @@ export class Live {
     if (isSame) return;
     this.#interrupt();
     this.#failures = 0;
+    this.#misses = 0;
     this.#report(sources.length ? "loading" : "live", null);
     void this.#poll();
   }
@@ -135,7 +138,8 @@ export class Live {
     }
     this.#failures = error ? this.#failures + 1 : 0;
     this.#report(error ? "waiting" : "live", error);
-    const pause = pauseAfter(performance.now() - begun, this.#failures, error?.retrySeconds ?? 0);
+    const failures = Math.max(this.#failures, this.#misses);
+    const pause = pauseAfter(performance.now() - begun, failures, error?.retrySeconds ?? 0);
     // Hidden pages do not poll; coming into sight does.
     this.#timer = setTimeout(() => void (document.hidden || this.#poll()), pause);
   }
@@ -151,16 +155,26 @@ export class Live {
       const source = () => /** @type {Source} */ (this.#sources[index]);
       try {
         const changed = await this.#loadOne(address, source, signal);
+        this.#countMisses(index, false);
         if (index === 0 && !changed && addresses.every((one) => this.#known.get(one)?.etag)) return null;
       } catch (error) {
         if (signal.aborted) return null;
         if (!(error instanceof ApiError)) throw error;
         const { fail } = source();
         if (error.isPassing || !fail) return error;
+        this.#countMisses(index, error.kind === "missing");
         fail(error);
       }
     }
     return null;
+  }
+
+  /**
+   * @param {number} index Of the source that was asked for.
+   * @param {boolean} isMissing
+   */
+  #countMisses(index, isMissing) {
+    if (index === 0) this.#misses = isMissing ? this.#misses + 1 : 0;
   }
 
   /**
