@@ -285,8 +285,8 @@ def show(*, keep: bool) -> None:
                 step(demo)
             heading(f"The launch on a page: {url}/ui/")
             if keep:
-                print("The server runs until Ctrl-C.", flush=True)
                 with suppress(KeyboardInterrupt):
+                    print("The server runs until Ctrl-C.", flush=True)
                     process.wait()
             heading("Stop: SIGTERM")
             expect("exit status of the server", stop(process), 0)

@@ -123,6 +123,8 @@ def test_documented_fields_are_those_of_the_core() -> None:
         names = {resolved(one)["name"] for one in API["paths"][path]["get"]["parameters"]}
         assert names == attrs.fields_dict(RunFilter).keys() | own
     assert SCHEMAS["RunSummary"]["properties"].keys() == set(SCHEMAS["RunSummary"]["required"]) == set(SHOWN_FIELDS)
+    (fields,) = (one for one in API["paths"]["/api/v1/runs"]["get"]["parameters"] if one.get("name") == "fields")
+    assert fields["schema"]["pattern"] == f"^summary(,({'|'.join(FIELDS)}))*$"
     assert SCHEMAS["RunWithRollup"]["properties"].keys() == {*FIELDS, "rollup"}
     assert SCHEMAS["FacetField"]["enum"] == list(FacetField)
     assert SCHEMAS["JobState"]["enum"] == list(JobState)
