@@ -38,6 +38,7 @@ def test_pages_change_without_loading_the_shell_again(visit: Visit) -> None:
     visit.open()
     visit.page.evaluate("window.stays = true")
     visit.page.click("nav >> text=Runs")
+    visit.page.wait_for_selector(".page-runs")
     visit.page.wait_for_selector(ROWS)
     assert visit.page.url == f"{visit.url}/ui/runs"
     assert visit.page.title() == "Runs · runsink"
