@@ -109,6 +109,7 @@ def test_a_failed_launch_is_found_and_opened(launches: Visit) -> None:
     names = shown(page)
     page.click(f"{LAUNCH_ROWS} >> nth=1 >> .start")
     page.wait_for_url(re.compile(r"/ui/launch\?"))
+    page.wait_for_selector(".page-launch")
     assert query_of(launches)["id"] == names[1]
     page.go_back()
     page.wait_for_selector(".launches-row[aria-selected=true]")
@@ -296,6 +297,7 @@ def test_what_is_in_sight_stays_while_launches_come_in(visit_server: Visiting, s
         page.evaluate("document.querySelector('.list').scrollTop = 280")
         page.click(f"{LAUNCH_ROWS}[data-index='16'] .start", modifiers=[], no_wait_after=True)
         page.wait_for_url(re.compile(r"/ui/launch\?"))
+        page.wait_for_selector(".page-launch")
         page.go_back()
         page.wait_for_selector(".launches-row[aria-selected=true]")
         page.evaluate("document.querySelector('.list').scrollTop = 280")

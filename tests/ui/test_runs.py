@@ -127,6 +127,7 @@ def test_a_run_leads_to_its_launch(runs: Visit) -> None:
     page.click(f"{RUN_ROWS}:has-text('bench-2.publish.call-1') .start")
     page.click("text=Show in its launch")
     page.wait_for_url(re.compile(r"/ui/launch\?id=bench-2&event_id=launch-2&run=launch-2-call$"))
+    page.wait_for_selector(".page-launch")
     page.go_back()
     expect(page.locator(".run-row[aria-selected=true] .name")).to_have_text("bench-2.publish.call-1")
 
