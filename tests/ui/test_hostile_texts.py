@@ -8,29 +8,13 @@ from urllib.parse import quote
 import pytest
 
 from entrypoints.settings import Settings
+from tests.properties.strategies import OPTIONAL_TEXTS, REQUIRED_TEXTS
 from tests.servers import Api, running_server
 from tests.ui.browsers import PHONE, WIDE, Visit
 from tests.ui.conftest import Visiting
 from tests.ui.hostile import HOSTILE
 
-FIELDS: Final = (
-    "agent_name",
-    "job_type",
-    "product",
-    "product_family",
-    "platform",
-    "subdomain",
-    "website",
-    "website_section",
-    "item_name",
-    "git_repo",
-    "git_branch",
-    "input_summary",
-    "output_summary",
-    "error_summary",
-    "error_details",
-    "commit_author",
-)
+FIELDS: Final = tuple(name for name in (*REQUIRED_TEXTS, *OPTIONAL_TEXTS) if not name.endswith("run_id"))
 LONG: Final = "W" * 500_000
 FIELD_CHARACTERS: Final = 20_000
 """Of a text in every field, so that a run fits into what the server takes."""
