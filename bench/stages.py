@@ -19,7 +19,7 @@ from core.model.limits import Limits
 from core.model.run import Run
 from core.ports.run_repository import RunRepository, ignore
 from core.ports.unit_of_work import UnitOfWork
-from core.use_cases.ingest import ingest_lenient
+from core.use_cases.ingest import Mode, Upload, ingest
 
 STAGES = ("decode and check", "ingest, without the store", "insert", "begin and commit", "encode")
 
@@ -80,7 +80,7 @@ def _take(body: bytes, store: SqliteStore, decoder: Decoder, clock: SystemClock)
     with store.unit_of_work() as work:
         timed = TimedUnitOfWork(work)
         entered = perf_counter()
-        result = ingest_lenient(batch, cast(UnitOfWork, timed), lambda _: None)
+        result = ingest(Upload(Mode.LENIENT, batch, lambda _: None), cast(UnitOfWork, timed))
         ingested = perf_counter()
         work.commit()
     committed = perf_counter()

@@ -15,14 +15,13 @@ from adapters.wire.structure import Structurer
 from core.model.batch import BatchResult, Candidate
 from core.model.limits import Limits
 from core.model.refusal import RefusalFilter, RefusalPage, RefusalPageRequest
-from core.model.run import Run
 from core.ports.cancellation import Cancellation
 from core.ports.clock import Clock
 from core.ports.observer import Intake, Observer, Unobserved
 from core.ports.run_repository import RunReader
 from core.ports.store import Store
 from core.ports.unit_of_work import UnitOfWork
-from core.use_cases.ingest import Admit, SingleRun, create_runs, require_valid
+from core.use_cases.ingest import Admit, Mode, Upload, ingest_all, require_valid
 from core.use_cases.refusals import list_refusals
 from entrypoints.databases import open_database
 from entrypoints.settings import Settings
@@ -60,9 +59,13 @@ class Application:
         """Run a writing use case; the future completes once the outcome is durable."""
         return self.writer.submit(command)
 
-    def create(self, candidate: Candidate, admit: Admit) -> "Future[Run]":
-        """Store a single run, together with others that arrive at the same time; raise ``RunRefusedError`` at once."""
-        return self.writer.submit_item(create_runs, SingleRun(require_valid(candidate), admit))
+    def ingest(self, upload: Upload) -> "Future[BatchResult]":
+        """Store an upload, together with others that arrive at the same time."""
+        return self.writer.submit_item(ingest_all, upload)
+
+    def create(self, candidate: Candidate, admit: Admit) -> "Future[BatchResult]":
+        """Do the same with a single run; raise ``RunRefusedError`` at once if it is invalid."""
+        return self.ingest(Upload(Mode.SINGLE, (require_valid(candidate),), admit))
 
     def read(self, query: Callable[[RunReader], _T], cancellation: Cancellation | None = None) -> _T:
         """Run a reading use case in the calling thread."""

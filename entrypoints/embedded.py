@@ -23,7 +23,7 @@ from core.model.statistics import FacetField, Facets, Statistics
 from core.model.tree import Rollup, Tree
 from core.ports.run_repository import RunReader
 from core.ports.unit_of_work import UnitOfWork
-from core.use_cases.ingest import check_batch_size, check_response_size, ingest_atomic, ingest_lenient
+from core.use_cases.ingest import Mode, Upload, check_batch_size, check_response_size
 from core.use_cases.query import get_run, list_runs, read_metadata
 from core.use_cases.statistics import read_facets, read_statistics
 from core.use_cases.tree import read_rollup, read_tree
@@ -78,7 +78,7 @@ class RunStore:
             NotABatchError, BatchTooLargeError: there are no runs, or more than 1000.
             EveryRunRefusedError: no run is valid.
         """
-        return self._write(partial(ingest_lenient, self._candidates(runs), admit=self._admit))
+        return self._ingest(Mode.LENIENT, runs)
 
     def ingest_atomic(self, runs: Sequence[RunLike]) -> BatchResult:
         """Store all runs or none.
@@ -87,7 +87,7 @@ class RunStore:
             NotABatchError, BatchTooLargeError: there are no runs, or more than 1000.
             BatchRolledBackError: at least one run is invalid; its result names all invalid runs.
         """
-        return self._write(partial(ingest_atomic, self._candidates(runs), admit=self._admit))
+        return self._ingest(Mode.ATOMIC, runs)
 
     def create(self, run: RunLike) -> Run:
         """Store one run and return it as stored.
@@ -95,7 +95,7 @@ class RunStore:
         Raises:
             RunRefusedError: the run is invalid.
         """
-        return self._application.create(self._candidate(0, run), lambda _: None).result()
+        return self._application.create(self._candidate(0, run), lambda _: None).result().runs[0]
 
     def update(self, event_id: str, changes: Mapping[str, Any]) -> Run:
         """Change the mutable fields of a run and return it as stored.
@@ -186,6 +186,9 @@ class RunStore:
 
     def _checked(self, which: RunFilter | None) -> RunFilter:
         return self._application.structurer.run_filter(RunFilter() if which is None else which)
+
+    def _ingest(self, mode: Mode, runs: Sequence[RunLike]) -> BatchResult:
+        return self._application.ingest(Upload(mode, self._candidates(runs), self._admit)).result()
 
     def _write(self, command: Callable[[UnitOfWork], _T]) -> _T:
         return self._application.write(command).result()

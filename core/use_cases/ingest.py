@@ -1,10 +1,12 @@
-"""The ingest use cases: a lenient batch, an atomic batch, and a single run.
+"""The ingest use case: uploads, each of them a lenient batch, an atomic batch, a single run or a part of a stream.
 
-Each works inside a unit of work that its caller has entered and will commit, so that several batches can share one
-commit. Nothing is acknowledged before that commit.
+It works inside a unit of work that its caller has entered and will commit. Uploads that share a commit share one
+``add`` as well, since every statement costs as much as several runs. Nothing is acknowledged before that commit.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from enum import Enum, auto
+from itertools import chain, islice
 from operator import attrgetter
 from typing import Final
 
@@ -29,6 +31,13 @@ Admit = Callable[[int], object]
 _UNADMITTED_BYTES: Final = 256 * 1024
 """The maximum bytes of stored runs read between two calls of ``Admit``."""
 
+MAX_SHARED_RUNS: Final = 1000
+"""The maximum number of runs that several uploads store by one ``add``.
+
+A store may copy the runs of an ``add``, so several uploads must not need more memory for it than one full batch. The
+gain is gone long before that: it is the same for each statement, however many runs it is about.
+"""
+
 
 def check_batch_size(size: int, limit: int) -> None:
     """Raise ``NotABatchError`` for an empty batch and ``BatchTooLargeError`` for one of more than ``limit`` runs."""
@@ -44,47 +53,34 @@ def check_response_size(size: int, limit: int) -> None:
         raise ResponseTooLargeError(limit)
 
 
-def ingest_lenient(batch: Sequence[Candidate], work: UnitOfWork, admit: Admit | None) -> BatchResult:
-    """Store every valid run and report every invalid one. Without ``admit``, the result holds no runs.
+class Mode(Enum):
+    """What an upload is, and so what an invalid run does to it."""
 
-    Raises:
-        EveryRunRefusedError: no run is valid.
-    """
-    batch = reject_expired(batch, range(len(batch)), work)
-    refused = _refused(batch)
-    if len(refused) == len(batch):
-        raise EveryRunRefusedError(_nothing_stored(batch, refused))
-    return _store(batch, refused, work, admit)
+    PART = auto()
+    """Every valid run is stored, be there any or none."""
 
+    LENIENT = auto()
+    """Every valid run is stored; ``EveryRunRefusedError`` if there is none."""
 
-def ingest_any(batch: Sequence[Candidate], indices: Sequence[int], work: UnitOfWork) -> BatchResult:
-    """Store every good run and name every bad one, be there any or none; the result holds no runs.
+    ATOMIC = auto()
+    """All runs are stored or none; ``BatchRolledBackError`` if any is invalid. It names all of those."""
 
-    ``indices`` are what runs that are rejected here have for their index, one for each candidate.
-    """
-    batch = reject_expired(batch, indices, work)
-    return _store(batch, _refused(batch), work, None)
-
-
-def ingest_atomic(batch: Sequence[Candidate], work: UnitOfWork, admit: Admit | None) -> BatchResult:
-    """Store all runs or none. Without ``admit``, the result holds no runs.
-
-    Raises:
-        BatchRolledBackError: at least one run is invalid; the error names all of them.
-    """
-    batch = reject_expired(batch, range(len(batch)), work)
-    refused = _refused(batch)
-    if refused:
-        raise BatchRolledBackError(_nothing_stored(batch, refused))
-    return _store(batch, refused, work, admit)
+    SINGLE = auto()
+    """The one run is stored; ``RunRefusedError`` if it is invalid."""
 
 
 @attrs.frozen
-class SingleRun:
-    """A valid run that is stored on its own; ``admit`` is called with the size of the stored one if it exists."""
+class Upload:
+    """The runs that one client sends at once. Without ``admit``, the result holds no runs.
 
-    run: Run
-    admit: Admit
+    ``indices`` are what runs that are rejected here have for their index, one for each candidate; by default they are
+    counted from 0.
+    """
+
+    mode: Mode
+    batch: Sequence[Candidate]
+    admit: Admit | None = None
+    indices: Sequence[int] | None = None
 
 
 def require_valid(candidate: Candidate) -> Run:
@@ -94,115 +90,143 @@ def require_valid(candidate: Candidate) -> Run:
     return candidate
 
 
-def create_runs(singles: Sequence[SingleRun], work: UnitOfWork) -> Sequence[Run | Exception]:
-    """Store single runs of different clients together; return each as stored, or the error that its client gets.
+def ingest(upload: Upload, work: UnitOfWork) -> BatchResult:
+    """Store the runs of one upload.
 
-    A run is only too large for a response if it exists already, so nothing was stored for it.
+    Raises:
+        EveryRunRefusedError, BatchRolledBackError, RunRefusedError: as its mode says; nothing was stored.
     """
-    groups: dict[EventId, list[int]] = {}
-    outcomes: dict[int, Run | Exception] = {}
-    candidates = reject_expired([single.run for single in singles], [0] * len(singles), work)
-    for place, candidate in enumerate(candidates):
-        if isinstance(candidate, RefusedRun):
-            outcomes[place] = RunRefusedError(candidate)
-        else:
-            groups.setdefault(candidate.event_id, []).append(place)
+    (outcome,) = ingest_all([upload], work)
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+def ingest_all(uploads: Sequence[Upload], work: UnitOfWork) -> Sequence[BatchResult | Exception]:
+    """Store the runs of several uploads as if they came one after the other.
+
+    Return for each its result, or the error that its client gets; nothing of such an upload was stored. If ``admit``
+    of an upload raises when other runs of it may have been stored, the error propagates: the caller rolls back what
+    was done and calls again for each upload alone.
+    """
+    intakes = [_Intake(upload, batch) for upload, batch in zip(uploads, _without_expired(uploads, work), strict=True)]
+    for part in _parts([intake for intake in intakes if intake.runs]):
+        _add(part, work)
+    return [intake.outcome() for intake in intakes]
+
+
+def _without_expired(uploads: Sequence[Upload], work: UnitOfWork) -> Iterator[Sequence[Candidate]]:
+    """Return the batches with every run that starts before the retention horizon rejected. It is read only once."""
+    batch = list(chain.from_iterable(upload.batch for upload in uploads))
+    indices = chain.from_iterable(upload.indices or range(len(upload.batch)) for upload in uploads)
+    candidates = iter(reject_expired(batch, list(indices), work))
+    return (list(islice(candidates, len(upload.batch))) for upload in uploads)
+
+
+def _parts(intakes: Sequence["_Intake"]) -> Iterator[Sequence["_Intake"]]:
+    """Return the intakes in parts that share an ``add``; one with more runs than that has its own."""
+    part: list[_Intake] = []
+    size = 0
+    for intake in intakes:
+        if part and size + len(intake.runs) > MAX_SHARED_RUNS:
+            yield part
+            part, size = [], 0
+        part.append(intake)
+        size += len(intake.runs)
+    if part:
+        yield part
+
+
+def _add(intakes: Sequence["_Intake"], work: UnitOfWork) -> None:
+    """Store the first run of each ``event_id`` unless it exists, and tell the intake of every other run so."""
+    groups: dict[EventId, list[tuple[_Intake, int, Run]]] = {}
+    for intake in intakes:
+        for index, run in intake.runs:
+            groups.setdefault(run.event_id, []).append((intake, index, run))
+    existing: set[EventId] = set()
 
     def note_existing(stored: Run) -> None:
-        for place in groups[stored.event_id]:
-            outcomes[place] = _admit(singles[place], stored)
+        existing.add(stored.event_id)
+        for intake, index, run in groups[stored.event_id]:
+            intake.note_existing(index, run, stored)
 
-    work.runs.add([singles[places[0]].run for places in groups.values()], note_existing)
-    for first, *repeated in groups.values():
-        if first not in outcomes:
-            outcomes[first] = singles[first].run
-            for place in repeated:
-                outcomes[place] = _admit(singles[place], singles[first].run)
-    return [outcomes[place] for place in range(len(singles))]
-
-
-def _admit(single: SingleRun, stored: Run) -> Run | Exception:
-    try:
-        single.admit(count_text_bytes(stored))
-    except Exception as error:  # noqa: BLE001 - it concerns only the client of this run
-        return error
-    return stored
+    work.runs.add([group[0][2] for group in groups.values()], note_existing)
+    for (_, _, first), *repeated in [group for group in groups.values() if len(group) > 1]:
+        if first.event_id not in existing:
+            for intake, index, run in repeated:
+                intake.note_existing(index, run, first)
 
 
-def _refused(batch: Sequence[Candidate]) -> tuple[RefusedRun, ...]:
-    return tuple(candidate for candidate in batch if isinstance(candidate, RefusedRun))
+class _Intake:
+    """One upload: its valid runs with their indices, and what is known about those that exist already."""
 
-
-def _nothing_stored(batch: Sequence[Candidate], refused: tuple[RefusedRun, ...]) -> BatchResult:
-    return BatchResult(runs=(), total=len(batch), created=0, existing=0, failed=len(batch), refused=refused)
-
-
-def _store(
-    batch: Sequence[Candidate], refused: tuple[RefusedRun, ...], work: UnitOfWork, admit: Admit | None
-) -> BatchResult:
-    """Store the valid runs in either mode: the first run of each ``event_id`` is created unless it exists."""
-    sent = _Sent(batch, admit)
-    work.runs.add(sent.firsts(), sent.note_existing)
-    created = sent.count_created()
-    return BatchResult(
-        runs=sent.stored() if admit else (),
-        total=len(batch),
-        created=created,
-        existing=len(batch) - len(refused) - created,
-        failed=len(refused),
-        refused=refused,
-        conflicts=sent.conflicts(),
-    )
-
-
-class _Sent:
-    """The valid runs of a batch, and what is known about those that already exist."""
-
-    def __init__(self, batch: Sequence[Candidate], admit: Admit | None) -> None:
-        self._places = [(index, run) for index, run in enumerate(batch) if isinstance(run, Run)]
-        self._groups: dict[EventId, list[tuple[int, Run]]] = {}
-        for place in self._places:
-            self._groups.setdefault(place[1].event_id, []).append(place)
-        self._admit = admit
-        self._existing: dict[EventId, Run | None] = {}
+    def __init__(self, upload: Upload, batch: Sequence[Candidate]) -> None:
+        self._upload = upload
+        self._size = len(batch)
+        self._refused = tuple(candidate for candidate in batch if isinstance(candidate, RefusedRun))
+        self._error = self._rejection()
+        self.runs = [] if self._error else [(index, run) for index, run in enumerate(batch) if isinstance(run, Run)]
+        """The runs to store; none if the upload is rejected as a whole."""
+        self._stored: dict[EventId, Run] = {}
+        self._existing = self._bytes = self._admitted_bytes = 0
         self._conflicts: list[Conflict] = []
-        self._bytes = self._admitted_bytes = 0
 
-    def firsts(self) -> list[Run]:
-        """Return the first run of each ``event_id``."""
-        return [group[0][1] for group in self._groups.values()]
+    def note_existing(self, index: int, run: Run, stored: Run) -> None:
+        """Note that a run exists already; keep the stored one only if the result is to include it."""
+        self._existing += 1
+        if fields := differing_fixed_fields(run, stored):
+            self._conflicts.append(Conflict(index, run.event_id, fields))
+        if self._upload.admit is not None:
+            self._stored[stored.event_id] = stored
+            self._bytes += count_text_bytes(stored)
+            if self._bytes - self._admitted_bytes > _UNADMITTED_BYTES:
+                self._admit(self._upload.admit)
 
-    def note_existing(self, stored: Run) -> None:
-        """Note a run that already exists; keep it only if the result is to include it."""
-        group = self._groups[stored.event_id]
-        self._compare(group, stored)
-        if self._admit is None:
-            self._existing[stored.event_id] = None
-            return
-        self._existing[stored.event_id] = stored
-        self._bytes += count_text_bytes(stored) * len(group)
-        if self._bytes - self._admitted_bytes > _UNADMITTED_BYTES:
-            self._admit(self._bytes)
-            self._admitted_bytes = self._bytes
+    def outcome(self) -> BatchResult | Exception:
+        """Return the result, once every existing run is noted, or the error of this upload."""
+        if self._upload.admit is not None and self._bytes > self._admitted_bytes:
+            self._admit(self._upload.admit)
+        return self._error or BatchResult(
+            runs=self._stored_runs() if self._upload.admit else (),
+            total=self._size,
+            created=len(self.runs) - self._existing,
+            existing=self._existing,
+            failed=len(self._refused),
+            refused=self._refused,
+            conflicts=tuple(sorted(self._conflicts, key=attrgetter("index"))),
+        )
 
-    def count_created(self) -> int:
-        """Return the number of new runs, once all existing ones are noted."""
-        return len(self._groups) - len(self._existing)
-
-    def stored(self) -> tuple[Run, ...]:
+    def _stored_runs(self) -> tuple[Run, ...]:
         """Return the stored runs in the order sent."""
-        existing, groups = self._existing, self._groups
-        return tuple(existing.get(run.event_id) or groups[run.event_id][0][1] for _, run in self._places)
+        return tuple([self._stored.get(run.event_id, run) for _, run in self.runs])
 
-    def conflicts(self) -> tuple[Conflict, ...]:
-        """Return the conflicts in the order their runs were sent."""
-        if len(self._groups) < len(self._places):
-            for event_id, group in self._groups.items():
-                if event_id not in self._existing:
-                    self._compare(group[1:], group[0][1])
-        return tuple(sorted(self._conflicts, key=attrgetter("index")))
+    def _admit(self, admit: Admit) -> None:
+        self._admitted_bytes = self._bytes
+        if self._size > 1:
+            admit(self._bytes)
+        else:
+            # The only run of the upload exists already, so nothing of it was stored.
+            self._error = _error_of(admit, self._bytes)
 
-    def _compare(self, group: Sequence[tuple[int, Run]], stored: Run) -> None:
-        for index, run in group:
-            if fields := differing_fixed_fields(run, stored):
-                self._conflicts.append(Conflict(index, run.event_id, fields))
+    def _rejection(self) -> Exception | None:
+        """Return the error of an upload that is rejected because of its invalid runs."""
+        if not self._refused:
+            return None
+        result = BatchResult((), self._size, created=0, existing=0, failed=self._size, refused=self._refused)
+        match self._upload.mode:
+            case Mode.SINGLE:
+                return RunRefusedError(self._refused[0])
+            case Mode.ATOMIC:
+                return BatchRolledBackError(result)
+            case Mode.LENIENT if len(self._refused) == self._size:
+                return EveryRunRefusedError(result)
+            case _:
+                return None
+
+
+def _error_of(admit: Admit, size: int) -> Exception | None:
+    try:
+        admit(size)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it concerns only the client of this run
+        return error
+    return None

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from core.model.batch import BatchResult
 from core.model.stream import MAX_LISTED, Chunk, LineConflict, LineError, StreamResult
 from core.ports.unit_of_work import UnitOfWork
-from core.use_cases.ingest import ingest_any
+from core.use_cases.ingest import Mode, Upload, ingest
 
 
 def take_chunk(so_far: StreamResult, chunk: Chunk, work: UnitOfWork) -> StreamResult:
@@ -15,7 +15,7 @@ def take_chunk(so_far: StreamResult, chunk: Chunk, work: UnitOfWork) -> StreamRe
     ``last_line`` of what came before are passed over: no line is ever taken or counted twice.
     """
     rest = chunk.after(so_far.last_line)
-    taken = ingest_any(rest.candidates, rest.lines, work)
+    taken = ingest(Upload(Mode.PART, rest.candidates, indices=rest.lines), work)
     errors, conflicts = list(_errors(taken)), list(_conflicts(taken, rest.lines))
     room_for_errors, room_for_conflicts = MAX_LISTED - len(so_far.errors), MAX_LISTED - len(so_far.conflicts)
     return StreamResult(

@@ -15,9 +15,12 @@ class CountingRepository(MemoryRunRepository):
     def __init__(self) -> None:
         super().__init__({}, Marks())
         self.calls: list[str] = []
+        self.added: list[int] = []
+        """The number of runs of each ``add``."""
 
     def add(self, runs: Sequence[Run], found: Callable[[Run], object] = ignore) -> None:
         self.calls.append("add")
+        self.added.append(len(runs))
         super().add(runs, found)
 
     def get(self, event_id: EventId) -> Run | None:

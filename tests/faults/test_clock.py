@@ -15,7 +15,7 @@ from core.model.batch import BatchResult
 from core.model.limits import Limits
 from core.model.listing import PageRequest, RunFilter
 from core.model.run import EventId, Run, Timestamp
-from core.use_cases.ingest import ingest_atomic, ingest_lenient
+from core.use_cases.ingest import Mode, Upload
 from core.use_cases.query import list_runs
 from core.use_cases.update import associate_commit, update_run
 from core.validation.fields import format_timestamp
@@ -46,8 +46,8 @@ def upload(application: Application, documents: list[dict[str, Any]], *, atomic:
     """Upload a batch as an entrypoint would."""
     now = application.clock.now()
     batch = [application.structurer.run(run, index, now) for index, run in enumerate(documents)]
-    command = partial(ingest_atomic if atomic else ingest_lenient, batch, admit=lambda _: None)
-    return application.write(command).result(HANG_GUARD_SECONDS)
+    sent = Upload(Mode.ATOMIC if atomic else Mode.LENIENT, batch, lambda _: None)
+    return application.ingest(sent).result(HANG_GUARD_SECONDS)
 
 
 def listed(application: Application, size: int) -> list[Run]:

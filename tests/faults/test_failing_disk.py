@@ -21,7 +21,7 @@ from adapters.sqlite import store as store_module
 from core.errors import StoreError, StoreUnusableError
 from core.model.batch import Candidate, RefusedRun
 from core.model.validation_error import ValidationError
-from core.use_cases.ingest import ingest_atomic, ingest_lenient
+from core.use_cases.ingest import Mode, Upload, ingest, ingest_all
 from tests.contract.samples import HANG_GUARD_SECONDS, all_keys, keep, sample_run
 from tests.faults.failing_vfs import Kind, failing_disk
 from tests.figures import Figures, Scale
@@ -65,7 +65,7 @@ def try_to_keep(store: SqliteStore, ledger: Ledger, name: str) -> None:
     ledger.atomic.append(keys_of(batch))
     with suppress(StoreError):
         with store.unit_of_work() as work:
-            ingest_atomic(batch, work, None)
+            ingest(Upload(Mode.ATOMIC, batch), work)
             work.commit()
         ledger.told |= keys_of(batch)
 
@@ -81,8 +81,8 @@ def through_batches(path: Path, ledger: Ledger) -> Steps:
     gate = Event()
     writer.submit(lambda _work: gate.wait(HANG_GUARD_SECONDS))
     futures = [
-        (lenient, writer.submit(lambda work: ingest_lenient(lenient, work, None))),
-        (atomic, writer.submit(lambda work: ingest_atomic(atomic, work, None))),
+        (lenient, writer.submit_item(ingest_all, Upload(Mode.LENIENT, lenient))),
+        (atomic, writer.submit_item(ingest_all, Upload(Mode.ATOMIC, atomic))),
     ]
     gate.set()
     for batch, future in futures:

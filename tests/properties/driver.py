@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from enum import Enum, auto
+from threading import Event
 from typing import Any, Final, Protocol, TypeVar
 
 import attrs
@@ -15,9 +16,11 @@ from core.model.listing import PageRequest
 from core.model.run import Timestamp
 from core.ports.run_repository import RunReader
 from core.ports.store import Store
+from core.use_cases.ingest import Mode, Upload
 from core.use_cases.retention import prune_slice, raise_horizon
 from entrypoints.application import Application
 from entrypoints.embedded import RunStore
+from tests.contract.samples import HANG_GUARD_SECONDS
 from tests.fakes.clock import SteppedClock
 from tests.properties.model import Kept, seen
 
@@ -103,18 +106,32 @@ class InProcessDriver(Driver):
 
     def _open(self) -> None:
         self._kept_in = self._open_store()
-        self._store = RunStore(Application.over(self._kept_in, self._clock, Limits()))
+        self._application = Application.over(self._kept_in, self._clock, Limits())
+        self._store = RunStore(self._application)
 
     def tick(self) -> str:
         self._clock.step += 1
         return self._clock.now()
 
     def ingest(self, runs: Sequence[Any], *, atomic: bool) -> Told:
-        try:
-            result = self._store.ingest_atomic(runs) if atomic else self._store.ingest_lenient(runs)
-        except (EveryRunRefusedError, BatchRolledBackError) as error:
-            return _told(Verdict.REFUSED, error.result)
-        return _told(Verdict.PARTLY if result.failed else Verdict.TAKEN, result)
+        return _told_by(lambda: self._store.ingest_atomic(runs) if atomic else self._store.ingest_lenient(runs))
+
+    def ingest_together(self, batches: Sequence[tuple[Sequence[Any], bool]]) -> list[Told]:
+        """Ingest batches, each of them atomic or not, that wait for the same commit."""
+        gate, now = Event(), self._clock.now()
+        self._application.write(lambda _work: gate.wait(HANG_GUARD_SECONDS))
+        futures = [
+            self._application.ingest(
+                Upload(
+                    Mode.ATOMIC if atomic else Mode.LENIENT,
+                    [self._structurer.run(run, index, now) for index, run in enumerate(runs)],
+                    lambda _: None,
+                )
+            )
+            for runs, atomic in batches
+        ]
+        gate.set()
+        return [_told_by(future.result) for future in futures]
 
     def create(self, run: Sent) -> Kept | None:
         try:
@@ -177,6 +194,14 @@ def prune_store(store: Store, horizon: str) -> None:
             cursor = prune_slice(cursor, work).next_cursor
             work.commit()
         more = cursor is not None
+
+
+def _told_by(call: Callable[[], BatchResult]) -> Told:
+    try:
+        result = call()
+    except (EveryRunRefusedError, BatchRolledBackError) as error:
+        return _told(Verdict.REFUSED, error.result)
+    return _told(Verdict.PARTLY if result.failed else Verdict.TAKEN, result)
 
 
 def _told(verdict: Verdict, result: BatchResult) -> Told:

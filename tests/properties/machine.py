@@ -234,9 +234,13 @@ class StoreMachine(RuleBasedStateMachine):
 
         Valid runs that have expired are as invalid as the others. An atomic batch stores nothing if any run is.
         """
-        fields = [field or ("start_time" if self.model.is_expired(run) else None) for run, field in mixed]
         now = self.driver.tick()
         told = self.driver.ingest([run for run, _ in mixed], atomic=atomic)
+        self._check(told, mixed, now, atomic=atomic)
+
+    def _check(self, told: Told, mixed: Sequence[tuple[Sent, str | None]], now: str, *, atomic: bool) -> None:
+        """Send a batch that the store has taken to the model, too."""
+        fields = [field or ("start_time" if self.model.is_expired(run) else None) for run, field in mixed]
         assert told.bad == [(index, field) for index, field in enumerate(fields) if field]
         if all(fields) or (atomic and any(fields)):
             assert told.verdict is Verdict.REFUSED

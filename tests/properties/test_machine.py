@@ -9,17 +9,17 @@ from hypothesis.stateful import rule
 from adapters.memory import MemoryStore
 from adapters.sqlite import SqliteStore
 from tests.properties.driver import InProcessDriver
-from tests.properties.looking_machine import LookingMachine
+from tests.properties.sharing_machine import SharingMachine
 
 
-class MemoryMachine(LookingMachine):
+class MemoryMachine(SharingMachine):
     """On the memory store, which cannot be reopened."""
 
     def _drive(self) -> InProcessDriver:
         return InProcessDriver(MemoryStore)
 
 
-class SqliteMachine(LookingMachine):
+class SqliteMachine(SharingMachine):
     """On a file, which can be closed and reopened at any moment."""
 
     def __init__(self) -> None:

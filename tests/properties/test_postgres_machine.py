@@ -6,10 +6,10 @@ from hypothesis.stateful import rule, run_state_machine_as_test
 from entrypoints.databases import open_database
 from tests.postgres import drop_schema, in_new_schema
 from tests.properties.driver import InProcessDriver
-from tests.properties.looking_machine import LookingMachine
+from tests.properties.sharing_machine import SharingMachine
 
 
-class PostgresMachine(LookingMachine):
+class PostgresMachine(SharingMachine):
     """On its own schema, which can be closed and reopened at any moment."""
 
     def __init__(self, server: str) -> None:

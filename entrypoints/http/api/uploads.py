@@ -1,6 +1,6 @@
 """Uploads: lenient and atomic batches, and single runs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from http import HTTPStatus
 
 import attrs
@@ -10,16 +10,13 @@ from adapters.wire.encode import batch_answer, count_error_bytes
 from core.errors import BatchRolledBackError, EveryRunRefusedError, RunRefusedError
 from core.model.batch import BatchResult, Candidate
 from core.ports.observer import Intake
-from core.ports.unit_of_work import UnitOfWork
-from core.use_cases.ingest import Admit, check_response_size, ingest_atomic, ingest_lenient
+from core.use_cases.ingest import Admit, Mode, Upload, check_response_size
 from entrypoints.http.api.context import Context
 from entrypoints.http.messages.headers import prefers_minimal
 from entrypoints.http.messages.request_body import Allowance
 from entrypoints.http.messages.responses import json_response
 from entrypoints.http.transport.connections import lease_of
 from entrypoints.request_ids import current_request_id
-
-_UseCase = Callable[[Sequence[Candidate], UnitOfWork, Admit | None], BatchResult]
 
 
 @attrs.frozen
@@ -39,15 +36,15 @@ class Uploads:
 
     async def post_batch(self, request: web.Request) -> web.Response:
         """Store the valid runs of a batch and name the invalid ones."""
-        batch, admit = await self._read_batch(request), self._admission(request)
-        result = await self._ingest(Intake.LENIENT, ingest_lenient, batch, admit)
-        return _batch_response(result, self.partial_status if result.failed else HTTPStatus.CREATED, admit)
+        upload = Upload(Mode.LENIENT, await self._read_batch(request), self._admission(request))
+        result = await self._ingest(Intake.LENIENT, upload)
+        return _batch_response(result, self.partial_status if result.failed else HTTPStatus.CREATED, upload.admit)
 
     async def post_batch_transactional(self, request: web.Request) -> web.Response:
         """Store all runs of a batch or none."""
-        batch, admit = await self._read_batch(request), self._admission(request)
-        result = await self._ingest(Intake.ATOMIC, ingest_atomic, batch, admit)
-        return _batch_response(result, HTTPStatus.CREATED, admit)
+        upload = Upload(Mode.ATOMIC, await self._read_batch(request), self._admission(request))
+        result = await self._ingest(Intake.ATOMIC, upload)
+        return _batch_response(result, HTTPStatus.CREATED, upload.admit)
 
     async def post_run(self, request: web.Request) -> web.Response:
         """Store one run, or return the existing one."""
@@ -59,21 +56,17 @@ class Uploads:
         )
         self.context.access.charge_runs(request, 1)
         try:
-            run = await self.context.completions.wait(application.create(candidate, lease_of(request).cover))
+            result = await self.context.completions.wait(application.create(candidate, lease_of(request).cover))
         except RunRefusedError as error:
             application.note(Intake.SINGLE, BatchResult((), 1, 0, 0, failed=1, refused=(error.refused,)))
             raise
-        # The very object that was sent comes back only if it was stored.
-        created = run is candidate
-        application.note(Intake.SINGLE, BatchResult((), 1, int(created), int(not created), failed=0))
-        return json_response(run, status=HTTPStatus.CREATED)
+        application.note(Intake.SINGLE, result)
+        return json_response(result.runs[0], status=HTTPStatus.CREATED)
 
-    async def _ingest(
-        self, intake: Intake, use_case: _UseCase, batch: Sequence[Candidate], admit: Admit | None
-    ) -> BatchResult:
-        """Run the use case and note what became of the runs, rejected batches included."""
+    async def _ingest(self, intake: Intake, upload: Upload) -> BatchResult:
+        """Store the runs and note what became of them, rejected batches included."""
         try:
-            result = await self.context.write(lambda work: use_case(batch, work, admit))
+            result = await self.context.completions.wait(self.context.application.ingest(upload))
         except (EveryRunRefusedError, BatchRolledBackError) as error:
             self.context.application.note(intake, error.result)
             raise

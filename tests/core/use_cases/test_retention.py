@@ -6,12 +6,12 @@ import pytest
 
 from adapters.memory import MemoryStore
 from core.errors import BatchRolledBackError, EveryRunRefusedError, HorizonError, RunRefusedError
-from core.model.batch import RefusedRun
+from core.model.batch import BatchResult, RefusedRun
 from core.model.run import Run, Timestamp
 from core.model.stream import Chunk, StreamResult
 from core.model.validation_error import ValidationError
 from core.ports.unit_of_work import UnitOfWork
-from core.use_cases.ingest import SingleRun, create_runs, ingest_atomic, ingest_lenient
+from core.use_cases.ingest import Mode, Upload, ingest, ingest_all
 from core.use_cases.retention import SLICE_RUNS, check_horizon, count_before, prune_slice, raise_horizon
 from core.use_cases.stream import take_chunk
 from tests.contract.samples import all_keys, at, everything, keep, read, sample_run
@@ -43,7 +43,7 @@ def commit(store: MemoryStore, command: Callable[[UnitOfWork], object]) -> None:
 def test_lenient_rejects_what_starts_before_the_horizon(store: MemoryStore) -> None:
     """Such a run is named although it is still stored; a run that starts at the horizon is accepted."""
     with store.unit_of_work() as work:
-        result = ingest_lenient([NEW, OLD, INVALID], work, lambda _: None)
+        result = ingest(Upload(Mode.LENIENT, [NEW, OLD, INVALID]), work)
     assert (result.created, result.existing, result.failed) == (1, 0, 2)
     assert result.refused == (RefusedRun(1, "old", OLD.run_id, (EXPIRED,)), INVALID)
     assert str(result.refused[0].errors[0]) == "start_time is before the retention horizon 2026-01-31T12:00:10Z"
@@ -52,14 +52,14 @@ def test_lenient_rejects_what_starts_before_the_horizon(store: MemoryStore) -> N
 def test_a_batch_of_expired_runs_stores_nothing(store: MemoryStore) -> None:
     """With no other run, a lenient batch fails as a whole."""
     with store.unit_of_work() as work, pytest.raises(EveryRunRefusedError) as caught:
-        ingest_lenient([OLD], work, None)
+        ingest(Upload(Mode.LENIENT, [OLD]), work)
     assert caught.value.result.refused == (RefusedRun(0, "old", OLD.run_id, (EXPIRED,)),)
 
 
 def test_atomic_names_expired_and_invalid_runs(store: MemoryStore) -> None:
     """An atomic batch names all of them, in order, and stores nothing."""
     with store.unit_of_work() as work, pytest.raises(BatchRolledBackError) as caught:
-        ingest_atomic([NEW, OLD, INVALID], work, None)
+        ingest(Upload(Mode.ATOMIC, [NEW, OLD, INVALID]), work)
     assert [refused.index for refused in caught.value.result.refused] == [1, 2]
     assert all_keys(store) == {"old"}
 
@@ -67,10 +67,10 @@ def test_atomic_names_expired_and_invalid_runs(store: MemoryStore) -> None:
 def test_single_runs_are_rejected_one_by_one(store: MemoryStore) -> None:
     """Of single runs that share a commit, the expired ones are rejected and the others stored."""
     with store.unit_of_work() as work:
-        rejected, stored, again = create_runs([SingleRun(run, lambda _: None) for run in (OLD, NEW, NEW)], work)
+        rejected, stored, again = ingest_all([Upload(Mode.SINGLE, [run]) for run in (OLD, NEW, NEW)], work)
     assert isinstance(rejected, RunRefusedError)
     assert rejected.refused.errors == (EXPIRED,)
-    assert stored == again == NEW
+    assert (stored, again) == (BatchResult((), 1, 1, 0, 0), BatchResult((), 1, 0, 1, 0))
 
 
 def test_a_stream_names_the_line(store: MemoryStore) -> None:
@@ -145,7 +145,7 @@ def test_nothing_starts_before_the_first_instant() -> None:
     earliest = sample_run("a", start_time=first)
     commit(store, lambda work: raise_horizon(first, NOW, work))
     with store.unit_of_work() as work:
-        result = ingest_lenient([earliest], work, None)
+        result = ingest(Upload(Mode.LENIENT, [earliest]), work)
         work.commit()
     assert result.created == 1
     assert read(store, lambda runs: count_before(first, runs)) == 0

@@ -14,7 +14,7 @@ from core.model.run import differing_fixed_fields
 from core.model.stream import MAX_LISTED, Chunk, LineConflict, LineError, StreamResult
 from core.model.validation_error import ValidationError
 from core.ports.store import Store
-from core.use_cases.ingest import SingleRun, create_runs, require_valid
+from core.use_cases.ingest import Mode, Upload, ingest
 from core.use_cases.stream import take_chunk
 from tests.contract.samples import all_keys, everything, keep, read, sample_run
 
@@ -116,7 +116,7 @@ def one_by_one(store: Store, sent: Sequence[Candidate]) -> StreamResult:
         with store.unit_of_work() as work:
             before = set(all_keys(store))
             try:
-                (stored,) = create_runs([SingleRun(require_valid(candidate), lambda _: None)], work)
+                (stored,) = ingest(Upload(Mode.SINGLE, [candidate], lambda _: None), work).runs
             except RunRefusedError as error:
                 errors += [LineError(line, None, None, wrong) for wrong in error.refused.errors]
                 continue
