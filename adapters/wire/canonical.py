@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from core.model.limits import MAX_JSON_CHARACTERS
 from core.model.run import JsonText
 from core.validation.fields import check_json_text
 
@@ -16,4 +17,5 @@ def canonical_json(value: dict[str, Any]) -> JsonText:
     The object must already be known to be JSON, from a decoder or ``core.validation.fields.parse_json_object``. Raises
     ``InvalidValueError`` if the text is too long.
     """
-    return check_json_text(JsonText(_encode(value), "utf-8"))
+    text = JsonText(_encode(value), "utf-8")
+    return text if len(text) <= MAX_JSON_CHARACTERS else check_json_text(text)

@@ -16,15 +16,22 @@ import msgspec
 
 from adapters.wire.canonical import canonical_json
 from adapters.wire.json_text import NotJsonError, NotUtf8Error, decode_json, encode_json
-from adapters.wire.structure import RULES, Structurer
+from adapters.wire.structure import Structurer
 from adapters.wire.value_count import UNCOUNTED_BYTES, holds_more_values
 from core.errors import NotABatchError, StreamTooLargeError
 from core.model.batch import Candidate, RefusedRun, Sent
 from core.model.limits import MAX_COUNT, MAX_EVENT_ID_LENGTH, MAX_JSON_DEPTH, MAX_TEXT_CHARACTERS, Limits
-from core.model.run import FIELDS, SERVER_FIELDS, Count, EventId, JsonText, Name, Run, Text, Timestamp
+from core.model.run import SERVER_FIELDS, Count, EventId, JsonText, Name, Run, Text, Timestamp
 from core.model.validation_error import ValidationError
 from core.use_cases.ingest import check_batch_size
-from core.validation.fields import InvalidValueError, parse_json_object
+from core.validation.fields import (
+    InvalidValueError,
+    parse_commit_hash,
+    parse_commit_source,
+    parse_json_object,
+    parse_status,
+    parse_timestamp,
+)
 
 _CHUNK_BYTES: Final = 65_536
 
@@ -169,16 +176,12 @@ class Decoder:
         if b"\\" in raw and b"\\u0000" in raw:
             return None
         try:
-            values = list(msgspec.structs.astuple(self._runs.decode(raw)))
-            for position, rule in _RULED:
-                value = values[position]
-                if value is not None:
-                    values[position] = rule(value)
+            sent = self._runs.decode(raw)
+            _apply_rules(sent)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, InvalidValueError):
             return None
-        for position in _SERVER_POSITIONS:
-            values[position] = received_at
-        return Run(*values)
+        sent.created_at = sent.updated_at = received_at
+        return Run(*msgspec.structs.astuple(sent))
 
     def _batch_slowly(self, body: bytes, received_at: Timestamp) -> list[Candidate]:
         """Decode a batch in the slow pass. It ignores ``max_run_bytes``, but the limits of each field still apply."""
@@ -209,10 +212,34 @@ def _refused(index: int, reason: str) -> RefusedRun:
     return RefusedRun(index, None, None, (ValidationError(None, reason),))
 
 
+def _apply_rules(sent: Any) -> None:
+    """Replace the values of a ``_shape`` by their stored forms; raise ``InvalidValueError``.
+
+    It is written out because a loop over the fields takes twice as long. A required field is never ``None``.
+    """
+    sent.start_time = parse_timestamp(sent.start_time)
+    sent.status = parse_status(sent.status)
+    if sent.end_time is not None:
+        sent.end_time = parse_timestamp(sent.end_time)
+    if sent.metrics_json is not None:
+        sent.metrics_json = _plain_json_text(sent.metrics_json)
+    if sent.context_json is not None:
+        sent.context_json = _plain_json_text(sent.context_json)
+    if sent.commit_hash is not None:
+        sent.commit_hash = parse_commit_hash(sent.commit_hash)
+    if sent.commit_source is not None:
+        sent.commit_source = parse_commit_source(sent.commit_source)
+    if sent.commit_timestamp is not None:
+        sent.commit_timestamp = parse_timestamp(sent.commit_timestamp)
+    if sent.extra is not None:
+        sent.extra = _plain_json_text(sent.extra)
+
+
 def _plain_json_text(value: dict[str, Any]) -> JsonText:
     """Return the stored form of an object; msgspec has checked everything but its nesting depth."""
     text = canonical_json(value)
-    if text.count("{") + text.count("[") > MAX_JSON_DEPTH:
+    # Every level has two brackets, so a short text needs no count.
+    if len(text) > 2 * MAX_JSON_DEPTH and text.count("{") + text.count("[") > MAX_JSON_DEPTH:
         parse_json_object(value)
     return text
 
@@ -233,15 +260,6 @@ def _kind(field: "attrs.Attribute[Any]") -> Any:
     """Return the type of a field without its ``| None``."""
     return next((part for part in get_args(field.type) if part is not type(None)), field.type)
 
-
-_FAST_RULES = {kind: rule for kind, rule in RULES.items() if kind not in _SHAPES} | {JsonText: _plain_json_text}
-_RULED = [
-    (position, _FAST_RULES[_kind(field)])
-    for position, field in enumerate(_FIELDS)
-    if _kind(field) in _FAST_RULES and field.name not in SERVER_FIELDS
-]
-"""The rules left to apply, with the positions of their fields."""
-_SERVER_POSITIONS = [FIELDS.index(name) for name in SERVER_FIELDS]
 
 
 def _shape() -> type[msgspec.Struct]:

@@ -41,15 +41,17 @@ COMMIT_SOURCES: Final[Mapping[str, CommitSource]] = {source.value: source for so
 
 _COMMIT_HASH = re.compile(r"[0-9A-Fa-f]{7,40}", re.ASCII)
 # CPython's parser accepts any separator, stops at a NUL, and accepts 24:00 in some versions only, so check the form
-# before the calendar.
+# beside the calendar.
 _ISO_8601 = re.compile(
     r"\d{4}(-\d\d-\d\d|\d{4}|-W\d\d(-\d)?|W\d\d\d?)"
     r"[Tt ](?!24)\d\d(:?\d\d(:?\d\d([.,]\d+)?)?)?"
     # It accepts offsets with minutes beyond 59, or with seconds.
     r"(Z|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)?",
     re.ASCII,
-)
-_ODD_OFFSET = re.compile(r".+[Tt ][\d:.,]+([+-][\d:.]+)", re.ASCII)
+).fullmatch
+# The form of a ``Timestamp``, with the offset ``Z`` or ``+00:00``: one of those of ``_ISO_8601``.
+_EXACT_UTC = re.compile(r"\d{4}-\d\d-\d\dT(?!24)\d\d:\d\d:\d\d\.\d{6}(?:Z|\+00:00)", re.ASCII).fullmatch
+_ODD_OFFSET = re.compile(r".+[Tt ][\d:.,]+([+-][\d:.]+)", re.ASCII).fullmatch
 
 
 class InvalidValueError(ValueError):
@@ -196,16 +198,16 @@ def parse_timestamp(value: object) -> Timestamp:
     """Return an ISO 8601 timestamp with an offset, in UTC and truncated to the microsecond."""
     if not isinstance(value, str):
         raise InvalidValueError(f"must be ISO 8601 text, not {describe(value)}")
-    if _is_exact_utc(value) and _is_calendar_instant(value):
+    try:
+        instant = datetime.fromisoformat(value)
+    except ValueError:
+        raise _invalid_timestamp(value) from None
+    if _EXACT_UTC(value):
         # What most clients send needs no arithmetic.
         return Timestamp(f"{value[:26]}Z")
-    if _ISO_8601.fullmatch(value):
-        if _is_calendar_instant(value):
-            return _canonical_timestamp(value)
-    elif odd := _ODD_OFFSET.fullmatch(value):
-        shown = describe(odd[1])
-        raise InvalidValueError(f"has the invalid UTC offset {shown}; use Z or ±HH:MM, up to 23:59")
-    raise InvalidValueError(f"is not an ISO 8601 date and time, such as 2026-01-31T12:00:00Z: {describe(value)}")
+    if not _ISO_8601(value):
+        raise _invalid_timestamp(value)
+    return _canonical_timestamp(instant)
 
 
 def format_timestamp(instant: datetime) -> Timestamp:
@@ -257,27 +259,13 @@ def describe(value: object) -> str:  # noqa: PLR0911 - one line per JSON type
             return f"a Python {cast(Foreign, other).type_name}"
 
 
-def _is_exact_utc(value: str) -> bool:
-    """Return whether the text has the form of a ``Timestamp``, with the offset ``Z`` or ``+00:00``."""
-    return (
-        value.isascii()
-        and value[4:20:3] == "--T::."
-        and value[20:26].isdigit()
-        and value[26:] in ("Z", "+00:00")
-        and value[11:13] != "24"
-    )
+def _invalid_timestamp(value: str) -> InvalidValueError:
+    if not _ISO_8601(value) and (odd := _ODD_OFFSET(value)):
+        return InvalidValueError(f"has the invalid UTC offset {describe(odd[1])}; use Z or ±HH:MM, up to 23:59")
+    return InvalidValueError(f"is not an ISO 8601 date and time, such as 2026-01-31T12:00:00Z: {describe(value)}")
 
 
-def _is_calendar_instant(value: str) -> bool:
-    try:
-        datetime.fromisoformat(value)
-    except ValueError:
-        return False
-    return True
-
-
-def _canonical_timestamp(value: str) -> Timestamp:
-    instant = datetime.fromisoformat(value)
+def _canonical_timestamp(instant: datetime) -> Timestamp:
     if instant.tzinfo is None:
         raise InvalidValueError("has no UTC offset; add one, as in 2026-01-31T12:00:00Z or …+02:00")
     try:
