@@ -4,8 +4,9 @@ from typing import Any
 
 import msgspec
 
+from core.model.limits import MAX_JSON_DEPTH
 from core.model.run import JsonText
-from core.validation.fields import check_json_text
+from core.validation.fields import check_json_text, parse_json_object
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 
@@ -17,3 +18,11 @@ def canonical_json(value: dict[str, Any]) -> JsonText:
     ``InvalidValueError`` if the text is too long.
     """
     return check_json_text(JsonText(_encode(value), "utf-8"))
+
+
+def canonical_object(value: dict[str, Any]) -> JsonText:
+    """Do the same for an object of which everything is known to be JSON but how deeply it is nested."""
+    text = canonical_json(value)
+    if text.count("{") + text.count("[") > MAX_JSON_DEPTH:
+        parse_json_object(value)
+    return text

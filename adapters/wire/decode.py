@@ -9,22 +9,22 @@ import codecs
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Annotated, Any, Final, get_args
+from typing import Annotated, Any, Final
 
 import attrs
 import msgspec
 
-from adapters.wire.canonical import canonical_json
+from adapters.wire.canonical import canonical_object
 from adapters.wire.json_text import NotJsonError, NotUtf8Error, decode_json, encode_json
-from adapters.wire.structure import RULES, Structurer
+from adapters.wire.structure import RULES, Structurer, kind_of
 from adapters.wire.value_count import UNCOUNTED_BYTES, holds_more_values
 from core.errors import NotABatchError, StreamTooLargeError
 from core.model.batch import Candidate, RefusedRun, Sent
-from core.model.limits import MAX_COUNT, MAX_EVENT_ID_LENGTH, MAX_JSON_DEPTH, MAX_TEXT_CHARACTERS, Limits
+from core.model.limits import MAX_COUNT, MAX_EVENT_ID_LENGTH, MAX_TEXT_CHARACTERS, Limits
 from core.model.run import FIELDS, SERVER_FIELDS, Count, EventId, JsonText, Name, Run, Text, Timestamp
 from core.model.validation_error import ValidationError
 from core.use_cases.ingest import check_batch_size
-from core.validation.fields import InvalidValueError, parse_json_object
+from core.validation.fields import InvalidValueError
 
 _CHUNK_BYTES: Final = 65_536
 
@@ -209,14 +209,6 @@ def _refused(index: int, reason: str) -> RefusedRun:
     return RefusedRun(index, None, None, (ValidationError(None, reason),))
 
 
-def _plain_json_text(value: dict[str, Any]) -> JsonText:
-    """Return the stored form of an object; msgspec has checked everything but its nesting depth."""
-    text = canonical_json(value)
-    if text.count("{") + text.count("[") > MAX_JSON_DEPTH:
-        parse_json_object(value)
-    return text
-
-
 _SHAPES: dict[Any, Any] = {
     EventId: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_EVENT_ID_LENGTH)],
     Name: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TEXT_CHARACTERS)],
@@ -229,16 +221,11 @@ _SHAPES: dict[Any, Any] = {
 _FIELDS: tuple["attrs.Attribute[Any]", ...] = attrs.fields(Run)
 
 
-def _kind(field: "attrs.Attribute[Any]") -> Any:
-    """Return the type of a field without its ``| None``."""
-    return next((part for part in get_args(field.type) if part is not type(None)), field.type)
-
-
-_FAST_RULES = {kind: rule for kind, rule in RULES.items() if kind not in _SHAPES} | {JsonText: _plain_json_text}
+_FAST_RULES = {kind: rule for kind, rule in RULES.items() if kind not in _SHAPES} | {JsonText: canonical_object}
 _RULED = [
-    (position, _FAST_RULES[_kind(field)])
+    (position, _FAST_RULES[kind_of(field)])
     for position, field in enumerate(_FIELDS)
-    if _kind(field) in _FAST_RULES and field.name not in SERVER_FIELDS
+    if kind_of(field) in _FAST_RULES and field.name not in SERVER_FIELDS
 ]
 """The rules left to apply, with the positions of their fields."""
 _SERVER_POSITIONS = [FIELDS.index(name) for name in SERVER_FIELDS]
@@ -252,7 +239,7 @@ def _shape() -> type[msgspec.Struct]:
 def _shape_field(field: "attrs.Attribute[Any]") -> Any:
     if field.name in SERVER_FIELDS:
         return field.name, Any, None
-    shape = _SHAPES.get(_kind(field), str)
+    shape = _SHAPES.get(kind_of(field), str)
     if field.default is attrs.NOTHING:
         return field.name, shape
     return field.name, shape if field.default is not None else shape | None, field.default

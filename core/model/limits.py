@@ -20,7 +20,9 @@ class Limits:
     Bodies and runs are measured as sent, and bodies also after decompression. JSON values are counted in bodies over
     1 MiB; an empty object or list counts as two, to reflect the cost of decoding. A member is one gzip member or zstd
     frame. The decompressed bytes of a stream may exceed ``max_body_bytes`` by ``max_stream_expansion`` times the bytes
-    sent, which runs with ids of their own never do. The characters of a JSON field are those of its stored form. A
+    sent, which runs with ids of their own never do. A request of
+    spans has limits of its own: ``max_traces_bytes``, and in JSON ``max_traces_values``, which no request of valid spans
+    comes near; ``max_body_values`` holds for each span of more than 1 MiB. The characters of a JSON field are those of its stored form. A
     response is measured by the text of its runs; over HTTP this does not apply to pages of the list, which are sent in
     parts.
 
@@ -32,6 +34,8 @@ class Limits:
     max_body_bytes: int = 16 * 1024 * 1024
     max_body_members: int = 10_000
     max_stream_expansion: int = 200
+    max_traces_bytes: int = 20 * 1024 * 1024
+    max_traces_values: int = 2_500_000
     max_body_values: int = 250_000
     max_run_bytes: int = 2 * 1024 * 1024
     max_page_runs: int = 1000

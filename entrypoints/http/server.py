@@ -10,6 +10,7 @@ from importlib.metadata import version
 import attrs
 from aiohttp import web
 
+from adapters.wire.otlp.mapping import SpanMapper
 from adapters.prometheus import Exposition, ServerState
 from entrypoints.application import Application
 from entrypoints.http.api.api_description import ApiDescription
@@ -19,6 +20,7 @@ from entrypoints.http.api.jobs import Jobs, JobsResource
 from entrypoints.http.api.metadata import MetadataResource
 from entrypoints.http.api.metrics import MetricsResource
 from entrypoints.http.api.operations import Operations
+from entrypoints.http.api.otlp import Otlp
 from entrypoints.http.api.refusals import Refusals
 from entrypoints.http.api.runs import Runs
 from entrypoints.http.api.statistics import StatisticsResource
@@ -157,8 +159,10 @@ async def start_server(backend: Backend, settings: Settings, access: Access, lis
     stream = Stream(context, backend.jobs, slots, settings.body_seconds)
     operations = Operations(context, readiness, shown_limits)
     metrics = MetricsResource(exposition, application.store, pools.scraping)
+    otlp = Otlp(context, SpanMapper(application.structurer, settings.otlp_content, settings.keep_refusals > 0))
     routes = [
         *api_routes(context, settings.partial_status, stream, operations, None if listeners.metrics else metrics),
+        *_with_expectations(otlp.routes()),
         *page_routes(context),
     ]
     mounted = _Mounted(routes, settings.root_path)
