@@ -150,8 +150,8 @@ class Settings:
     )
     otlp_content: bool = option(
         default=False,
-        help="Keep what people and models said in spans that arrive as OTLP; otherwise attributes with messages, prompts "
-        "and completions are dropped.",
+        help="Keep the attributes of OpenTelemetry spans that hold messages, prompts and completions; by default they "
+        "are dropped.",
     )
     token_file: Path | None = option(
         default=None,

@@ -20,11 +20,12 @@ class Limits:
     Bodies and runs are measured as sent, and bodies also after decompression. JSON values are counted in bodies over
     1 MiB; an empty object or list counts as two, to reflect the cost of decoding. A member is one gzip member or zstd
     frame. The decompressed bytes of a stream may exceed ``max_body_bytes`` by ``max_stream_expansion`` times the bytes
-    sent, which runs with ids of their own never do. A request of
-    spans has limits of its own: ``max_traces_bytes``, and in JSON ``max_traces_values``, which no request of valid spans
-    comes near; ``max_body_values`` holds for each span of more than 1 MiB. The characters of a JSON field are those of its stored form. A
+    sent, which runs with ids of their own never do. The characters of a JSON field are those of its stored form. A
     response is measured by the text of its runs; over HTTP this does not apply to pages of the list, which are sent in
     parts.
+
+    A request of spans has limits of its own: ``max_traces_bytes`` and, in JSON, ``max_traces_values``, which valid
+    spans do not come near. ``max_body_values`` then holds for each span of more than 1 MiB.
 
     ``max_search_runs`` and ``max_stats_runs`` are the runs examined for one page with a search, and for statistics or
     facets. ``max_tree_runs`` and ``max_rollup_runs`` are the runs of one tree, its root included.

@@ -10,7 +10,6 @@ from importlib.metadata import version
 import attrs
 from aiohttp import web
 
-from adapters.wire.otlp.mapping import SpanMapper
 from adapters.prometheus import Exposition, ServerState
 from entrypoints.application import Application
 from entrypoints.http.api.api_description import ApiDescription
@@ -159,10 +158,8 @@ async def start_server(backend: Backend, settings: Settings, access: Access, lis
     stream = Stream(context, backend.jobs, slots, settings.body_seconds)
     operations = Operations(context, readiness, shown_limits)
     metrics = MetricsResource(exposition, application.store, pools.scraping)
-    otlp = Otlp(context, SpanMapper(application.structurer, settings.otlp_content, settings.keep_refusals > 0))
     routes = [
         *api_routes(context, settings.partial_status, stream, operations, None if listeners.metrics else metrics),
-        *_with_expectations(otlp.routes()),
         *page_routes(context),
     ]
     mounted = _Mounted(routes, settings.root_path)
@@ -230,6 +227,7 @@ def api_routes(
     routes = [
         *Uploads(context, partial_status).routes(),
         *stream.routes(),
+        *Otlp(context).routes(),
         *JobsResource(context, stream.jobs).routes(),
         *Exports(context).routes(),
         *Runs(context).routes(),

@@ -99,9 +99,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
         elif kind in _FIXED_BYTES and at + _FIXED_BYTES[kind] <= end:
             at += _FIXED_BYTES[kind]
         else:
-            raise UndecodableExportError(
-                f"the body is not Protocol Buffers: it has the wire type {kind}"
-            )
+            raise UndecodableExportError(f"the body is not Protocol Buffers: it has the wire type {kind}")
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:

@@ -25,7 +25,7 @@ def encode_export_response(form: ExportFormat, rejected: int, message: str) -> b
 
 
 def encode_status(form: ExportFormat, code: int, message: str, **more: Any) -> bytes:
-    """Write a ``google.rpc.Status``; ``more`` are further members in JSON, where readers ignore what they do not know."""
+    """Write a ``google.rpc.Status``; ``more`` are further members in JSON, whose readers ignore them."""
     if form is ExportFormat.JSON:
         return msgspec.json.encode({"code": code, "message": message, **more})
     return _number_field(1, code) + _text_field(2, message)

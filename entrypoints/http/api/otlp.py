@@ -10,13 +10,12 @@ import attrs
 from aiohttp import web
 
 from adapters.wire.otlp import json
-from adapters.wire.otlp.mapping import SpanMapper
 from adapters.wire.otlp.responses import ExportFormat
 from adapters.wire.otlp.slices import SpanSlice, count_spans, read_slices
 from adapters.wire.otlp.spans import SpanGroup
 from core.model.batch import BatchResult, RefusedRun
 from core.ports.observer import Intake
-from core.use_cases.amend import ingest_amending
+from core.use_cases.ingest import ingest_any as ingest_amending
 from entrypoints.http.api.context import Context
 from entrypoints.http.messages.export_responses import TRACES_PATH, export_response
 from entrypoints.http.messages.request_body import Allowance, check_values, export_format, read_body
@@ -43,7 +42,6 @@ class Otlp:
     """The handlers of what OpenTelemetry exports."""
 
     context: Context
-    mapper: SpanMapper
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of this resource."""
@@ -59,7 +57,8 @@ class Otlp:
         reader = await self._reader(form)
         groups = await self._read(request, form, reader)
         self.context.access.charge_runs(request, count_spans(groups))
-        report = await self._write(read_slices(groups, self.mapper, self.context.application.clock.now()))
+        application = self.context.application
+        report = await self._write(read_slices(groups, application.span_mapper, application.clock.now()))
         return export_response(form, report.rejected, report.message())
 
     async def post_unsupported(self, request: web.Request) -> web.Response:

@@ -55,11 +55,11 @@ class Allowance:
         """Return the limits of a run, or of changes to one."""
         return cls(limits.max_run_bytes, "max_run_bytes", limits.max_body_members, limits.max_body_values)
 
-
     @classmethod
     def of_traces(cls, limits: Limits) -> Self:
         """Return the limits of a request of spans; that on values holds in JSON."""
-        return cls(limits.max_traces_bytes, "max_traces_bytes", limits.max_body_members, limits.max_traces_values, "max_traces_values")
+        values, values_name = limits.max_traces_values, "max_traces_values"
+        return cls(limits.max_traces_bytes, "max_traces_bytes", limits.max_body_members, values, values_name)
 
 
 async def read_json_body(request: web.Request, allowed: Allowance, lease: Lease, run_in_thread: RunInThread) -> bytes:
