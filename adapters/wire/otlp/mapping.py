@@ -27,6 +27,9 @@ from core.validation.fields import InvalidValueError, describe
 PENDING: Final = ("logfire.span_type", "pending_span")
 """The attribute of spans that only announce another one, which follows."""
 
+_MOST_HARMLESS, _LONGEST_HARMLESS = 1000, 100
+"""How many names are remembered at least, and how long they may be: a client may send any."""
+
 _IDENTITY: Final = re.compile(r"(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}")
 _TRACE_ID: Final = re.compile(r"(?!0{32})[0-9a-f]{32}")
 _SPAN_ID: Final = re.compile(r"(?!0{16})[0-9a-f]{16}")
@@ -36,18 +39,34 @@ _POSITIONS: Final = {name: position for position, name in enumerate(FIELDS)}
 _DEFAULTS: Final = [None if field.default is attrs.NOTHING else field.default for field in attrs.fields(Run)]
 _SERVER_POSITIONS: Final = [_POSITIONS[name] for name in SERVER_FIELDS]
 _RULE_OF: Final[dict[str, Callable[[object], Any]]] = {field.name: RULES[kind_of(field)] for field in attrs.fields(Run)}
-_ROWS: Final = [
-    (_POSITIONS[name], _RULE_OF[name], [source.read for source in sources]) for name, sources in TABLE.items()
+_OF_ATTRIBUTES: Final = {name: sources for name, sources in TABLE.items() if sources[0].attribute}
+"""The fields that depend on attributes alone. So what they are for most spans is known from the resource."""
+
+_ROWS_BY_ATTRIBUTE: Final = {
+    source.attribute: (_POSITIONS[name], name)
+    for name, sources in _OF_ATTRIBUTES.items()
+    for source in sources
+    if source.attribute
+}
+_STORED: Final = [(_POSITIONS[name], sources[0].read) for name, sources in TABLE.items() if sources[0].stored]
+_OTHERS: Final = [
+    (_POSITIONS[name], _RULE_OF[name], [source.read for source in sources])
+    for name, sources in TABLE.items()
+    if name not in _OF_ATTRIBUTES and not sources[0].stored
 ]
 _METRICS, _CONTEXT = _POSITIONS["metrics_json"], _POSITIONS["context_json"]
 _JSON_FIELDS: Final = frozenset(field.name for field in attrs.fields(Run) if kind_of(field) is JsonText)
 
 
+_EMPTY: Final = Span(NO_ID, NO_ID, NO_ID, "", 0, 0, 0, {}, [], [], 0, "")
+
+
 @attrs.frozen
 class EncodedOrigin:
-    """An origin, and the JSON of its parts, which every span of it repeats."""
+    """An origin, and what every run of its spans repeats: the JSON of its parts, and the values of its fields."""
 
     origin: Origin
+    values: list[Any]
     resource: msgspec.Raw
     scope: msgspec.Raw
     overrides: dict[str, object]
@@ -56,7 +75,10 @@ class EncodedOrigin:
     def of(cls, origin: Origin) -> "EncodedOrigin":
         """Encode the parts of an origin."""
         resource, scope = (msgspec.Raw(canonical_object(part).encode()) for part in (origin.resource, origin.scope))
-        return cls(origin, resource, scope, _overrides(origin.resource))
+        values = _DEFAULTS.copy()
+        for name, sources in _OF_ATTRIBUTES.items():
+            values[_POSITIONS[name]] = _first_fit(name, sources, _EMPTY, origin.resource)
+        return cls(origin, values, resource, scope, _overrides(origin.resource))
 
 
 @attrs.frozen
@@ -66,11 +88,13 @@ class SpanMapper:
     structurer: Structurer
     keeps_content: bool = False
     keeps_sent: bool = False
+    _harmless: set[str] = attrs.Factory(set)
+    """Names of attributes that were looked at and hold no content; most spans have no others."""
 
     def candidate(self, span: Span, origin: EncodedOrigin, index: int, now: Timestamp) -> tuple[Candidate, list[str]]:
         """Return a run, or what is wrong with the span, and the names of attributes that were left out."""
         if not self.keeps_content:
-            drop_content(span)
+            self._drop_content(span)
         errors = _span_errors(span)
         left_out: list[str] = []
         if errors:
@@ -82,6 +106,12 @@ class SpanMapper:
             left_out = shorten_span(span, origin.origin)
             candidate = self.structurer.run(_given(span, origin), index, now)
             return self._with_sent(candidate, span), left_out
+
+    def _drop_content(self, span: Span) -> None:
+        if span.events or not span.attributes.keys() <= self._harmless:
+            drop_content(span)
+            if len(self._harmless) < _MOST_HARMLESS:
+                self._harmless.update(name for name in span.attributes if len(name) <= _LONGEST_HARMLESS)
 
     def _with_sent(self, candidate: Candidate, span: Span) -> Candidate:
         if self.keeps_sent and isinstance(candidate, RefusedRun):
@@ -96,9 +126,14 @@ def is_pending(span: Span) -> bool:
 
 def _run(span: Span, origin: EncodedOrigin, now: Timestamp) -> Run:
     """Return the run, if the first source of every field has a value that the field may have."""
-    values: list[Any] = _DEFAULTS.copy()
+    values = origin.values.copy()
     resource = origin.origin.resource
-    for position, rule, reads in _ROWS:
+    for position, read_stored in _STORED:
+        values[position] = read_stored(span, resource)
+    for attribute in _ROWS_BY_ATTRIBUTE.keys() & span.attributes.keys():
+        position, name = _ROWS_BY_ATTRIBUTE[attribute]
+        values[position] = _first_fit(name, _OF_ATTRIBUTES[name], span, resource)
+    for position, rule, reads in _OTHERS:
         for read in reads:
             value = read(span, resource)
             if value is not None and value != "":
@@ -130,10 +165,9 @@ def _first_fit(name: str, sources: tuple[Source, ...], span: Span, resource: Att
         value = source.read(span, resource)
         if value is not None and value != "":
             try:
-                _RULE_OF[name](value)
+                return _RULE_OF[name](value)
             except InvalidValueError:
                 continue
-            return value
     return None
 
 

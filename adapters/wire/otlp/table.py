@@ -8,8 +8,7 @@ from typing import Any, Final
 import attrs
 
 from adapters.wire.otlp.spans import Attributes, Event, Span
-from core.model.run import FIELDS, SERVER_FIELDS, Status
-from core.validation.fields import format_timestamp
+from core.model.run import FIELDS, SERVER_FIELDS, Status, Timestamp
 
 OVERRIDE_PREFIX: Final = "runsink."
 
@@ -22,7 +21,7 @@ span off from its parent.
 
 STATUS_ERROR: Final = 2
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 _TIMEOUT: Final = re.compile(r".*timeout(error|exception)?", re.IGNORECASE | re.DOTALL)
 
 Read = Callable[[Span, Attributes], Any]
@@ -31,15 +30,23 @@ Read = Callable[[Span, Attributes], Any]
 
 @attrs.frozen
 class Source:
-    """Where a value comes from, as the documentation says it, and how it is read."""
+    """Where a value comes from, as the documentation says it, and how it is read.
+
+    ``attribute`` is the name of the attribute of the span, else of the resource, that alone decides. A ``stored`` value
+    has the stored form of its field already.
+    """
 
     text: str
     read: Read
+    attribute: str | None = None
+    stored: bool = False
 
 
-def instant(nanoseconds: int) -> str:
-    """Return the timestamp of nanoseconds since 1970, truncated to microseconds."""
-    return format_timestamp(_EPOCH + timedelta(microseconds=nanoseconds // 1000))
+def instant(nanoseconds: int) -> Timestamp:
+    """Return the timestamp of 64-bit nanoseconds since 1970, truncated to microseconds."""
+    # Every span has two, and ``format_timestamp``, which is for any time zone, takes several times as long.
+    naive = _EPOCH + timedelta(microseconds=nanoseconds // 1000)
+    return Timestamp(naive.isoformat(timespec="microseconds") + "Z")
 
 
 def span_identity(trace_id: str, span_id: str) -> str:
@@ -52,11 +59,15 @@ def _attribute(name: str) -> Source:
         value = span.attributes.get(name) or resource.get(name)
         return value if isinstance(value, str) else None
 
-    return Source(f"`{name}`", read)
+    return Source(f"`{name}`", read, attribute=name)
 
 
 def _constant(text: str) -> Source:
     return Source(f"the text `{text}`", lambda _span, _resource: text)
+
+
+def _computed(text: str, read: Read) -> tuple[Source]:
+    return (Source(text, read, stored=True),)
 
 
 def _exception(name: str) -> Source:
@@ -100,21 +111,19 @@ def _status(span: Span, _resource: Attributes) -> str:
 
 
 TABLE: Final[dict[str, tuple[Source, ...]]] = {
-    "event_id": (Source("`{trace_id}-{span_id}` in lower-case hex", _identity),),
-    "run_id": (Source("`{trace_id}-{span_id}` in lower-case hex", _identity),),
+    "event_id": _computed("`{trace_id}-{span_id}` in lower-case hex", _identity),
+    "run_id": _computed("`{trace_id}-{span_id}` in lower-case hex", _identity),
     "parent_run_id": (
         Source("the same of the parent span", _parent),
         _attribute("runsink.parent_run_id"),
     ),
-    "start_time": (Source("the start", lambda span, _resource: instant(span.start_time_unix_nano)),),
-    "end_time": (Source("the end", _end),),
-    "duration_ms": (Source("from the start to the end", _duration),),
-    "status": (
-        Source(
-            "`running` without an end; with the status `ERROR`, `timeout` if `error.type` names a timeout, else "
-            "`failure`; otherwise `success`",
-            _status,
-        ),
+    "start_time": _computed("the start", lambda span, _resource: instant(span.start_time_unix_nano)),
+    "end_time": _computed("the end", _end),
+    "duration_ms": _computed("from the start to the end", _duration),
+    "status": _computed(
+        "`running` without an end; with the status `ERROR`, `timeout` if `error.type` names a timeout, else `failure`; "
+        "otherwise `success`",
+        _status,
     ),
     "error_summary": (
         Source("the message of the status", lambda span, _resource: span.status_message),
@@ -183,7 +192,7 @@ METRICS: Final[dict[str, tuple[str, ...]]] = {
 }
 """The attributes of the span that each metric is taken from, in order: the first that is a number."""
 
-METRIC_ATTRIBUTES: Final = frozenset(name for names in METRICS.values() for name in names)
+_METRIC_RANKS: Final = {name: (metric, rank) for metric, names in METRICS.items() for rank, name in enumerate(names)}
 
 CONTEXT: Final[dict[str, str]] = {
     "trace_id": "in lower-case hex",
@@ -198,21 +207,22 @@ CONTEXT: Final[dict[str, str]] = {
 }
 """What ``context_json`` holds."""
 
+_NUMBERS: Final = (int, float)
+
 KINDS: Final = ("unspecified", "internal", "server", "client", "producer", "consumer")
 """The kinds of spans, by their numbers."""
 
 
 def read_metrics(attributes: Attributes) -> dict[str, int | float] | None:
     """Return the metrics that a span reports, or ``None`` if there are none."""
-    if METRIC_ATTRIBUTES.isdisjoint(attributes):
-        return None
-    found = {}
-    for metric, names in METRICS.items():
-        for name in names:
-            value = attributes.get(name)
-            if type(value) is int or type(value) is float:
-                found[metric] = value
-                break
+    found: dict[str, int | float] = {}
+    ranks: dict[str, int] = {}
+    for name in _METRIC_RANKS.keys() & attributes.keys():
+        value = attributes[name]
+        metric, rank = _METRIC_RANKS[name]
+        # A truth value is no number here, though ``bool`` is a kind of ``int``.
+        if type(value) in _NUMBERS and rank <= ranks.get(metric, rank):
+            found[metric], ranks[metric] = value, rank
     return found or None
 
 
