@@ -61,18 +61,22 @@ def read_export(body: bytes, max_values: int) -> list[SpanGroup]:
     left = len(body) // _SMALLEST_SPAN + _INVALID_SPANS
     groups = []
     for resource_spans in _members(body, _RESOURCE_SPANS):
+        left = _less(left, 1)
         resource = b"".join(_members(resource_spans, _RESOURCE))
-        left -= 1
         for scope_spans in _members(resource_spans, _SCOPE_SPANS):
             spans = list(_members(scope_spans, _SPANS))
-            left -= 1 + len(spans)
-            if left < 0:
-                raise TooManySpansError("the body has more spans than could have an id and a start in so few bytes")
+            left = _less(left, 1 + len(spans))
             if spans:
                 scope = b"".join(_members(scope_spans, _SCOPE))
                 origin = partial(_origin, resource, scope, max_values)
                 groups.append(SpanGroup(origin, spans, partial(_span, max_values=max_values)))
     return groups
+
+
+def _less(left: int, used: int) -> int:
+    if used > left:
+        raise TooManySpansError("the body has more spans than could have an id and a start in so few bytes")
+    return left - used
 
 
 def _members(message: bytes, wanted: int) -> Iterator[bytes]:
