@@ -124,6 +124,12 @@ class MemoryRunRepository(RunRepository):
     def replace(self, run: Run) -> None:
         self._stored[run.event_id] = StoredRun(run, self._stored[run.event_id].arrival)
 
+    def amend(self, keys: Sequence[EventId], change: Callable[[Run], Run | None]) -> None:
+        for key in keys:
+            changed = change(self._stored[key].run)
+            if changed is not None:
+                self.replace(changed)
+
     def _children(self, parents: Sequence[str]) -> Iterator[RunSummary]:
         named = {name: place for place, name in enumerate(parents)}
         below = [stored for stored in self._stored.values() if stored.run.parent_run_id in named]
