@@ -7,7 +7,7 @@ the reports of a run arrive.
 
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -122,7 +122,7 @@ def _replaced(stored: Run, ended: Run) -> Run:
 
     A commit that was associated since the stored one was created has a source. It yields only to one with a source.
     """
-    kept: dict[str, object] = {"created_at": stored.created_at}
+    kept: dict[str, Any] = {"created_at": stored.created_at}
     if _was_changed(stored) and stored.commit_source is not None and ended.commit_source is None:
         kept |= {name: getattr(stored, name) for name in _COMMIT_FIELDS}
     return attrs.evolve(ended, **kept)
