@@ -126,9 +126,8 @@ class MemoryRunRepository(RunRepository):
 
     def amend(self, keys: Sequence[EventId], change: Callable[[Run], Run | None]) -> None:
         for key in keys:
-            changed = change(self._stored[key].run)
-            if changed is not None:
-                self.replace(changed)
+            stored = self._stored[key]
+            self._stored[key] = attrs.evolve(stored, run=change(stored.run) or stored.run)
 
     def _children(self, parents: Sequence[str]) -> Iterator[RunSummary]:
         named = {name: place for place, name in enumerate(parents)}
