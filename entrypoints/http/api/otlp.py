@@ -15,7 +15,7 @@ from adapters.wire.otlp.slices import SpanSlice, count_spans, read_slices
 from adapters.wire.otlp.spans import SpanGroup
 from core.model.batch import BatchResult, RefusedRun
 from core.ports.observer import Intake
-from core.use_cases.ingest import ingest_any as ingest_amending
+from core.use_cases.amend import ingest_amending
 from entrypoints.http.api.context import Context
 from entrypoints.http.messages.export_responses import TRACES_PATH, export_response
 from entrypoints.http.messages.request_body import Allowance, check_values, export_format, read_body
