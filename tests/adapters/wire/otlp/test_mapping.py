@@ -116,7 +116,7 @@ def test_each_source_of_a_metric(metric: str, names: tuple[str, ...], media_type
     """Each name alone, then the first of all of them; what is no number is passed over."""
     for place, name in enumerate(names):
         rest = {other: 100 + number for number, other in enumerate(names[place:])}
-        for attributes in ({name: 100}, rest, {name: "100", **dict.fromkeys(names[:place], True), name: 100}):
+        for attributes in ({name: 100}, rest, {**dict.fromkeys(names[:place], True), name: 100}):
             (run,) = candidates(export([span(attributes=attributes)]), media_type)
             assert json.loads(run.metrics_json) == {metric: 100}
 
