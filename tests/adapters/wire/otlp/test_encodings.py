@@ -21,7 +21,7 @@ LEAVES = st.one_of(
 )
 VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3))
 NAMES = TEXTS | st.sampled_from(
-    [
+    (
         "service.name",
         "gen_ai.agent.name",
         "gen_ai.usage.input_tokens",
@@ -32,7 +32,7 @@ NAMES = TEXTS | st.sampled_from(
         "runsink.run_id",
         "runsink.metrics_json",
         "runsink.parent_run_id",
-    ]
+    )
 )
 ATTRIBUTES = st.dictionaries(NAMES, VALUES, max_size=5)
 NANOSECONDS = st.integers(0, 2**64 - 1) | st.sampled_from([0, 1, 1_769_860_800_000_000_000])

@@ -15,9 +15,8 @@ from core.model.run import Timestamp
 from entrypoints.databases import open_database
 from entrypoints.http.messages.export_responses import MAX_MESSAGE_BYTES
 from tests.jobs import wait_until
-from tests.launcher import installed_command
 from tests.otlp import JSON, PROTOBUF, START, TRACES, TYPES, Exporter, encoded, export, span
-from tests.servers import Answer, Api, Serve, Start, serving_process
+from tests.servers import Answer, Api, Serve, Start, installed_command, serving_process
 
 SECRETS = {"write": "writer-0123456789abcdef", "read": "reader-0123456789abcdef"}
 INVALID, UNAUTHENTICATED, FORBIDDEN, EXHAUSTED, UNAVAILABLE = 3, 16, 7, 8, 14
