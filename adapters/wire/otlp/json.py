@@ -31,7 +31,10 @@ _UINT64: Final = range(2**64)
 _LONGEST_INTEGER: Final = 20
 
 
-class _Value(msgspec.Struct, rename="camel"):
+# Nothing of a request refers to what holds it, so the garbage collector need not track the many small structs.
+
+
+class _Value(msgspec.Struct, rename="camel", gc=False):
     string_value: str | None = None
     int_value: int | str | None = None
     bool_value: bool | None = None
@@ -41,16 +44,16 @@ class _Value(msgspec.Struct, rename="camel"):
     bytes_value: str | None = None
 
 
-class _Array(msgspec.Struct):
+class _Array(msgspec.Struct, gc=False):
     values: list[_Value] | None = None
 
 
-class _Pair(msgspec.Struct):
+class _Pair(msgspec.Struct, gc=False):
     key: str = ""
     value: _Value | None = None
 
 
-class _Pairs(msgspec.Struct):
+class _Pairs(msgspec.Struct, gc=False):
     values: list[_Pair] | None = None
 
 

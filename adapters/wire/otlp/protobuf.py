@@ -7,6 +7,7 @@ Only where each span begins and ends is read here. The spans themselves are deco
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import islice
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
@@ -64,7 +65,7 @@ def read_export(body: bytes, max_values: int) -> list[SpanGroup]:
         left = _less(left, 1)
         resource = b"".join(_members(resource_spans, _RESOURCE))
         for scope_spans in _members(resource_spans, _SCOPE_SPANS):
-            spans = list(_members(scope_spans, _SPANS))
+            spans = list(islice(_members(scope_spans, _SPANS), left + 1))
             left = _less(left, 1 + len(spans))
             if spans:
                 scope = b"".join(_members(scope_spans, _SCOPE))
@@ -166,18 +167,31 @@ def _span(encoded: bytes, max_values: int) -> Span:
 
 
 def _attributes(pairs: Iterable[KeyValue]) -> Attributes:
-    return {pair.key: _value(pair.value) for pair in pairs}
+    found: Attributes = {}
+    for pair in pairs:
+        value = pair.value
+        kind = value.WhichOneof("value")
+        # Nearly all attributes are texts or integers, and a call for each would be a fifth of the time to decode.
+        if kind == "string_value":
+            found[pair.key] = value.string_value
+        elif kind == "int_value":
+            found[pair.key] = value.int_value
+        else:
+            found[pair.key] = _converted(kind, value)
+    return found
 
 
 def _value(value: AnyValue) -> object:
-    kind = value.WhichOneof("value")
-    if kind == "string_value":
-        return value.string_value
+    return _converted(value.WhichOneof("value"), value)
+
+
+def _converted(kind: str | None, value: AnyValue) -> object:
     convert = _CONVERSIONS.get(kind)
     return None if convert is None else convert(value)
 
 
 _CONVERSIONS: Final[dict[str | None, Any]] = {
+    "string_value": lambda value: value.string_value,
     "int_value": lambda value: value.int_value,
     "bool_value": lambda value: value.bool_value,
     "double_value": lambda value: plain_number(value.double_value),

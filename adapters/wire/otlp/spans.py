@@ -26,7 +26,10 @@ class UndecodableSpanError(Exception):
     """A single span cannot be decoded; the message completes a sentence that begins with the span."""
 
 
-class Event(msgspec.Struct):
+# The structs hold nothing that refers to them, so the garbage collector need not track them.
+
+
+class Event(msgspec.Struct, gc=False):
     """Something that happened during a span; the time is in nanoseconds since 1970, 0 if it is not known."""
 
     name: str
@@ -34,7 +37,7 @@ class Event(msgspec.Struct):
     attributes: Attributes
 
 
-class Link(msgspec.Struct):
+class Link(msgspec.Struct, gc=False):
     """Another span that a span refers to; ids as in ``Span``."""
 
     trace_id: str
@@ -42,7 +45,7 @@ class Link(msgspec.Struct):
     attributes: Attributes
 
 
-class Span(msgspec.Struct):
+class Span(msgspec.Struct, gc=False):
     """One span. Ids are lower-case hex as far as they were hex, ``NO_ID`` where there is none; nothing is checked.
 
     Times are in nanoseconds since 1970, 0 where there is none. ``kind`` and ``status_code`` have the numbers of OTLP.

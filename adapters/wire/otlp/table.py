@@ -45,8 +45,8 @@ class Source:
 def instant(nanoseconds: int) -> Timestamp:
     """Return the timestamp of 64-bit nanoseconds since 1970, truncated to microseconds."""
     # Every span has two, and ``format_timestamp``, which is for any time zone, takes several times as long.
-    naive = _EPOCH + timedelta(microseconds=nanoseconds // 1000)
-    return Timestamp(naive.isoformat(timespec="microseconds") + "Z")
+    naive = _EPOCH + timedelta(0, 0, nanoseconds // 1000)
+    return Timestamp(naive.isoformat("T", "microseconds") + "Z")
 
 
 def span_identity(trace_id: str, span_id: str) -> str:
