@@ -4,6 +4,7 @@ import json
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from operator import attrgetter
 from typing import Any, Generic, TypeVar, cast
 
 import apsw
@@ -66,7 +67,7 @@ from core.ports.run_repository import RunRepository, ignore
 _SELECT = f"SELECT {COLUMNS} FROM runs"
 _INSERT = f"INSERT INTO runs (arrival, {COLUMNS}) VALUES (?, {', '.join('?' * len(FIELDS))})"
 _REPLACE = f"UPDATE runs SET {', '.join(f'{name} = ?' for name in CHANGING)} WHERE event_id = ? AND {AMONG_ARRIVALS}"
-_AMEND = f"UPDATE runs SET {', '.join(f'{name} = ?' for name in AMENDED)} WHERE arrival = ? RETURNING start"
+_AMEND = f"UPDATE runs SET {', '.join(f'{name} = ?' for name in AMENDED)} WHERE arrival = ?"
 _TALLY = (
     "INSERT INTO tallies (field, name, runs) VALUES (?, ?, ?) "
     "ON CONFLICT (field, name) DO UPDATE SET runs = runs + excluded.runs"
@@ -78,6 +79,8 @@ _RAISE = (
     "INSERT INTO retention (id, horizon) VALUES (1, ?) "
     "ON CONFLICT (id) DO UPDATE SET horizon = max(horizon, excluded.horizon)"
 )
+
+_name_and_start = attrgetter("run_id", "start_time")
 
 _Item = TypeVar("_Item")
 
@@ -202,20 +205,19 @@ class SqliteRunRepository(RunRepository):
         """Store what runs become, each given with its place and as it was before."""
         with translated_errors(self._connection):
             rows = ((*amended_values_of(after), arrival) for (_, arrival), _, after in changes)
-            starts = [start for (start,) in self._connection.executemany(_AMEND, rows)]
-            moved = [
-                (place, before, (start, place[1]), after)
-                for (place, before, after), start in zip(changes, starts, strict=True)
-                if (before.run_id, place[0]) != (after.run_id, start)
-            ]
+            self._connection.executemany(_AMEND, rows)
+            moved = [change for change in changes if _name_and_start(change[1]) != _name_and_start(change[2])]
             replace_keys(
                 self._connection,
-                (entry for place, run, *_ in moved for entry in _entries(place, run)),
-                (entry for *_, place, run in moved for entry in _entries(place, run)),
+                (entry for place, before, _ in moved for entry in _entries(place, before)),
+                (entry for place, _, after in moved for entry in _entries(self._place(after, place[1]), after)),
             )
             names = count_renamed([(before, after) for _, before, after in changes])
             self._connection.executemany(_TALLY, [(*named, change) for named, change in names.items()])
             self._connection.executemany(_FORGET, [named for named, change in names.items() if change < 0])
+
+    def _place(self, run: Run, arrival: int) -> Place:
+        return self._list.place_of(Cursor(run.start_time, arrival))
 
     def _take(
         self,
