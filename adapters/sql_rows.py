@@ -25,7 +25,11 @@ CHANGING: Final = tuple(name for name in FIELDS if name not in {*FIXED_FIELDS, "
 TALLIED: Final = ("agent_name", "job_type")
 """The columns whose distinct values are tracked, with the number of runs for each."""
 
+AMENDED: Final = tuple(name for name in FIELDS if name != "event_id")
+"""The columns that amending a run may change."""
+
 values_of = attrgetter(*FIELDS)
+amended_values_of = attrgetter(*AMENDED)
 changing_values_of = attrgetter(*CHANGING)
 
 # A lookup costs a quarter of calling the enum.
@@ -93,6 +97,16 @@ def given_parts(which: RunFilter) -> dict[str, Any]:
 def count_names(runs: Collection[Run]) -> Mapping[tuple[str, str], int]:
     """Return the number of runs with each name, by column and name."""
     return Counter((field, name) for field in TALLIED for name in map(attrgetter(field), runs))
+
+
+def count_renamed(pairs: Sequence[tuple[Run, Run]]) -> Mapping[tuple[str, str], int]:
+    """Return by how much the number of runs with each name changes, by column and name, if each run becomes the other.
+
+    Names whose number stays the same are left out.
+    """
+    changes = Counter(count_names([after for _, after in pairs]))
+    changes.subtract(count_names([before for before, _ in pairs]))
+    return {named: change for named, change in changes.items() if change}
 
 
 @attrs.frozen

@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 
 import apsw
 
-from bench import backups, breakdown, growth, maintenance, setups, start, streams, throughput
+from bench import backups, breakdown, growth, maintenance, otlp, setups, start, streams, throughput
 from bench.plotting import plot_growth
 from bench.processes import Server
 from bench.scenarios import ANSWERS, BATCH_PATHS, SCENARIOS, make_cases
@@ -101,6 +101,12 @@ def _streams(options: argparse.Namespace) -> Any:
     return measured.as_json()
 
 
+def _otlp(options: argparse.Namespace) -> Any:
+    measured = otlp.measure_otlp(_plan(options, ["S2"], ("full",)))
+    _show(measured.table("Spans, empty database: median (lowest-highest)", otlp.FIGURES))
+    return measured.as_json()
+
+
 def _start(options: argparse.Namespace) -> Any:
     measured = start.measure_start(options.reps)
     _show(measured.table("Start of the command: median (lowest-highest)", start.FIGURES))
@@ -137,6 +143,7 @@ _PARTS: Final = {
     "engines": _engines,
     "metrics": _metrics,
     "streams": _streams,
+    "otlp": _otlp,
     "start": _start,
     "backups": _backups,
     "maintenance": _maintenance,

@@ -11,6 +11,7 @@ from adapters.refusal_queue import RefusalQueue
 from adapters.system_clock import SystemClock
 from adapters.wire.decode import Decoder
 from adapters.wire.encode import encode_sent
+from adapters.wire.otlp.mapping import SpanMapper
 from adapters.wire.structure import Structurer
 from core.model.batch import BatchResult, Candidate
 from core.model.limits import Limits
@@ -30,6 +31,14 @@ _T = TypeVar("_T")
 
 
 @attrs.frozen
+class Kept:
+    """What is kept beyond valid runs: the number of refused runs, and the message content of spans."""
+
+    refusals: int = 0
+    otlp_content: bool = False
+
+
+@attrs.frozen
 class Application:
     """Everything an entrypoint needs to run the use cases. Thread-safe."""
 
@@ -39,21 +48,23 @@ class Application:
     limits: Limits
     structurer: Structurer
     decoder: Decoder
+    span_mapper: SpanMapper
     observer: Observer
     refusals: RefusalQueue | None
     """What keeps refused runs, if they are kept."""
 
     @classmethod
     def over(
-        cls, store: Store, clock: Clock, limits: Limits, observer: Observer | None = None, keep_refusals: int = 0
+        cls, store: Store, clock: Clock, limits: Limits, observer: Observer | None = None, kept: Kept | None = None
     ) -> Self:
         """Return an application that owns ``store`` and closes it. The observer, if any, is told what happens."""
-        observer = observer or Unobserved()
+        observer, kept = observer or Unobserved(), kept or Kept()
         structurer = Structurer()
-        decoder = Decoder(structurer, limits, keeps_sent=keep_refusals > 0)
+        decoder = Decoder(structurer, limits, keeps_sent=kept.refusals > 0)
+        span_mapper = SpanMapper(structurer, keeps_content=kept.otlp_content, keeps_sent=kept.refusals > 0)
         writer = GroupCommitWriter(store, observer)
-        refusals = RefusalQueue(store.refusals(keep_refusals), clock, encode_sent) if keep_refusals else None
-        return cls(store, writer, clock, limits, structurer, decoder, observer, refusals)
+        refusals = RefusalQueue(store.refusals(kept.refusals), clock, encode_sent) if kept.refusals else None
+        return cls(store, writer, clock, limits, structurer, decoder, span_mapper, observer, refusals)
 
     def write(self, command: Callable[[UnitOfWork], _T]) -> "Future[_T]":
         """Run a writing use case; the future completes once the outcome is durable."""
@@ -104,4 +115,4 @@ def build_application(settings: Settings, observer: Observer | None = None) -> A
     """
     limits = Limits()
     store = open_database(settings.db, limits, observer)
-    return Application.over(store, SystemClock(), limits, observer, settings.keep_refusals)
+    return Application.over(store, SystemClock(), limits, observer, Kept(settings.keep_refusals, settings.otlp_content))

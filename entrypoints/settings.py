@@ -148,6 +148,11 @@ class Settings:
         validator=Range(0, 100_000),
         help="Rejected runs to keep with what was sent, to be looked at: the last ones, 64 MiB at most; 0 keeps none.",
     )
+    otlp_content: bool = option(
+        default=False,
+        help="Keep the attributes of OpenTelemetry spans that hold messages, prompts and completions; by default they "
+        "are dropped.",
+    )
     token_file: Path | None = option(
         default=None,
         example="/etc/runsink/tokens",

@@ -45,7 +45,7 @@ POST_RUN = b"POST /api/v1/runs HTTP/1.1\r\nHost: localhost\r\nContent-Type: appl
 
 @attrs.frozen
 class Answer:
-    """A response; ``None`` is no body, and one that is not JSON is a text.
+    """A response; ``None`` is no body, and one that is not JSON is a text, or bytes if it is Protocol Buffers.
 
     Every response has the id of its request; an error has it in its body too, from where it is taken once compared.
     """
@@ -57,7 +57,7 @@ class Answer:
     def __attrs_post_init__(self) -> None:
         request_id = self.headers["X-Request-ID"]
         assert request_id
-        if self.status >= 400 and self.body:
+        if self.status >= 400 and self.body and not isinstance(self.body, bytes):
             assert self.body.pop("request_id") == request_id
 
     @property

@@ -124,6 +124,11 @@ class MemoryRunRepository(RunRepository):
     def replace(self, run: Run) -> None:
         self._stored[run.event_id] = StoredRun(run, self._stored[run.event_id].arrival)
 
+    def amend(self, keys: Sequence[EventId], change: Callable[[Run], Run | None]) -> None:
+        for key in keys:
+            stored = self._stored[key]
+            self._stored[key] = attrs.evolve(stored, run=change(stored.run) or stored.run)
+
     def _children(self, parents: Sequence[str]) -> Iterator[RunSummary]:
         named = {name: place for place, name in enumerate(parents)}
         below = [stored for stored in self._stored.values() if stored.run.parent_run_id in named]

@@ -13,11 +13,13 @@ from adapters.postgres.statements import (
     TEXT_BYTES,
 )
 from adapters.sql_rows import (
+    AMENDED,
     CHANGING,
     COLUMNS,
     TALLIED,
     changing_values_of,
     count_names,
+    count_renamed,
     run_of,
     values_of,
 )
@@ -44,6 +46,11 @@ _INSERT = (
     "ON CONFLICT (event_id) DO NOTHING RETURNING event_id"
 )
 _REPLACE = f"UPDATE runs SET {', '.join(f'{name} = %s' for name in CHANGING)} WHERE event_id = %s"
+_LOCK = f"SELECT {COLUMNS} FROM runs WHERE event_id = ANY(%s::text[]) ORDER BY event_id FOR UPDATE"
+_AMEND = (
+    f"UPDATE runs SET {', '.join(f'{name} = sent.{name}' for name in AMENDED)} "
+    f"FROM unnest({_ARRAYS}) AS sent ({COLUMNS}) WHERE runs.event_id = sent.event_id"
+)
 _TALLY = (
     "INSERT INTO tallies (field, digest, slot, name, runs) "
     "SELECT field, digest, slot, name, runs "
@@ -136,6 +143,26 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
     def replace(self, run: Run) -> None:
         self._write(_REPLACE, (*changing_values_of(run), run.event_id))
 
+    def amend(self, keys: Sequence[EventId], change: Callable[[Run], Run | None]) -> None:
+        sizes = self._rows(
+            f"SELECT event_id, {TEXT_BYTES} FROM runs WHERE event_id = ANY(%s::text[]) ORDER BY event_id", (keys,)
+        )
+        rest, found = iter(sizes), 0
+        while part := list(take_part(rest)):
+            # Locked in key order, so that two batches with keys in common wait for each other instead of deadlocking.
+            runs = [run_of(row) for row in self._rows(_LOCK, ([key for key, _ in part],))]
+            self._amend([(run, changed) for run in runs if (changed := change(run)) is not None])
+            found += len(runs)
+        if found != len(keys):
+            raise TransactionConflictError("a run was deleted while it was being sent; retry")
+
+    def _amend(self, changes: Sequence[tuple[Run, Run]]) -> None:
+        """Store what runs become, each given as it was before."""
+        if changes:
+            columns = zip(*(values_of(run) for _, run in changes), strict=True)
+            self._write(_AMEND, [*map(_column, columns)])
+            self._change_tallies(count_renamed(changes))
+
     def _insert(self, runs: Sequence[Run]) -> set[EventId]:
         """Store the runs that are new; return their keys."""
         # In key order, so that two batches with keys in common wait for each other instead of deadlocking.
@@ -180,12 +207,16 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
             self._write(_TALLY, [list(column) for column in zip(*added, strict=True)])
 
     def _untally(self, gone: Iterable[Sequence[str]]) -> None:
-        """Subtract deleted runs, given by their names, from the tallies, and forget names that no run has any more."""
+        """Subtract deleted runs, given by their names, from the tallies."""
         names = Counter(named for row in gone for named in zip(TALLIED, row, strict=True))
-        self._tally({named: -count for named, count in names.items()})
+        self._change_tallies({named: -count for named, count in names.items()})
+
+    def _change_tallies(self, changes: Mapping[tuple[str, str], int]) -> None:
+        """Add to the tallies, or subtract from them, and forget names that no run has any more."""
+        self._tally(changes)
         for field in TALLIED:
-            digests = [digest(name) for column, name in names if column == field]
-            if emptied := [digest for (digest,) in self._rows(_EMPTIED, (field, digests))]:
+            digests = [digest(name) for (column, name), change in changes.items() if column == field and change < 0]
+            if digests and (emptied := [digest for (digest,) in self._rows(_EMPTIED, (field, digests))]):
                 self._forget_names(field, emptied)
 
     def _forget_names(self, field: str, digests: Sequence[str]) -> None:

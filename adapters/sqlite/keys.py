@@ -60,6 +60,7 @@ _MOVES: Final = [
     )
     for (table, onward), turn in zip(pairwise(TABLES), TURNS, strict=True)
 ]
+_ADD_ONE: Final = f"INSERT OR IGNORE INTO {TABLES[0]} (hash, start, arrival) VALUES (?, ?, ?)"
 _REMOVALS: Final = [f"DELETE FROM {table} WHERE hash = ? AND start = ? AND arrival = ?" for table in reversed(TABLES)]
 ENTRIES: Final = (
     " UNION ".join(
@@ -124,6 +125,15 @@ def add_keys(connection: apsw.Connection, hashes: Sequence[tuple[int, int]], fir
             for column in zip(*part, strict=True)
         )
         connection.execute(_ADD, (events, names, first_arrival + start))
+
+
+def replace_keys(
+    connection: apsw.Connection, before: Iterable[tuple[int, int, int]], after: Iterable[tuple[int, int, int]]
+) -> None:
+    """Replace entries of runs, each a hash, a start and an arrival, by others. Those in both stay where they are."""
+    old, new = set(before), set(after)
+    remove_keys(connection, old - new)
+    connection.executemany(_ADD_ONE, sorted(new - old))
 
 
 def remove_keys(connection: apsw.Connection, entries: Iterable[tuple[int, int, int]]) -> None:

@@ -1,8 +1,10 @@
 """The run repository on SQLite: its statements, and the conversion of rows to runs."""
 
 import json
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from operator import attrgetter
 from typing import Any, Generic, TypeVar, cast
 
 import apsw
@@ -10,13 +12,16 @@ import attrs
 import msgspec
 
 from adapters.sql_rows import (
+    AMENDED,
     CHANGING,
     COLUMNS,
     OUTLINE_COLUMNS,
     SUMMARY_COLUMNS,
     TALLIED,
+    amended_values_of,
     changing_values_of,
     count_names,
+    count_renamed,
     given_parts,
     outline_of,
     run_of,
@@ -26,10 +31,20 @@ from adapters.sql_rows import (
 from adapters.sqlite.arrivals import Arrivals, read_version
 from adapters.sqlite.errors import damaged, translated_errors
 from adapters.sqlite.figures import SqliteFigures
-from adapters.sqlite.keys import AMONG_ARRIVALS, add_keys, event_hash, find_arrivals, integers, remove_keys, run_hash
+from adapters.sqlite.keys import (
+    AMONG_ARRIVALS,
+    add_keys,
+    event_hash,
+    find_arrivals,
+    integers,
+    remove_keys,
+    replace_keys,
+    run_hash,
+)
 from adapters.sqlite.listing import Place, RunList, stream
 from adapters.sqlite.schema import time_of
 from core.model.listing import (
+    MAX_PART_BYTES,
     Cursor,
     NameField,
     Names,
@@ -52,6 +67,7 @@ from core.ports.run_repository import RunRepository, ignore
 _SELECT = f"SELECT {COLUMNS} FROM runs"
 _INSERT = f"INSERT INTO runs (arrival, {COLUMNS}) VALUES (?, {', '.join('?' * len(FIELDS))})"
 _REPLACE = f"UPDATE runs SET {', '.join(f'{name} = ?' for name in CHANGING)} WHERE event_id = ? AND {AMONG_ARRIVALS}"
+_AMEND = f"UPDATE runs SET {', '.join(f'{name} = ?' for name in AMENDED)} WHERE arrival = ?"
 _TALLY = (
     "INSERT INTO tallies (field, name, runs) VALUES (?, ?, ?) "
     "ON CONFLICT (field, name) DO UPDATE SET runs = runs + excluded.runs"
@@ -63,6 +79,8 @@ _RAISE = (
     "INSERT INTO retention (id, horizon) VALUES (1, ?) "
     "ON CONFLICT (id) DO UPDATE SET horizon = max(horizon, excluded.horizon)"
 )
+
+_name_and_start = attrgetter("run_id", "start_time")
 
 _Item = TypeVar("_Item")
 
@@ -165,6 +183,41 @@ class SqliteRunRepository(RunRepository):
         with translated_errors(self._connection):
             arrivals = self._arrivals([event_hash(run.event_id)])
             self._connection.execute(_REPLACE, (*changing_values_of(run), run.event_id, integers(arrivals)))
+
+    def amend(self, keys: Sequence[EventId], change: Callable[[Run], Run | None]) -> None:
+        wanted = frozenset(keys)
+        rest = sorted(self._arrivals(map(event_hash, keys)))
+        while rest:
+            taken, more = self._among(rest, wanted)
+            # Written after they were read, because a statement must not change the rows that another one is reading.
+            self._amend([(place, run, changed) for place, run in taken if (changed := change(run)) is not None])
+            rest = rest[bisect_right(rest, taken[-1][0][1]) :] if more else []
+
+    def _among(self, arrivals: Sequence[int], wanted: Collection[EventId]) -> tuple[Sequence[tuple[Place, Run]], bool]:
+        """Return the wanted runs with these sorted arrivals as far as they fit in a part, and whether more follow."""
+        sql = f"SELECT start, arrival, {COLUMNS} FROM runs WHERE {AMONG_ARRIVALS} ORDER BY arrival"
+        with closing(stream(self._connection, sql, {"arrivals": integers(arrivals)})) as rows:
+            placed = ((row[:2], _to_run(row[2:])) for row in rows)
+            found = ((place, run) for place, run in placed if run.event_id in wanted)
+            return take_what_fits(found, lambda one: count_text_bytes(one[1]), len(arrivals), MAX_PART_BYTES)
+
+    def _amend(self, changes: Sequence[tuple[Place, Run, Run]]) -> None:
+        """Store what runs become, each given with its place and as it was before."""
+        with translated_errors(self._connection):
+            rows = ((*amended_values_of(after), arrival) for (_, arrival), _, after in changes)
+            self._connection.executemany(_AMEND, rows)
+            moved = [change for change in changes if _name_and_start(change[1]) != _name_and_start(change[2])]
+            replace_keys(
+                self._connection,
+                (entry for place, before, _ in moved for entry in _entries(place, before)),
+                (entry for place, _, after in moved for entry in _entries(self._place(after, place[1]), after)),
+            )
+            names = count_renamed([(before, after) for _, before, after in changes])
+            self._connection.executemany(_TALLY, [(*named, change) for named, change in names.items()])
+            self._connection.executemany(_FORGET, [named for named, change in names.items() if change < 0])
+
+    def _place(self, run: Run, arrival: int) -> Place:
+        return self._list.place_of(Cursor(run.start_time, arrival))
 
     def _take(
         self,

@@ -4,9 +4,9 @@ from typing import Any
 
 import msgspec
 
-from core.model.limits import MAX_JSON_CHARACTERS
+from core.model.limits import MAX_JSON_CHARACTERS, MAX_JSON_DEPTH
 from core.model.run import JsonText
-from core.validation.fields import check_json_text
+from core.validation.fields import check_json_text, parse_json_object
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 
@@ -19,3 +19,12 @@ def canonical_json(value: dict[str, Any]) -> JsonText:
     """
     text = JsonText(_encode(value), "utf-8")
     return text if len(text) <= MAX_JSON_CHARACTERS else check_json_text(text)
+
+
+def canonical_object(value: dict[str, Any]) -> JsonText:
+    """Do the same for an object of which everything is known to be JSON but how deeply it is nested."""
+    text = canonical_json(value)
+    # Every level has two brackets, so a short text needs no count.
+    if len(text) > 2 * MAX_JSON_DEPTH and text.count("{") + text.count("[") > MAX_JSON_DEPTH:
+        parse_json_object(value)
+    return text

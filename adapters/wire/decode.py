@@ -9,18 +9,18 @@ import codecs
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Annotated, Any, Final, get_args
+from typing import Annotated, Any, Final
 
 import attrs
 import msgspec
 
-from adapters.wire.canonical import canonical_json
+from adapters.wire.canonical import canonical_object
 from adapters.wire.json_text import NotJsonError, NotUtf8Error, decode_json, encode_json
-from adapters.wire.structure import Structurer
+from adapters.wire.structure import Structurer, kind_of
 from adapters.wire.value_count import UNCOUNTED_BYTES, holds_more_values
 from core.errors import NotABatchError, StreamTooLargeError
 from core.model.batch import Candidate, RefusedRun, Sent
-from core.model.limits import MAX_COUNT, MAX_EVENT_ID_LENGTH, MAX_JSON_DEPTH, MAX_TEXT_CHARACTERS, Limits
+from core.model.limits import MAX_COUNT, MAX_EVENT_ID_LENGTH, MAX_TEXT_CHARACTERS, Limits
 from core.model.run import SERVER_FIELDS, Count, EventId, JsonText, Name, Run, Text, Timestamp
 from core.model.validation_error import ValidationError
 from core.use_cases.ingest import check_batch_size
@@ -28,7 +28,6 @@ from core.validation.fields import (
     InvalidValueError,
     parse_commit_hash,
     parse_commit_source,
-    parse_json_object,
     parse_status,
     parse_timestamp,
 )
@@ -222,9 +221,9 @@ def _apply_rules(sent: Any) -> None:
     if sent.end_time is not None:
         sent.end_time = parse_timestamp(sent.end_time)
     if sent.metrics_json is not None:
-        sent.metrics_json = _plain_json_text(sent.metrics_json)
+        sent.metrics_json = canonical_object(sent.metrics_json)
     if sent.context_json is not None:
-        sent.context_json = _plain_json_text(sent.context_json)
+        sent.context_json = canonical_object(sent.context_json)
     if sent.commit_hash is not None:
         sent.commit_hash = parse_commit_hash(sent.commit_hash)
     if sent.commit_source is not None:
@@ -232,16 +231,7 @@ def _apply_rules(sent: Any) -> None:
     if sent.commit_timestamp is not None:
         sent.commit_timestamp = parse_timestamp(sent.commit_timestamp)
     if sent.extra is not None:
-        sent.extra = _plain_json_text(sent.extra)
-
-
-def _plain_json_text(value: dict[str, Any]) -> JsonText:
-    """Return the stored form of an object; msgspec has checked everything but its nesting depth."""
-    text = canonical_json(value)
-    # Every level has two brackets, so a short text needs no count.
-    if len(text) > 2 * MAX_JSON_DEPTH and text.count("{") + text.count("[") > MAX_JSON_DEPTH:
-        parse_json_object(value)
-    return text
+        sent.extra = canonical_object(sent.extra)
 
 
 _SHAPES: dict[Any, Any] = {
@@ -256,12 +246,6 @@ _SHAPES: dict[Any, Any] = {
 _FIELDS: tuple["attrs.Attribute[Any]", ...] = attrs.fields(Run)
 
 
-def _kind(field: "attrs.Attribute[Any]") -> Any:
-    """Return the type of a field without its ``| None``."""
-    return next((part for part in get_args(field.type) if part is not type(None)), field.type)
-
-
-
 def _shape() -> type[msgspec.Struct]:
     """Return a struct with the fields of ``Run`` in order, with their types on the wire."""
     return msgspec.defstruct("RunShape", list(map(_shape_field, _FIELDS)), forbid_unknown_fields=True)
@@ -270,7 +254,7 @@ def _shape() -> type[msgspec.Struct]:
 def _shape_field(field: "attrs.Attribute[Any]") -> Any:
     if field.name in SERVER_FIELDS:
         return field.name, Any, None
-    shape = _SHAPES.get(_kind(field), str)
+    shape = _SHAPES.get(kind_of(field), str)
     if field.default is attrs.NOTHING:
         return field.name, shape
     return field.name, shape if field.default is not None else shape | None, field.default

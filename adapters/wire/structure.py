@@ -5,7 +5,7 @@ other mappings, or objects of the caller's own classes, which may even raise.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_args
 
 import attrs
 import cattrs
@@ -61,6 +61,11 @@ RULES: Mapping[Any, Callable[[object], Any]] = {
     JsonText: parse_json_text,
 }
 """The rule for each type; each takes any value and raises ``InvalidValueError``."""
+
+
+def kind_of(field: "attrs.Attribute[Any]") -> Any:
+    """Return the type of a field without its ``| None``: the key of its rule."""
+    return next((part for part in get_args(field.type) if part is not type(None)), field.type)
 
 
 class Structurer:

@@ -56,7 +56,10 @@ Candidate = Run | RefusedRun
 
 @attrs.frozen
 class Conflict:
-    """An existing run whose immutable fields differ from those sent under its ``event_id``."""
+    """An existing run whose fields differ from those sent under its ``event_id``.
+
+    Only immutable fields are compared, unless the ingest amends runs.
+    """
 
     index: int
     event_id: str
@@ -68,7 +71,7 @@ class BatchResult:
     """The result of a batch; ``total == created + existing + failed``.
 
     ``runs`` are the stored runs in the order sent, without the failed ones. In a rolled-back atomic batch every run
-    failed, but ``refused`` holds only the invalid ones.
+    failed, but ``refused`` holds only the invalid ones. ``amended`` of the existing runs were amended.
     """
 
     runs: tuple[Run, ...]
@@ -78,6 +81,7 @@ class BatchResult:
     failed: int
     refused: tuple[RefusedRun, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
+    amended: int = 0
 
 
 def _cut(text: bytes) -> bytes:

@@ -24,6 +24,9 @@ class Limits:
     response is measured by the text of its runs; over HTTP this does not apply to pages of the list, which are sent in
     parts.
 
+    A request of spans has limits of its own: ``max_traces_bytes`` and, in JSON, ``max_traces_values``, which valid
+    spans do not come near. ``max_body_values`` then holds for each span of more than 1 MiB.
+
     ``max_search_runs`` and ``max_stats_runs`` are the runs examined for one page with a search, and for statistics or
     facets. ``max_tree_runs`` and ``max_rollup_runs`` are the runs of one tree, its root included.
     """
@@ -32,6 +35,8 @@ class Limits:
     max_body_bytes: int = 16 * 1024 * 1024
     max_body_members: int = 10_000
     max_stream_expansion: int = 200
+    max_traces_bytes: int = 20 * 1024 * 1024
+    max_traces_values: int = 2_500_000
     max_body_values: int = 250_000
     max_run_bytes: int = 2 * 1024 * 1024
     max_page_runs: int = 1000

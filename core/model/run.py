@@ -3,6 +3,7 @@
 Names match the wire (the contract, "A run"), so that each word has one meaning everywhere.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from operator import attrgetter
 from typing import Final, NewType, TypedDict
@@ -173,14 +174,24 @@ FIXED_FIELDS: tuple[str, ...] = tuple(
 )
 """The immutable fields: those that neither an update nor a commit association can change."""
 
+CLIENT_FIELDS: tuple[str, ...] = tuple(name for name in FIELDS if name not in SERVER_FIELDS)
+"""The fields that clients set."""
+
 _fixed_values = attrgetter(*FIXED_FIELDS)
+_client_values = attrgetter(*CLIENT_FIELDS)
 
 
 def differing_fixed_fields(sent: Run, stored: Run) -> tuple[str, ...]:
     """Return the immutable fields in which two runs with the same ``event_id`` differ."""
-    sent_values, stored_values = _fixed_values(sent), _fixed_values(stored)
-    if sent_values == stored_values:
+    return _differing(FIXED_FIELDS, _fixed_values(sent), _fixed_values(stored))
+
+
+def differing_client_fields(sent: Run, stored: Run) -> tuple[str, ...]:
+    """Return all fields, apart from the server's own, in which two runs with the same ``event_id`` differ."""
+    return _differing(CLIENT_FIELDS, _client_values(sent), _client_values(stored))
+
+
+def _differing(names: Sequence[str], sent: Sequence[object], stored: Sequence[object]) -> tuple[str, ...]:
+    if sent == stored:
         return ()
-    return tuple(
-        name for name, ours, theirs in zip(FIXED_FIELDS, sent_values, stored_values, strict=True) if ours != theirs
-    )
+    return tuple(name for name, ours, theirs in zip(names, sent, stored, strict=True) if ours != theirs)

@@ -12,6 +12,7 @@ class Intake(StrEnum):
     SINGLE = "single"
     STREAM = "stream"
     JOB = "job"
+    OTLP = "otlp"
 
 
 class Observer(Protocol):

@@ -124,6 +124,20 @@ class RunRepository(RunReader, Protocol):
         """
         ...
 
+    def amend(self, keys: Sequence[EventId], change: Callable[[Run], Run | None]) -> None:
+        """Pass the stored runs with these distinct keys, which must exist, to ``change``; store what it returns.
+
+        The run that it returns takes the place of the stored one and may differ in any field but ``event_id``; it keeps
+        the order of arrival. With ``None`` the stored one stays. No other writer can change a run from when it is
+        passed until the unit of work ends. A store from which one was deleted since ``add`` found it raises
+        ``TransactionConflictError``. The number of statements grows with the texts, not with the number of runs.
+
+        The runs are passed in any order, while reading: at most ``MAX_PART_BYTES`` of stored text and one run are in
+        memory at a time. Exceptions from ``change`` propagate. It is then undefined which runs were changed, until the
+        unit of work is rolled back.
+        """
+        ...
+
     def retention_horizon(self) -> Timestamp | None:
         """See the reader. No other unit of work raises the horizon between this call and the end of this one.
 

@@ -12,6 +12,7 @@ from aiohttp import web
 from entrypoints.http.guard.access import Access
 from entrypoints.http.guard.origins import Origins
 from entrypoints.http.messages.compression import compress
+from entrypoints.http.messages.export_responses import TRACES_PATH, export_error_response
 from entrypoints.http.messages.responses import REASON, error_response
 from entrypoints.http.pressure.admission import AdmissionControl
 from entrypoints.http.pressure.worker_pool import WorkerPool
@@ -79,7 +80,8 @@ class Pipeline:
             self.access.check(request)
             return await handler(request)
         except Exception as error:  # noqa: BLE001 - the client still gets a response
-            return error_response(error, request)
+            respond = export_error_response if request.path == TRACES_PATH else error_response
+            return respond(error, request)
 
     def _note(self, request: web.Request, response: web.StreamResponse, seconds: float) -> None:
         resource = request.match_info.route.resource

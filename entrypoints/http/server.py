@@ -19,6 +19,7 @@ from entrypoints.http.api.jobs import Jobs, JobsResource
 from entrypoints.http.api.metadata import MetadataResource
 from entrypoints.http.api.metrics import MetricsResource
 from entrypoints.http.api.operations import Operations
+from entrypoints.http.api.otlp import Otlp
 from entrypoints.http.api.refusals import Refusals
 from entrypoints.http.api.runs import Runs
 from entrypoints.http.api.statistics import StatisticsResource
@@ -226,6 +227,7 @@ def api_routes(
     routes = [
         *Uploads(context, partial_status).routes(),
         *stream.routes(),
+        *Otlp(context).routes(),
         *JobsResource(context, stream.jobs).routes(),
         *Exports(context).routes(),
         *Runs(context).routes(),

@@ -23,6 +23,10 @@ class CountingRepository(MemoryRunRepository):
         self.added.append(len(runs))
         super().add(runs, found)
 
+    def amend(self, keys: Sequence[EventId], change: Callable[[Run], Run | None]) -> None:
+        self.calls.append("amend")
+        super().amend(keys, change)
+
     def get(self, event_id: EventId) -> Run | None:
         self.calls.append("get")
         return super().get(event_id)

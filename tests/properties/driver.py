@@ -16,6 +16,7 @@ from core.model.listing import PageRequest
 from core.model.run import Timestamp
 from core.ports.run_repository import RunReader
 from core.ports.store import Store
+from core.use_cases.amend import ingest_amending
 from core.use_cases.ingest import Mode, Upload
 from core.use_cases.retention import prune_slice, raise_horizon
 from entrypoints.application import Application
@@ -170,6 +171,15 @@ class InProcessDriver(Driver):
         """Carry out a query that only in-process users have."""
         with self._kept_in.reader() as runs:
             return query(runs)
+
+    def amend(self, runs: Sequence[Any]) -> BatchResult:
+        """Send reports of runs, of which one that has ended amends one that is running."""
+        now = self._clock.now()
+        batch = [self._structurer.run(run, index, now) for index, run in enumerate(runs)]
+        with self._kept_in.unit_of_work() as work:
+            result = ingest_amending(batch, range(len(batch)), work)
+            work.commit()
+        return result
 
     def prune(self, horizon: str) -> None:
         prune_store(self._kept_in, horizon)

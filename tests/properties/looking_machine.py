@@ -47,6 +47,26 @@ class LookingMachine(StoreMachine):
         self._ingest(runs, atomic=False)
         return multiple(*runs)
 
+    @rule(
+        target=StoreMachine.sent,
+        runs=st.lists(related_runs(), min_size=1, max_size=4),
+        known=st.lists(StoreMachine.sent, min_size=1, max_size=4),
+    )
+    def reports(self, runs: list[Sent], known: list[Sent]) -> Any:
+        """Of new and of known runs, one that has ended amends one that is running; all others change nothing."""
+        runs += [{**run, "event_id": other["event_id"]} for run, other in zip(runs, known, strict=False)]
+        taken = [(index, run) for index, run in enumerate(runs) if not self.model.is_expired(run)]
+        now = self.driver.tick()
+        expected = self.model.amend(taken, now)
+        result = self.driver.amend(runs)
+        existing, failed = len(taken) - expected.created, len(runs) - len(taken)
+        assert (result.total, result.created, result.existing, result.failed, result.amended) == (
+            *(len(runs), expected.created, existing, failed),
+            expected.amended,
+        )
+        assert [(one.index, one.event_id, frozenset(one.fields)) for one in result.conflicts] == expected.conflicts
+        return multiple(*runs)
+
     @rule(run=StoreMachine.sent)
     def look_at_one(self, run: Sent) -> None:
         """The tree and the rollup of a run are those of the model."""

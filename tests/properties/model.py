@@ -45,7 +45,8 @@ NAMED: Final = frozenset(
         "updated_at",
     }
 )
-FIXED: Final = NAMED - {*CHANGEABLE, *COMMIT, "created_at", "updated_at"}
+SENT: Final = NAMED - {"created_at", "updated_at"}
+FIXED: Final = SENT - {*CHANGEABLE, *COMMIT}
 
 TIMES: Final = (*TIMESTAMPS, "created_at", "updated_at")
 ENDS: Final = ("start_time_from", "start_time_to")
@@ -94,6 +95,7 @@ class Outcome:
     created: int
     runs: list[Kept]
     conflicts: list[tuple[int, str, frozenset[str]]]
+    amended: int = 0
 
 
 class Model:
@@ -112,6 +114,23 @@ class Model:
             outcome.created += theirs is mine
             outcome.runs.append(theirs)
             if differing := frozenset(name for name in FIXED if mine[name] != theirs[name]):
+                outcome.conflicts.append((index, run["event_id"], differing))
+        return outcome
+
+    def amend(self, sent: Iterable[tuple[int, Mapping[str, Any]]], now: str) -> Outcome:
+        """Store the runs with new keys, and let those that have ended take the place of those that are running."""
+        outcome = Outcome(0, [], [])
+        for index, run in sent:
+            mine = kept_run(run, now)
+            theirs = self.kept.setdefault(run["event_id"], mine)
+            changed = theirs["created_at"] != theirs["updated_at"]
+            outcome.created += theirs is mine
+            if theirs["status"] == "running" != mine["status"]:
+                tied = changed and theirs["commit_source"] and not mine["commit_source"]
+                names = ("created_at", *COMMIT) if tied else ("created_at",)
+                self.kept[run["event_id"]] = mine | {name: theirs[name] for name in names}
+                outcome.amended += 1
+            elif differing := frozenset(name for name in (FIXED if changed else SENT) if mine[name] != theirs[name]):
                 outcome.conflicts.append((index, run["event_id"], differing))
         return outcome
 

@@ -10,6 +10,7 @@ import attrs
 from aiohttp import web
 
 from adapters.content_coding import CODINGS, ContentTooLargeError, CorruptContentError, TooManyMembersError, decode
+from adapters.wire.otlp.responses import ExportFormat
 from adapters.wire.value_count import UNCOUNTED_BYTES, holds_more_values
 from core.model.limits import Limits
 from core.model.stream import StreamFormat
@@ -42,6 +43,7 @@ class Allowance:
     bytes_name: str
     max_members: int
     max_values: int
+    values_name: str = "max_body_values"
 
     @classmethod
     def of_batch(cls, limits: Limits) -> Self:
@@ -52,6 +54,12 @@ class Allowance:
     def of_run(cls, limits: Limits) -> Self:
         """Return the limits of a run, or of changes to one."""
         return cls(limits.max_run_bytes, "max_run_bytes", limits.max_body_members, limits.max_body_values)
+
+    @classmethod
+    def of_traces(cls, limits: Limits) -> Self:
+        """Return the limits of a request of spans; that on values holds in JSON."""
+        values, values_name = limits.max_traces_values, "max_traces_values"
+        return cls(limits.max_traces_bytes, "max_traces_bytes", limits.max_body_members, values, values_name)
 
 
 async def read_json_body(request: web.Request, allowed: Allowance, lease: Lease, run_in_thread: RunInThread) -> bytes:
@@ -65,14 +73,20 @@ async def read_json_body(request: web.Request, allowed: Allowance, lease: Lease,
         OverloadedError: there is no capacity for the bytes.
     """
     _check_type(request)
+    content = await read_body(request, allowed, lease, run_in_thread)
+    if len(content) > UNCOUNTED_BYTES:
+        return await run_in_thread(partial(check_values, content, allowed))
+    return content
+
+
+async def read_body(request: web.Request, allowed: Allowance, lease: Lease, run_in_thread: RunInThread) -> bytes:
+    """Return the decompressed bytes of a body of any type; raise as ``read_json_body``, but for its values."""
     coding = content_coding(request)
     content = await _read(request, allowed, lease)
     if coding is not None:
         sent = len(content)
         content = await _decompressed(coding, content, allowed, run_in_thread)
         lease.grow(max(0, len(content) - sent))
-    if len(content) > UNCOUNTED_BYTES:
-        return await run_in_thread(partial(_check_values, content, allowed.max_values))
     return content
 
 
@@ -113,13 +127,25 @@ def _decode(coding: str, content: bytes, max_bytes: int, max_members: int) -> by
         ) from None
 
 
-def _check_values(body: bytes, max_values: int) -> bytes:
-    if holds_more_values(body, max_values):
+def check_values(body: bytes, allowed: Allowance) -> bytes:
+    """Return a body in JSON; raise ``UnacceptableBodyError`` if it has too many values."""
+    if holds_more_values(body, allowed.max_values):
         raise UnacceptableBodyError(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            f"the body contains more than {max_values} JSON values (max_body_values)",
+            f"the body contains more than {allowed.max_values} JSON values ({allowed.values_name})",
         )
     return body
+
+
+def export_format(request: web.Request) -> ExportFormat:
+    """Return how a request of spans is encoded; raise ``UnacceptableBodyError`` (415) for any other type."""
+    content_type = _content_type(request, " or ".join(ExportFormat))
+    if content_type not in list(ExportFormat):
+        raise UnacceptableBodyError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            f"Content-Type must be {' or '.join(ExportFormat)}, not {describe(content_type)}",
+        )
+    return ExportFormat(content_type)
 
 
 def stream_format(request: web.Request) -> StreamFormat:

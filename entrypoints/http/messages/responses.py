@@ -11,6 +11,7 @@ from aiohttp.http_exceptions import BadStatusLine, HttpProcessingError, InvalidH
 
 from adapters.wire.encode import batch_answer, encode
 from adapters.wire.json_text import NotJsonError, NotUtf8Error
+from adapters.wire.otlp.spans import TooManySpansError, UndecodableExportError
 from core.errors import (
     BatchRolledBackError,
     BatchTooLargeError,
@@ -238,6 +239,8 @@ _TABLE: tuple[tuple[type[RunsinkError], HTTPStatus, Callable[[Any], dict[str, An
     (RunNotFoundError, HTTPStatus.NOT_FOUND, _detail),
     (JobNotFoundError, HTTPStatus.NOT_FOUND, _detail),
     (UndecodableStreamError, HTTPStatus.BAD_REQUEST, _detail),
+    (UndecodableExportError, HTTPStatus.BAD_REQUEST, _detail),
+    (TooManySpansError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _detail),
     (NotUtf8Error, HTTPStatus.BAD_REQUEST, _detail),
     (StreamTooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _detail),
     (SpoolFullError, HTTPStatus.INSUFFICIENT_STORAGE, _detail),

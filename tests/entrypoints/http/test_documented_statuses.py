@@ -27,6 +27,7 @@ from entrypoints.process import job_runner
 from entrypoints.settings import Settings
 from tests.documented import API, Received
 from tests.jobs import wait_until
+from tests.otlp import export, span
 from tests.servers import DEADLINE_SECONDS, DESCRIPTION, Answer, Api, Start, running_server
 
 RUN = {
@@ -77,6 +78,9 @@ GOOD = {
     "getMetadata": Asked("GET", "/api/v1/metadata"),
     "getLimits": Asked("GET", "/api/v1/limits"),
     "getMetrics": Asked("GET", "/metrics"),
+    "exportTraces": Asked("POST", "/v1/traces", export([span()])),
+    "exportLogs": Asked("POST", "/v1/logs"),
+    "exportMetrics": Asked("POST", "/v1/metrics"),
     "getHealth": Asked("GET", "/health"),
     "getReady": Asked("GET", "/ready"),
     "getDocumentAsJson": Asked("GET", "/openapi.json"),
@@ -109,6 +113,8 @@ MISSING = {
     "getJob": Asked("GET", "/api/v1/jobs/none"),
     "deleteJob": Asked("DELETE", "/api/v1/jobs/none"),
     "getDocumentationFile": Asked("GET", "/docs/none"),
+    "exportLogs": Asked("POST", "/v1/logs"),
+    "exportMetrics": Asked("POST", "/v1/metrics"),
 }
 DOCUMENTED = [
     (operation["operationId"], int(status))
@@ -192,9 +198,9 @@ def failed(operation: str, status: int, servers: Servers, patched: Patch) -> Ans
 
 
 def too_large(operation: str, servers: Servers) -> Answer:
-    """Return the response to a body that exceeds ``max_body_bytes``."""
+    """Return the response to a body that exceeds every limit on bytes."""
     asked = GOOD[operation]
-    return servers.plain.send(asked.method, asked.path, b" " * (Limits().max_body_bytes + 1))
+    return servers.plain.send(asked.method, asked.path, b" " * (Limits().max_traces_bytes + 1))
 
 
 def queued_job(api: Api) -> str:

@@ -38,6 +38,8 @@ def test_limits_are_shown(shared_server: Api) -> None:
         "max_body_bytes": 16 * 1024 * 1024,
         "max_body_members": 10_000,
         "max_stream_expansion": 200,
+        "max_traces_bytes": 20 * 1024 * 1024,
+        "max_traces_values": 2_500_000,
         "max_body_values": MAX_VALUES,
         "max_run_bytes": MAX_RUN,
         "max_page_runs": 1000,
