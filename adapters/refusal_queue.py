@@ -59,7 +59,7 @@ class RefusalQueue:
         self._thread.start()
 
     def put(self, refused: Sequence[RefusedRun]) -> None:
-        """Queue refused runs, in place of the oldest ones if there is no room. It returns at once and raises nothing."""
+        """Queue refused runs, in place of the oldest if there is no room. It returns at once and raises nothing."""
         now = self._clock.now()
         with self._changed:
             if self._closing:

@@ -15,7 +15,9 @@ OFFSET_BESIDE_CURSOR: Final = ValidationError("offset", "cannot be combined with
 
 OFFSET_BESIDE_SEARCH: Final = ValidationError("offset", "cannot be combined with q; page with cursor instead")
 
-INVALID_CURSOR: Final = ValidationError("cursor", "is not a next_cursor returned by this API")
+INVALID_CURSOR: Final = ValidationError(
+    "cursor", "is not a next_cursor returned by this API; omit it for the first page"
+)
 
 
 def page_request(parts: Mapping[str, object], limits: Limits) -> PageRequest:
