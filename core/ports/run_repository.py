@@ -50,6 +50,9 @@ class RunReader(Snapshot, Protocol):
         when no such run follows. Of the other runs, only those with the filter's ``event_id`` or ``run_id`` count.
         ``last_examined`` is the place of that last one, even if the page ends before it. A request for the rest of the
         page has it instead of ``max_examined``, and ends there in the same way, without counting anew.
+
+        With ``max_seconds``, a search may end after fewer runs, but not before any: behind the run that was examined
+        last, which is then ``last_examined``.
         """
         ...
 
