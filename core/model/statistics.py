@@ -12,6 +12,9 @@ from core.model.summary import Metrics
 
 MAX_BUCKET_SECONDS: Final = 366 * 24 * 3600
 
+MAX_FACET_BYTES: Final = 20 * 1024
+"""The maximum length of a value that facets count, in bytes of UTF-8; nobody filters by a longer one."""
+
 MAX_STATISTICS_METRICS: Final = 8
 """How many metrics one request may sum up; each is another look into ``metrics_json``."""
 
@@ -107,7 +110,8 @@ class FacetValue:
 class Facets:
     """The most frequent values of each field, most frequent first, equally frequent ones by code point.
 
-    Runs without a value are not counted. ``examined`` and ``complete`` as in ``Statistics``.
+    Runs without a value, or with one over ``MAX_FACET_BYTES``, are not counted. ``examined`` and
+    ``complete`` as in ``Statistics``.
     """
 
     values: Mapping[FacetField, tuple[FacetValue, ...]]

@@ -83,7 +83,7 @@ class RunReader(Snapshot, Protocol):
     def facets(self, which: RunFilter, request: FacetsRequest) -> Facets:
         """Return the most frequent values of these fields among the matching runs, examined as for ``statistics``.
 
-        The values of a field end early at ``MAX_PART_BYTES`` of text; the first one always fits.
+        Values over ``MAX_FACET_BYTES`` are not counted, nor are they ever in memory.
         """
         ...
 

@@ -14,7 +14,15 @@ from adapters.memory import MemoryStore
 from adapters.memory.run_repository import Marks, MemoryRunRepository
 from core.model.listing import SEARCHED_FIELDS, PageRequest, RunFilter, RunPage, SummaryPage
 from core.model.run import Run, Status, Text
-from core.model.statistics import FacetField, FacetsRequest, Statistics, StatisticsRequest
+from core.model.statistics import (
+    MAX_FACET_BYTES,
+    FacetField,
+    Facets,
+    FacetsRequest,
+    FacetValue,
+    Statistics,
+    StatisticsRequest,
+)
 from core.model.summary import MAX_ERROR_CHARACTERS, MAX_METRIC, RunSummary
 from core.model.tree import Room
 from core.ports.run_repository import RunReader
@@ -299,6 +307,15 @@ def test_facets_are_those_of_memory(
     """The most frequent values are the same, in the same order."""
     with both(empty_store, stored) as (memory, runs):
         assert runs.facets(which, request_) == memory.facets(which, request_)
+
+
+def test_facets_count_no_huge_values(store: Store) -> None:
+    """The longest that counts has 20 KiB of UTF-8; a longer one takes no memory, however many runs have it."""
+    longest, longer = "é" * (MAX_FACET_BYTES // 2), "é" * (MAX_FACET_BYTES // 2) + "x"
+    keep(store, *(sample_run(f"{place}", product=text) for place, text in enumerate((longest, longer, longer, "p"))))
+    request = FacetsRequest(fields=[FacetField.PRODUCT], max_runs=10, max_values=5)
+    found = read(store, lambda runs: runs.facets(RunFilter(), request))
+    assert found == Facets({FacetField.PRODUCT: (FacetValue("p", 1), FacetValue(longest, 1))}, 4, complete=True)
 
 
 def sums(found: Statistics) -> dict[tuple[str, str], float]:
