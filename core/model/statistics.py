@@ -69,7 +69,8 @@ class Statistics:
 
     ``examined`` is the number of runs examined, newest first, whether they match or not (``TESTED_PARTS``). Unless the
     figures are ``complete``, they lack what starts before ``since``: that is the start of the last run examined, or of
-    the oldest bucket if there would be too many.
+    the oldest bucket if there would be too many. Of several runs that start with the last one examined, they may lack
+    some.
     """
 
     bucket_seconds: int
