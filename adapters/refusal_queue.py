@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from threading import Condition, Thread
 from typing import Final
@@ -17,7 +18,7 @@ from core.ports.refusal_repository import RefusalRepository
 from core.use_cases.refusals import refusal_of
 
 MAX_WAITING_BYTES: Final = 4 * 1024 * 1024
-"""Refused runs beyond so many bytes that wait to be written are dropped."""
+"""The maximum size of the refused runs that wait to be written; beyond it, the oldest of them are dropped."""
 
 PAUSE_SECONDS: Final = 5.0
 """How long nothing is written after a failure; refused runs wait meanwhile, as far as there is room."""
@@ -30,17 +31,18 @@ _log = logging.getLogger("runsink")
 
 @attrs.frozen
 class _Waiting:
-    """A refused run, and when it was received."""
+    """A refused run, when it was received, and about how many bytes it holds."""
 
     refused: RefusedRun
     received_at: Timestamp
+    size: int
 
 
 class RefusalQueue:
     """Puts refused runs into a repository, which it closes in the end. Thread-safe.
 
-    What does not fit or cannot be written is dropped and counted. ``encode`` is that of
-    ``core.use_cases.refusals.refusal_of``.
+    What cannot be written is dropped and counted. So are the oldest ones if too many wait, since people look at the
+    newest. ``encode`` is that of ``core.use_cases.refusals.refusal_of``.
     """
 
     def __init__(self, repository: RefusalRepository, clock: Clock, encode: Callable[[Run], bytes]) -> None:
@@ -48,7 +50,7 @@ class RefusalQueue:
         self._clock = clock
         self._encode = encode
         self._changed = Condition()
-        self._waiting: list[_Waiting] = []
+        self._waiting: deque[_Waiting] = deque()
         self._waiting_bytes = 0
         self._dropped = self._unreported = 0
         self._next_report = 0.0
@@ -57,16 +59,14 @@ class RefusalQueue:
         self._thread.start()
 
     def put(self, refused: Sequence[RefusedRun]) -> None:
-        """Queue refused runs as far as there is room. It returns at once and raises nothing."""
+        """Queue refused runs, in place of the oldest if there is no room. It returns at once and raises nothing."""
         now = self._clock.now()
         with self._changed:
-            for place, one in enumerate(refused):
-                size = _size_of(one)
-                if self._closing or self._waiting_bytes + size > MAX_WAITING_BYTES:
-                    self._note_dropped(len(refused) - place)
-                    break
-                self._waiting_bytes += size
-                self._waiting.append(_Waiting(one, now))
+            if self._closing:
+                self._note_dropped(len(refused))
+                return
+            for one in refused:
+                self._queue(_Waiting(one, now, _size_of(one)))
             self._changed.notify()
 
     def count_dropped(self) -> int:
@@ -80,6 +80,13 @@ class RefusalQueue:
             self._changed.notify()
         self._thread.join(within)
 
+    def _queue(self, new: _Waiting) -> None:
+        self._waiting_bytes += new.size
+        while self._waiting and self._waiting_bytes > MAX_WAITING_BYTES:
+            self._waiting_bytes -= self._waiting.popleft().size
+            self._note_dropped(1)
+        self._waiting.append(new)
+
     def _work(self) -> None:
         # A smaller number than before takes effect at once.
         self._write([])
@@ -87,11 +94,11 @@ class RefusalQueue:
             self._write(batch)
         self.repository.close()
 
-    def _take(self) -> list[_Waiting] | None:
+    def _take(self) -> Sequence[_Waiting] | None:
         """Wait for refused runs and return all of them; ``None`` at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closing)
-            batch, self._waiting, self._waiting_bytes = self._waiting, [], 0
+            batch, self._waiting, self._waiting_bytes = self._waiting, deque(), 0
         return batch or None
 
     def _write(self, batch: Sequence[_Waiting]) -> None:

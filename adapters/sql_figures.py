@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import attrs
 
-from core.model.listing import MAX_PART_BYTES, take_what_fits
-from core.model.run import Count, Status, Timestamp, count_bytes
+from core.model.run import Count, Status, Timestamp
 from core.model.statistics import (
+    MAX_FACET_BYTES,
     Bucket,
     Durations,
     FacetField,
@@ -77,11 +77,10 @@ def compute_facets(source: Source, request: FacetsRequest) -> Facets:
 
 def _most_frequent(source: Source, field: FacetField, most: int) -> tuple[FacetValue, ...]:
     sql = (
-        f"SELECT {field}, count(*) FROM {source.sql} AND {field} IS NOT NULL "
+        f"SELECT {field}, count(*) FROM {source.sql} AND octet_length({field}) <= {MAX_FACET_BYTES} "
         f"GROUP BY {field} ORDER BY count(*) DESC, {field} LIMIT {most}"
     )
-    kept, _ = take_what_fits(source.query(sql), lambda row: count_bytes(row[0]), most, MAX_PART_BYTES)
-    return tuple(FacetValue(*row) for row in kept)
+    return tuple(FacetValue(*row) for row in source.query(sql))
 
 
 def _counts(source: Source, request: StatisticsRequest, bucket: str) -> tuple[Mapping[int, Mapping[Status, int]], bool]:

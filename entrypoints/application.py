@@ -6,6 +6,7 @@ from typing import Self, TypeVar
 
 import attrs
 
+from adapters.deadline import Deadline
 from adapters.group_commit import GroupCommitWriter
 from adapters.refusal_queue import RefusalQueue
 from adapters.system_clock import SystemClock
@@ -99,10 +100,11 @@ class Application:
         return list_refusals(which, request, self.refusals.repository)
 
     def close(self, within: float | None = None) -> None:
-        """Finish the submitted writes and close the store; wait at most ``within`` seconds if given."""
-        finished = self.writer.close(within)
+        """Finish the submitted writes and close the store; wait about ``within`` seconds in all, if given."""
+        deadline = Deadline(within)
+        finished = self.writer.close(deadline.left())
         if self.refusals is not None:
-            self.refusals.close(within)
+            self.refusals.close(deadline.left())
         if finished:
             self.store.close()
 

@@ -8,9 +8,10 @@ from itertools import islice
 from typing import Final
 
 from adapters.memory.matching import matches
-from core.model.listing import MAX_PART_BYTES, RunFilter, take_what_fits
+from core.model.listing import RunFilter
 from core.model.run import Count, Run, Timestamp, count_bytes
 from core.model.statistics import (
+    MAX_FACET_BYTES,
     Bucket,
     Durations,
     Facets,
@@ -53,10 +54,9 @@ def facets_of(examined: Sequence[Run], which: RunFilter, request: FacetsRequest)
 
 
 def _most_frequent(values: Iterable[str | None], most: int) -> tuple[FacetValue, ...]:
-    counts = Counter(value for value in values if value is not None)
+    counts = Counter(value for value in values if value is not None and count_bytes(value) <= MAX_FACET_BYTES)
     ordered = sorted(counts.items(), key=lambda counted: (-counted[1], counted[0]))
-    kept, _ = take_what_fits(ordered, lambda counted: count_bytes(counted[0]), most, MAX_PART_BYTES)
-    return tuple(FacetValue(str(value), runs) for value, runs in kept)
+    return tuple(FacetValue(str(value), runs) for value, runs in ordered[:most])
 
 
 def _number(start: Timestamp, bucket_seconds: int) -> int:

@@ -20,6 +20,7 @@ from adapters.postgres.statements import (
     where_of,
 )
 from adapters.postgres.version import read_version
+from adapters.search_slices import Slices
 from adapters.sql_figures import Source, compute_facets, compute_statistics
 from adapters.sql_rows import (
     COLUMNS,
@@ -140,17 +141,29 @@ class PostgresRunReader(RunReader):
         convert: Callable[[Sequence[Any]], _Item],
     ) -> _Part[_Item]:
         """Return part of the list, whose runs have the size that this SQL says, each converted from these columns."""
-        last = self._last_examined(which, request)
+        # One row more than requested tells whether there is a next page.
+        asked = attrs.evolve(request, limit=request.limit + 1)
+        slices = Slices(which, asked, self._last_examined(which, request), self._nth)
         # Read the sizes first, because psycopg fetches all rows of a result before it returns one.
-        fitting, more = self._fitting(which, request, f"{size}, {METRICS_BYTES}, start_time, arrival", last)
-        taken: list[_Item] = []
-        rest, slice_request = iter(fitting), request
+        sizes = self._sizes(which, slices, f"{size}, {METRICS_BYTES}, event_id, start_time, arrival")
+        fitting, more = take_what_fits(sizes, lambda row: row[0], request.limit, request.max_text_bytes)
         # Metrics are no part of a summary's size, but they are fetched.
-        while part := list(take_part(rest)):
-            slice_request = attrs.evolve(slice_request, limit=len(part))
-            taken += map(convert, self._listed(which, slice_request, columns, last))
-            slice_request = attrs.evolve(slice_request, offset=0, cursor=Cursor(*part[-1][2:]))
-        return _Part(tuple(taken), Cursor(*fitting[-1][2:]) if more else last, last)
+        keyed = ((row[2], row[1]) for row in fitting)
+        taken = tuple(map(convert, self._keyed(keyed, columns)))
+        return _Part(taken, Cursor(*fitting[-1][3:]) if more else slices.last, slices.last)
+
+    def _sizes(self, which: RunFilter, slices: Slices, columns: str) -> Iterator[tuple[Any, ...]]:
+        for request, last in slices:
+            yield from self._listed(which, request, columns, last)
+
+    def _keyed(self, sizes: Iterator[tuple[Any, ...]], columns: str) -> Iterator[tuple[Any, ...]]:
+        """Read the runs with these keys, each followed by a size, in parts; the first column is the key."""
+        sql = f"SELECT {columns} FROM runs WHERE event_id = ANY(%s::text[])"
+        while part := list(take_part(sizes)):
+            keys = [key for key, _ in part]
+            rows = {row[0]: row for row in self._rows(sql, (keys,))}
+            # While reading in a unit of work, another one may have deleted some.
+            yield from (rows[key] for key in keys if key in rows)
 
     def _last_examined(self, which: RunFilter, request: PageRequest) -> Cursor | None:
         """Return the place of the last run to examine; ``None`` if there is no limit, or none follows it."""
@@ -192,12 +205,7 @@ class PostgresRunReader(RunReader):
         most = room.runs + 1
         # The sizes first, for the same reason as those of a page.
         sizes = iter(self._rows(children_sql(f"event_id, {SUMMARY_BYTES} + {METRICS_BYTES}"), (parents, most, most)))
-        sql = f"SELECT {columns} FROM runs WHERE event_id = ANY(%s::text[])"
-        while part := list(take_part(sizes)):
-            keys = [key for key, _ in part]
-            rows = {row[0]: row for row in self._rows(sql, (keys,))}
-            # While reading in a unit of work, another one may have deleted some.
-            yield from (rows[key] for key in keys if key in rows)
+        return self._keyed(sizes, columns)
 
     def _source(self, which: RunFilter, max_runs: int) -> Source:
         examined = examined_by(which)

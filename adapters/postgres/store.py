@@ -1,7 +1,6 @@
 """The run store in a PostgreSQL database."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from secrets import randbelow
@@ -15,6 +14,7 @@ from adapters.lifetime import Lifetime
 from adapters.postgres.connection import open_pool
 from adapters.postgres.errors import translated_errors
 from adapters.postgres.job_repository import PostgresJobRepository
+from adapters.postgres.read_deadline import ReadDeadline
 from adapters.postgres.refusal_repository import PostgresRefusalRepository
 from adapters.postgres.run_reader import PostgresRunReader
 from adapters.postgres.run_repository import KnownHorizon
@@ -66,13 +66,13 @@ class PostgresStore(Store):
     def reader(self, cancellation: Cancellation | None = None) -> Iterator[RunReader]:
         cancellation = cancellation or Cancellation()
         with self._reading(cancellation) as connection:
-            yield PostgresRunReader(connection, self._check_of(cancellation))
+            yield PostgresRunReader(connection, self._deadline(connection, cancellation).check)
 
     @contextmanager
     def job_reader(self, cancellation: Cancellation | None = None) -> Iterator[JobReader]:
         cancellation = cancellation or Cancellation()
         with self._reading(cancellation) as connection:
-            yield PostgresJobRepository(connection, self._check_of(cancellation), writing=False)
+            yield PostgresJobRepository(connection, self._deadline(connection, cancellation).check, writing=False)
 
     def refusals(self, keep: int) -> PostgresRefusalRepository:
         return PostgresRefusalRepository(self._pool, keep)
@@ -84,7 +84,9 @@ class PostgresStore(Store):
         cancellation = Cancellation()
         with self._reading(cancellation) as connection:
             size, oldest = _figure(connection, _SIZE), _figure(connection, _OLDEST)
-            jobs = PostgresJobRepository(connection, self._check_of(cancellation), writing=False).counts()
+            jobs = PostgresJobRepository(
+                connection, self._deadline(connection, cancellation).check, writing=False
+            ).counts()
         return StoreFigures(jobs=jobs, database_bytes=size, oldest_transaction_seconds=oldest)
 
     def maintain(self, *, quiet: bool) -> None:
@@ -94,19 +96,8 @@ class PostgresStore(Store):
         if self._lifetime.end():
             self._pool.close()
 
-    def _check_of(self, cancellation: Cancellation) -> Callable[[], None]:
-        """Return what a reader that begins now calls before each statement.
-
-        The database ends a long statement by itself, but a read may consist of many short ones.
-        """
-        deadline = time.monotonic() + self._max_read_seconds
-
-        def check() -> None:
-            cancellation.check()
-            if time.monotonic() > deadline:
-                raise StoreTimeoutError
-
-        return check
+    def _deadline(self, connection: psycopg.Connection, cancellation: Cancellation) -> ReadDeadline:
+        return ReadDeadline(connection, cancellation, self._max_read_seconds)
 
     @contextmanager
     def _reading(self, cancellation: Cancellation) -> Iterator[psycopg.Connection]:

@@ -156,8 +156,10 @@ class RunList:
         condition, given = self.conditions(which)
         if last is None:
             return walk, condition, bindings | given
+        # First the place, since a search of the run's texts takes longest.
         end = walk.sql("(start, arrival) {within} (:last_start, :last_arrival) AND ")
-        return walk, condition + end, bindings | given | {"last_start": last[0], "last_arrival": last[1]}
+        ends = {"until": last[0], "last_start": last[0], "last_arrival": last[1]}
+        return walk, end + condition, bindings | given | ends
 
     def _walk(self, which: RunFilter, request: PageRequest) -> tuple[Walk, dict[str, Any]]:
         """Return the walk that the page is part of, and its ends as ``:start``, ``:arrival`` and ``:until``."""

@@ -11,6 +11,7 @@ import apsw
 import attrs
 import msgspec
 
+from adapters.search_slices import Slices
 from adapters.sql_rows import (
     AMENDED,
     CHANGING,
@@ -41,7 +42,7 @@ from adapters.sqlite.keys import (
     replace_keys,
     run_hash,
 )
-from adapters.sqlite.listing import Place, RunList, stream
+from adapters.sqlite.listing import Place, Row, RunList, stream
 from adapters.sqlite.schema import time_of
 from core.model.listing import (
     MAX_PART_BYTES,
@@ -228,22 +229,29 @@ class SqliteRunRepository(RunRepository):
         size_of: Callable[[_Item], int],
     ) -> "_Part[_Item]":
         """Return part of the list, each run converted from these columns."""
-        last = self._last_examined(which, request)
         # One row more than requested tells whether there is a next page.
         asked = attrs.evolve(request, limit=request.limit + 1)
-        with closing(self._list.rows(which, asked, columns, last)) as rows, _noticing_damage():
+        slices = Slices(which, asked, self._last_examined(which, request), self._nth)
+        with closing(self._rows_of(which, slices, columns)) as rows, _noticing_damage():
             placed = (((row[0], row[1]), convert(row[2:])) for row in rows)
             taken, more = take_what_fits(placed, lambda found: size_of(found[1]), request.limit, request.max_text_bytes)
-        last_examined = _cursor_at(last)
-        return _Part(taken, _cursor_at(taken[-1][0]) if more else last_examined, last_examined)
+        return _Part(taken, _cursor_at(taken[-1][0]) if more else slices.last, slices.last)
 
-    def _last_examined(self, which: RunFilter, request: PageRequest) -> Place | None:
+    def _last_examined(self, which: RunFilter, request: PageRequest) -> Cursor | None:
         """Return the place of the last run to examine; ``None`` if there is no limit, or none follows it."""
-        if request.last_examined is not None:
-            return self._list.place_of(request.last_examined)
-        if request.max_examined is None:
-            return None
-        return self._list.nth(examined_by(which), request, request.max_examined)
+        if request.last_examined is not None or request.max_examined is None:
+            return request.last_examined
+        return self._nth(examined_by(which), request, request.max_examined)
+
+    def _nth(self, which: RunFilter, request: PageRequest, number: int) -> Cursor | None:
+        place = self._list.nth(which, request, number)
+        return None if place is None else _cursor_at(place)
+
+    def _rows_of(self, which: RunFilter, slices: Slices, columns: str) -> Generator[Row, None, None]:
+        for request, last in slices:
+            place = None if last is None else self._list.place_of(last)
+            with closing(self._list.rows(which, request, columns, place)) as rows:
+                yield from rows
 
     def _children(self, parents: Sequence[str], room: Room, columns: str) -> Generator[tuple[Any, ...], None, None]:
         """Read the children of these names, and one more than there is room for."""
@@ -300,8 +308,8 @@ def _noticing_damage() -> Iterator[None]:
         raise damaged(error) from error
 
 
-def _cursor_at(place: Place | None) -> Cursor | None:
-    return None if place is None else Cursor(time_of(place[0]), place[1])
+def _cursor_at(place: Place) -> Cursor:
+    return Cursor(time_of(place[0]), place[1])
 
 
 def _to_run(row: tuple[Any, ...]) -> Run:

@@ -16,7 +16,7 @@ from core.model.limits import MAX_COUNT, Limits
 from core.model.listing import Cursor, MetadataRequest, PageRequest, RunFilter
 from core.model.refusal import RefusalFilter, RefusalPageRequest
 from core.model.run import FIELDS, SERVER_FIELDS, Text, Timestamp
-from core.model.statistics import FacetField
+from core.model.statistics import MAX_BUCKET_SECONDS, FacetField
 from core.model.validation_error import ValidationError
 from core.validation.fields import InvalidValueError, describe, parse_text
 from core.validation.queries import INVALID_CURSOR, OFFSET_BESIDE_CURSOR, metadata_request, page_request
@@ -25,6 +25,7 @@ _PAGING = ("limit", "offset", "cursor")
 _METADATA_PAGING = ("limit", "cursor")
 _JOB_PARAMETERS = ("state", "limit", "cursor")
 _REFUSAL_PARAMETERS = ("run_id", "field", "limit", "cursor")
+_STATISTICS_PARAMETERS = ("bucket", "metrics")
 
 _SENT_FIELDS = frozenset(FIELDS) - SERVER_FIELDS
 
@@ -62,7 +63,7 @@ def parse_list_query(
     query = _distinct(pairs)
     paging = _take(query, _PAGING)
     view = _take(query, VIEW_PARAMETERS)
-    which = structurer.run_filter(query)
+    which = structurer.run_filter(query, (*_PAGING, *VIEW_PARAMETERS))
     return which, _parse_paging(paging, limits), parse_view(view, which)
 
 
@@ -97,13 +98,13 @@ def parse_export_query(pairs: Iterable[tuple[str, str]], structurer: Structurer)
     """Which runs, and as what; reads and raises as ``parse_list_query`` does."""
     query = _distinct(pairs)
     kind = _choice(ExportFormat, "format", query.pop("format", ExportFormat.NDJSON))
-    return structurer.run_filter(query), kind
+    return structurer.run_filter(query, ("format",)), kind
 
 
 def parse_tree_query(pairs: Iterable[tuple[str, str]], limits: Limits) -> tuple[str | None, int]:
     """Return the ``event_id`` and the limit of a tree; parse and raise as ``parse_list_query`` does."""
     query = _known(pairs, ("event_id", "limit"))
-    limit = _integer("limit", query["limit"]) if "limit" in query else limits.max_tree_runs
+    limit = _integer("limit", query["limit"], limits.max_tree_runs) if "limit" in query else limits.max_tree_runs
     return query.get("event_id"), limit
 
 
@@ -115,17 +116,17 @@ def parse_rollup_query(pairs: Iterable[tuple[str, str]]) -> str | None:
 def parse_statistics_query(pairs: Iterable[tuple[str, str]], structurer: Structurer) -> StatisticsQuery:
     """Return what statistics to make of which runs; parse and raise as ``parse_list_query`` does."""
     query = _distinct(pairs)
-    own = _take(query, ("bucket", "metrics"))
-    bucket = _integer("bucket", own["bucket"]) if "bucket" in own else DEFAULT_BUCKET_SECONDS
+    own = _take(query, _STATISTICS_PARAMETERS)
+    bucket = _integer("bucket", own["bucket"], MAX_BUCKET_SECONDS) if "bucket" in own else DEFAULT_BUCKET_SECONDS
     metrics = own["metrics"].split(",") if own.get("metrics") else []
-    return StatisticsQuery(structurer.run_filter(query), bucket, metrics)
+    return StatisticsQuery(structurer.run_filter(query, _STATISTICS_PARAMETERS), bucket, metrics)
 
 
 def parse_facets_query(pairs: Iterable[tuple[str, str]], structurer: Structurer) -> tuple[RunFilter, Sequence[str]]:
     """Return of which runs to count the values of which fields; parse and raise as ``parse_list_query`` does."""
     query = _distinct(pairs)
     fields = query.pop("fields").split(",") if "fields" in query else tuple(FacetField)
-    return structurer.run_filter(query), fields
+    return structurer.run_filter(query, ("fields",)), fields
 
 
 def format_cursor(cursor: Cursor) -> str:
@@ -152,7 +153,9 @@ def format_metadata_cursor(rest: MetadataRequest) -> str:
 def _distinct(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     sent = list(pairs)
     if repeated := sorted(name for name, times in Counter(name for name, _ in sent).items() if times > 1):
-        raise InvalidQueryError(tuple(ValidationError(name, "is given more than once") for name in repeated))
+        raise InvalidQueryError(
+            tuple(ValidationError(name, "is given more than once; give it once") for name in repeated)
+        )
     return dict(sent)
 
 
@@ -248,10 +251,11 @@ def _number(text: str) -> int | str:
         return text
 
 
-def _integer(name: str, text: str) -> int:
+def _integer(name: str, text: str, most: int) -> int:
+    """Return an integer, of which the use case says whether it is from 1 to ``most``."""
     number = _number(text)
     if isinstance(number, str):
-        raise InvalidQueryError((ValidationError(name, f"must be an integer, not {describe(text)}"),))
+        raise InvalidQueryError((ValidationError(name, f"must be an integer from 1 to {most}, not {describe(text)}"),))
     return number
 
 

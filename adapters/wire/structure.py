@@ -4,7 +4,7 @@ They come from ``json.loads``, or from a caller in the same process. Then they m
 other mappings, or objects of the caller's own classes, which may even raise.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast, get_args
 
 import attrs
@@ -102,16 +102,23 @@ class Structurer:
         """Return a commit to associate; raise ``InvalidCommitError``."""
         return self._structure(_require_members(value, InvalidCommitError), Commit, InvalidCommitError)
 
-    def run_filter(self, value: RunFilter | Mapping[str, str]) -> RunFilter:
-        """Return which runs to list; raise ``InvalidQueryError``."""
-        given = _given(value, RunFilter) if isinstance(value, RunFilter) else value
-        return self._structure(_require_members(given, InvalidQueryError), RunFilter, InvalidQueryError)
+    def run_filter(self, value: RunFilter | Mapping[str, str], beside: Sequence[str] = ()) -> RunFilter:
+        """Return which runs to list; raise ``InvalidQueryError``.
 
-    def _structure(self, given: dict[str, Any], kind: type[_T], refusal: type[InvalidFieldsError]) -> _T:
+        ``beside`` names the other parameters that are allowed there, for the error of one that is not.
+        """
+        given = _given(value, RunFilter) if isinstance(value, RunFilter) else value
+        allowed = f"parameters: {', '.join((*_names(RunFilter), *beside))}"
+        return self._structure(_require_members(given, InvalidQueryError), RunFilter, InvalidQueryError, allowed)
+
+    def _structure(
+        self, given: dict[str, Any], kind: type[_T], refusal: type[InvalidFieldsError], allowed: str | None = None
+    ) -> _T:
+        """Return an instance of the class; an error of unknown names says what is allowed, by default its fields."""
         try:
             return self._converter.structure(given, kind)
         except cattrs.ClassValidationError as error:
-            raise refusal(tuple(_validation_errors(error))) from None
+            raise refusal(tuple(_validation_errors(error, allowed or f"fields: {', '.join(_names(kind))}"))) from None
 
 
 def _hook(rule: Callable[[object], Any]) -> Callable[[object, Any], Any]:
@@ -181,11 +188,11 @@ def _with_extra(given: dict[str, Any]) -> dict[str, Any]:
     return given | {"extra": {**extra, **unknown}}
 
 
-def _validation_errors(error: cattrs.ClassValidationError) -> Iterator[ValidationError]:
+def _validation_errors(error: cattrs.ClassValidationError, allowed: str) -> Iterator[ValidationError]:
     for part in error.exceptions:
         match part:
-            case ForbiddenExtraKeysError(extra_fields=names, cl=kind):
-                yield from _unknown_fields(sorted(names), kind)
+            case ForbiddenExtraKeysError(extra_fields=names):
+                yield from _unknown_fields(sorted(names), allowed)
             case KeyError():
                 yield ValidationError(_field(part), "is required", ErrorKind.MISSING)
             case InvalidValueError():
@@ -194,12 +201,16 @@ def _validation_errors(error: cattrs.ClassValidationError) -> Iterator[Validatio
                 raise part
 
 
-def _unknown_fields(names: list[str], kind: type) -> Iterator[ValidationError]:
-    reason = f"is not allowed here; allowed fields: {', '.join(kind.__annotations__)}"
+def _unknown_fields(names: list[str], allowed: str) -> Iterator[ValidationError]:
+    reason = f"is not allowed here; allowed {allowed}"
     for name in names[:_MAX_NAMES_SHOWN]:
         yield ValidationError(_printable(name), reason)
     if len(names) > _MAX_NAMES_SHOWN:
         yield ValidationError(None, f"has {len(names) - _MAX_NAMES_SHOWN} more fields that are not allowed here")
+
+
+def _names(kind: type) -> Sequence[str]:
+    return tuple(kind.__annotations__)
 
 
 def _field(error: Exception) -> str:

@@ -28,7 +28,8 @@ class Limits:
     spans do not come near. ``max_body_values`` then holds for each span of more than 1 MiB.
 
     ``max_search_runs`` and ``max_stats_runs`` are the runs examined for one page with a search, and for statistics or
-    facets. ``max_tree_runs`` and ``max_rollup_runs`` are the runs of one tree, its root included.
+    facets; ``max_search_seconds`` is for how long a search goes on before it ends the page early. ``max_tree_runs`` and
+    ``max_rollup_runs`` are the runs of one tree, its root included.
     """
 
     max_batch_runs: int = 1000
@@ -49,6 +50,7 @@ class Limits:
     max_json_depth: int = MAX_JSON_DEPTH
     max_json_integer_digits: int = MAX_JSON_INTEGER_DIGITS
     max_search_runs: int = 200_000
+    max_search_seconds: int = 2
     max_tree_runs: int = 20_000
     max_rollup_runs: int = 50_000
     max_stats_runs: int = 200_000

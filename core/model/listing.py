@@ -85,7 +85,8 @@ class PageRequest:
     ``counted`` asks for the number of all matching runs, which takes time proportional to that number.
     ``max_text_bytes`` ends the page early, before its text exceeds that many bytes of UTF-8. The first run always
     fits. ``max_examined`` ends it after examining that many runs, whether they match or not (``TESTED_PARTS``).
-    ``last_examined`` says where that is, if an earlier part of the page has found it.
+    ``last_examined`` says where that is, if an earlier part of the page has found it. ``max_seconds`` ends a search
+    (``RunFilter.q``) soon after so long, since texts may be long.
     """
 
     limit: int = 100
@@ -96,6 +97,7 @@ class PageRequest:
     max_text_bytes: int = MAX_PART_BYTES
     max_examined: int | None = None
     last_examined: Cursor | None = None
+    max_seconds: int | None = None
 
 
 @attrs.frozen

@@ -12,6 +12,9 @@ from core.model.summary import Metrics
 
 MAX_BUCKET_SECONDS: Final = 366 * 24 * 3600
 
+MAX_FACET_BYTES: Final = 20 * 1024
+"""The maximum length of a value that facets count, in bytes of UTF-8; nobody filters by a longer one."""
+
 MAX_STATISTICS_METRICS: Final = 8
 """How many metrics one request may sum up; each is another look into ``metrics_json``."""
 
@@ -66,7 +69,8 @@ class Statistics:
 
     ``examined`` is the number of runs examined, newest first, whether they match or not (``TESTED_PARTS``). Unless the
     figures are ``complete``, they lack what starts before ``since``: that is the start of the last run examined, or of
-    the oldest bucket if there would be too many.
+    the oldest bucket if there would be too many. Of several runs that start with the last one examined, they may lack
+    some.
     """
 
     bucket_seconds: int
@@ -107,7 +111,8 @@ class FacetValue:
 class Facets:
     """The most frequent values of each field, most frequent first, equally frequent ones by code point.
 
-    Runs without a value are not counted. ``examined`` and ``complete`` as in ``Statistics``.
+    Runs without a value, or with one over ``MAX_FACET_BYTES``, are not counted. ``examined`` and
+    ``complete`` as in ``Statistics``.
     """
 
     values: Mapping[FacetField, tuple[FacetValue, ...]]

@@ -50,6 +50,9 @@ class RunReader(Snapshot, Protocol):
         when no such run follows. Of the other runs, only those with the filter's ``event_id`` or ``run_id`` count.
         ``last_examined`` is the place of that last one, even if the page ends before it. A request for the rest of the
         page has it instead of ``max_examined``, and ends there in the same way, without counting anew.
+
+        With ``max_seconds``, a search may end after fewer runs, but not before any: behind the run that was examined
+        last, which is then ``last_examined``.
         """
         ...
 
@@ -80,7 +83,7 @@ class RunReader(Snapshot, Protocol):
     def facets(self, which: RunFilter, request: FacetsRequest) -> Facets:
         """Return the most frequent values of these fields among the matching runs, examined as for ``statistics``.
 
-        The values of a field end early at ``MAX_PART_BYTES`` of text; the first one always fits.
+        Values over ``MAX_FACET_BYTES`` are not counted, nor are they ever in memory.
         """
         ...
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
+import attrs
+
 from core.model.listing import Cursor, PageRequest, RunFilter, RunPage
 from core.model.run import Run
 from core.ports.run_repository import RunReader
@@ -11,7 +13,8 @@ from core.ports.run_repository import RunReader
 PAGE_RUNS: Final = 1000
 
 EXAMINED_RUNS: Final = 200_000
-"""How many runs are examined for one page, so that each read is short even if few runs match."""
+EXAMINED_SECONDS: Final = 2
+"""How many runs are examined for one page, and for how long, so that each read is short even if few runs match."""
 
 Read = Callable[[Callable[[RunReader], RunPage]], RunPage]
 """Carries out a query in one consistent state of the store, and lets go of it."""
@@ -22,8 +25,9 @@ def export_page(which: RunFilter, after: Cursor | None, runs: RunReader) -> RunP
 
     A page of a search may have none although more follow.
     """
-    examined = None if which.q is None else EXAMINED_RUNS
-    request = PageRequest(limit=PAGE_RUNS, cursor=after, counted=False, oldest_first=True, max_examined=examined)
+    request = PageRequest(limit=PAGE_RUNS, cursor=after, counted=False, oldest_first=True)
+    if which.q is not None:
+        request = attrs.evolve(request, max_examined=EXAMINED_RUNS, max_seconds=EXAMINED_SECONDS)
     return runs.page(which, request)
 
 

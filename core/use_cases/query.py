@@ -54,7 +54,7 @@ def list_runs(which: RunFilter, request: PageRequest, limits: Limits, runs: RunR
 
 
 def bounded(which: RunFilter, request: PageRequest, limits: Limits) -> PageRequest:
-    """Return the request, limited to ``max_search_runs`` and without the total number if the filter has a search.
+    """Return the request; for a search, within its limits and without the total number.
 
     Raises:
         InvalidQueryError: a search skips runs by counting. It would count those that match only among the runs that
@@ -64,7 +64,9 @@ def bounded(which: RunFilter, request: PageRequest, limits: Limits) -> PageReque
         return request
     if request.offset:
         raise InvalidQueryError((OFFSET_BESIDE_SEARCH,))
-    return attrs.evolve(request, counted=False, max_examined=limits.max_search_runs)
+    return attrs.evolve(
+        request, counted=False, max_examined=limits.max_search_runs, max_seconds=limits.max_search_seconds
+    )
 
 
 def list_part(which: RunFilter, request: PageRequest, runs: RunReader) -> RunPage:

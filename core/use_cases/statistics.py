@@ -54,7 +54,8 @@ def read_facets(which: RunFilter, fields: Sequence[str], limits: Limits, runs: R
     names = tuple(dict.fromkeys(fields))
     unknown = [name for name in names if name not in set(FacetField)]
     if unknown or not names:
-        reason = f"must be one or more of {', '.join(FacetField)}; not {describe(unknown[0] if unknown else '')}"
+        wrong = describe(unknown[0] if unknown else "")
+        reason = f"must be one or more, separated by commas, of {', '.join(FacetField)}; not {wrong}"
         raise InvalidQueryError((ValidationError("fields", reason),))
     request = FacetsRequest(
         fields=tuple(map(FacetField, names)), max_runs=limits.max_stats_runs, max_values=limits.max_facet_values
@@ -65,7 +66,7 @@ def read_facets(which: RunFilter, fields: Sequence[str], limits: Limits, runs: R
 def _bucket_error(seconds: int) -> ValidationError | None:
     if 1 <= seconds <= MAX_BUCKET_SECONDS:
         return None
-    return ValidationError("bucket", f"must be a number of seconds from 1 to {MAX_BUCKET_SECONDS}, not {seconds}")
+    return ValidationError("bucket", f"must be an integer from 1 to {MAX_BUCKET_SECONDS}, not {seconds}")
 
 
 def _metrics_error(names: Sequence[str]) -> ValidationError | None:
@@ -73,6 +74,8 @@ def _metrics_error(names: Sequence[str]) -> ValidationError | None:
         return ValidationError("metrics", f"must be at most {MAX_STATISTICS_METRICS} names, not {len(set(names))}")
     for name in names:
         if not _METRIC_NAME.fullmatch(name):
-            reason = f"must be names of 1 to 64 letters, digits, '_', '-' or '.'; not {describe(name)}"
+            reason = (
+                f"must be names of 1 to 64 letters, digits, '_', '-' or '.', separated by commas; not {describe(name)}"
+            )
             return ValidationError("metrics", reason)
     return None

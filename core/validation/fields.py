@@ -167,8 +167,17 @@ def parse_statuses(value: object) -> frozenset[Status]:
         text = plain(value)
         names = list(text.split(",")) if isinstance(text, str) else [text]
     if not names:
-        raise InvalidValueError(f"must be one or more of {', '.join(STATUSES)}")
-    return frozenset(parse_status(plain(name)) for name in names)
+        raise InvalidValueError(f"must be one or more of {', '.join(STATUSES)}; not an empty list")
+    return frozenset(_one_status(plain(name)) for name in names)
+
+
+def _one_status(value: object) -> Status:
+    try:
+        return parse_status(value)
+    except InvalidValueError:
+        raise InvalidValueError(
+            f"must be one or more, separated by commas, of {', '.join(STATUSES)}; not {describe(value)}"
+        ) from None
 
 
 def parse_flag(value: object) -> bool:

@@ -15,7 +15,9 @@ OFFSET_BESIDE_CURSOR: Final = ValidationError("offset", "cannot be combined with
 
 OFFSET_BESIDE_SEARCH: Final = ValidationError("offset", "cannot be combined with q; page with cursor instead")
 
-INVALID_CURSOR: Final = ValidationError("cursor", "is not a next_cursor returned by this API")
+INVALID_CURSOR: Final = ValidationError(
+    "cursor", "is not a next_cursor returned by this API; omit it for the first page"
+)
 
 
 def page_request(parts: Mapping[str, object], limits: Limits) -> PageRequest:
@@ -33,6 +35,7 @@ def page_request(parts: Mapping[str, object], limits: Limits) -> PageRequest:
         "max_text_bytes": _within(1, MAX_PART_BYTES),
         "max_examined": _optional(_within(1, MAX_COUNT)),
         "last_examined": _cursor,
+        "max_seconds": _optional(_within(1, MAX_COUNT)),
     }
     kept, errors = _validate(parts, rules)
     if kept.get("cursor") is not None and kept.get("offset"):

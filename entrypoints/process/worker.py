@@ -9,8 +9,9 @@ from importlib.metadata import version
 
 import attrs
 
+from adapters.deadline import Deadline
 from adapters.prometheus import Board, Exposition, Metrics
-from entrypoints.application import build_application
+from entrypoints.application import Application, build_application
 from entrypoints.http.guard.access import Access
 from entrypoints.http.rejections import Reason
 from entrypoints.http.server import Backend, start_server
@@ -64,10 +65,15 @@ def serve_until_stopped(service: Service, announce: Callable[[], None], seat: Se
         with exposition.published():
             time_left = asyncio.run(_serve(Backend(application, jobs, exposition), service, announce, orphaned))
     finally:
-        jobs.close(within=time_left)
-        application.close(within=time_left)
+        close_all(jobs, application, Deadline(time_left))
     _log.info("stopped")
     return 0
+
+
+def close_all(jobs: JobService, application: Application, deadline: Deadline) -> None:
+    """Stop the jobs, finish the submitted writes and close the store, in the time that is left."""
+    jobs.close(within=deadline.left())
+    application.close(within=deadline.left())
 
 
 async def _serve(backend: Backend, service: Service, announce: Callable[[], None], orphaned: int | None) -> float:

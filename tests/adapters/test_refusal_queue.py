@@ -82,25 +82,37 @@ def test_what_is_put_is_kept(repository: ObservedRefusals, queue: RefusalQueue) 
 
 
 def test_putting_never_waits(repository: ObservedRefusals, queue: RefusalQueue) -> None:
-    """While nothing can be written, runs wait up to a bound; what exceeds it is dropped and counted."""
+    """While nothing can be written, runs wait up to a bound; beyond it the oldest are dropped and counted."""
     hold_up(queue, repository)
     for number in range(FITTING + 5):
         queue.put([refused(f"{number}", LARGE)])
     assert queue.count_dropped() == 5
     repository.allowed.set()
     queue.close()
-    assert names(repository) == ["first", *map(str, range(FITTING))]
+    assert names(repository) == ["first", *map(str, range(5, FITTING + 5))]
 
 
-def test_of_many_at_once_those_that_fit_are_kept(repository: ObservedRefusals, queue: RefusalQueue) -> None:
-    """The first ones of an upload, since they tell the most; large runs that were valid count as well."""
+def test_of_many_at_once_the_last_are_kept(repository: ObservedRefusals, queue: RefusalQueue) -> None:
+    """As many as fit; large runs that were valid count as well."""
     hold_up(queue, repository)
     large = sample_run("run", input_summary="x" * MAX_SENT_BYTES)
     queue.put([refused(f"{number}", large) for number in range(FITTING + 20)])
     assert queue.count_dropped() >= 20
     repository.allowed.set()
     queue.close()
-    assert names(repository) == ["first", *map(str, range(FITTING + 20 - queue.count_dropped()))]
+    assert names(repository) == ["first", *map(str, range(queue.count_dropped(), FITTING + 20))]
+
+
+def test_one_large_run_takes_the_place_of_several(repository: ObservedRefusals, queue: RefusalQueue) -> None:
+    """The oldest ones go until it fits."""
+    hold_up(queue, repository)
+    queue.put([refused(f"{number}", LARGE) for number in range(FITTING)])
+    queue.put([refused("large", sample_run("run", input_summary="x" * 4 * MAX_SENT_BYTES))])
+    dropped = queue.count_dropped()
+    assert dropped in (3, 4)
+    repository.allowed.set()
+    queue.close()
+    assert names(repository) == ["first", *map(str, range(dropped, FITTING)), "large"]
 
 
 def test_after_a_failure_it_goes_on(

@@ -9,10 +9,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from adapters import search_slices
+from adapters.memory import MemoryStore
 from adapters.memory.run_repository import Marks, MemoryRunRepository
 from core.model.listing import SEARCHED_FIELDS, PageRequest, RunFilter, RunPage, SummaryPage
 from core.model.run import Run, Status, Text
-from core.model.statistics import FacetField, FacetsRequest, Statistics, StatisticsRequest
+from core.model.statistics import (
+    MAX_FACET_BYTES,
+    FacetField,
+    Facets,
+    FacetsRequest,
+    FacetValue,
+    Statistics,
+    StatisticsRequest,
+)
 from core.model.summary import MAX_ERROR_CHARACTERS, MAX_METRIC, RunSummary
 from core.model.tree import Room
 from core.ports.run_repository import RunReader
@@ -91,6 +101,34 @@ def filters(draw: st.DrawFn) -> RunFilter:
     return RunFilter(**{name: draw(parts[name]) for name in names})
 
 
+SEARCHES = st.builds(
+    lambda which, text: attrs.evolve(which, q=Text(text)), filters(), st.sampled_from(["", "A", "nowhere"])
+)
+
+
+@attrs.define
+class Clock:
+    """A monotonic clock that advances each time it is looked at."""
+
+    step: float = 0
+    now: float = 0
+
+    def monotonic(self) -> float:
+        """Return the time."""
+        self.now += self.step
+        return self.now
+
+
+@pytest.fixture
+def small_slices(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Let searches examine few runs at a time, and return the clock that they look at."""
+    clock = Clock()
+    monkeypatch.setattr(search_slices, "FIRST_SLICE", 1)
+    monkeypatch.setattr(search_slices, "MAX_SLICE", 3)
+    monkeypatch.setattr(search_slices, "time", clock)
+    return clock
+
+
 REQUESTS = st.builds(
     PageRequest,
     limit=st.integers(1, 5),
@@ -140,6 +178,42 @@ def test_pages_are_those_of_memory(
         assert pages(runs, which, request_) == pages(memory, which, request_)
         assert short(runs.summaries(which, request_)) == short(memory.summaries(which, request_))
         assert runs.count(which) == memory.count(which)
+
+
+@PROPERTY
+@given(stored=stored_runs(), which=filters(), request_=REQUESTS)
+@pytest.mark.usefixtures("small_slices")
+def test_slices_make_the_same_pages(
+    empty_store: Store, stored: list[Run], which: RunFilter, request_: PageRequest
+) -> None:
+    """A search that looks at the clock now and then finds the same, as long as there is time."""
+    timed = attrs.evolve(request_, max_seconds=1)
+    with both(empty_store, stored) as (memory, runs):
+        assert pages(runs, which, timed) == pages(memory, which, request_)
+
+
+@PROPERTY
+@given(stored=stored_runs(), which=SEARCHES, request_=REQUESTS)
+def test_a_search_that_runs_out_of_time_goes_on_behind_it(
+    empty_store: Store, small_slices: Clock, stored: list[Run], which: RunFilter, request_: PageRequest
+) -> None:
+    """Every page ends after a slice, where the next one begins: together they have all runs that match."""
+    small_slices.step = 2
+    timed = attrs.evolve(request_, offset=0, max_seconds=1)
+    with both(empty_store, stored) as (memory, runs):
+        found = [run for page in pages(runs, which, timed) for run in page[0]]
+        assert found == [run for page in pages(memory, which, timed) for run in page[0]]
+
+
+def test_a_search_ends_its_page_when_time_is_over(store: Store, small_slices: Clock) -> None:
+    """The cursor leads behind the runs examined until then, whether any of them matches or not."""
+    keep(store, *(sample_run(f"{number}", start_time=at(number)) for number in range(8)))
+    search, asked = RunFilter(q=Text("nowhere")), PageRequest(max_seconds=3)
+    small_slices.step = 2
+    page = read(store, lambda runs: runs.page(search, asked))
+    # Memory is fast enough for all of its runs. The others look at the clock after one run and after two more.
+    ends = {cursor and cursor.start_time for cursor in (page.next_cursor, page.last_examined)}
+    assert (page.runs, ends) == ((), {None if isinstance(store, MemoryStore) else at(5)})
 
 
 @PROPERTY
@@ -233,6 +307,15 @@ def test_facets_are_those_of_memory(
     """The most frequent values are the same, in the same order."""
     with both(empty_store, stored) as (memory, runs):
         assert runs.facets(which, request_) == memory.facets(which, request_)
+
+
+def test_facets_count_no_huge_values(store: Store) -> None:
+    """The longest that counts has 20 KiB of UTF-8; a longer one takes no memory, however many runs have it."""
+    longest, longer = "é" * (MAX_FACET_BYTES // 2), "é" * (MAX_FACET_BYTES // 2) + "x"
+    keep(store, *(sample_run(f"{place}", product=text) for place, text in enumerate((longest, longer, longer, "p"))))
+    request = FacetsRequest(fields=[FacetField.PRODUCT], max_runs=10, max_values=5)
+    found = read(store, lambda runs: runs.facets(RunFilter(), request))
+    assert found == Facets({FacetField.PRODUCT: (FacetValue("p", 1), FacetValue(longest, 1))}, 4, complete=True)
 
 
 def sums(found: Statistics) -> dict[tuple[str, str], float]:

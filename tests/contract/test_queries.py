@@ -109,7 +109,7 @@ def test_every_part_of_a_filter_is_named(runs: RunStore) -> None:
         *(("offset", value) for value in (-1, 2**63, True, 0.0, "0", None)),
         *(("counted", value) for value in (1, None, "yes")),
         *(("oldest_first", value) for value in (0, None, "no")),
-        *(("max_examined", value) for value in (0, -1, True, 1.0, "1", 2**63)),
+        *((name, value) for name in ("max_examined", "max_seconds") for value in (0, -1, True, 1.0, "1", 2**63)),
         *((name, value) for name in ("cursor", "last_examined") for value in ("abc", 1, (at(0), 1))),
         *(
             ("cursor", Cursor(*place))  # type: ignore[arg-type]

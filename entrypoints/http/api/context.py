@@ -16,7 +16,14 @@ from core.ports.snapshot import Snapshot
 from core.ports.unit_of_work import UnitOfWork
 from entrypoints.application import Application
 from entrypoints.http.guard.access import Access
-from entrypoints.http.messages.entity_tags import entity_tag, names_any_tag, names_tag, not_modified, tag_headers
+from entrypoints.http.messages.entity_tags import (
+    content_tag,
+    entity_tag,
+    names_any_tag,
+    names_tag,
+    not_modified,
+    tag_headers,
+)
 from entrypoints.http.messages.request_body import INLINE_BODY_BYTES, Allowance, read_json_body
 from entrypoints.http.messages.responses import encoded_response
 from entrypoints.http.pressure.completions import Completions
@@ -61,15 +68,18 @@ class Context:
         """Do the same with a use case that reads jobs."""
         return await self._read_unless_known(request, self.application.store.job_reader, query)
 
-    async def read_untagged(self, request: web.Request, query: Callable[[RunReader], object]) -> web.Response:
-        """Do the same for a result that depends on more than the store: it has no entity tag and is always sent."""
+    async def read_more(self, request: web.Request, query: Callable[[Cancellation], object]) -> web.Response:
+        """Do the same with what depends on more than the store; its entity tag changes with the result itself."""
 
-        def read(cancellation: Cancellation) -> bytes:
-            body = encode(self.application.read(query, cancellation))
+        def read(cancellation: Cancellation) -> tuple[str, bytes]:
+            body = encode(query(cancellation))
             lease_of(request).grow(len(body))
-            return body
+            return content_tag(body), body
 
-        return encoded_response(await run_while_awaited(request, self.pools.reading, read))
+        tag, body = await run_while_awaited(request, self.pools.reading, read)
+        if names_tag(request, tag) or names_any_tag(request):
+            return not_modified(tag_headers(tag))
+        return encoded_response(body, headers=tag_headers(tag))
 
     def entity_tag(self, request: web.Request, snapshot: Snapshot) -> str:
         """Return the tag of the response to a request that is read from this snapshot."""

@@ -41,7 +41,7 @@ class Exports:
         # The first part is read before the head is sent, so that a failing store still has a status.
         page, body = await self._read(request, which, kind, None, begun=False)
         coding = choose_coding(request)
-        headers = {hdrs.CONTENT_TYPE: _TYPES[kind], hdrs.VARY: "Accept-Encoding"}
+        headers = {hdrs.CONTENT_TYPE: _TYPES[kind], hdrs.VARY: "Accept-Encoding", hdrs.CACHE_CONTROL: "no-store"}
         if coding is not None:
             headers[hdrs.CONTENT_ENCODING] = coding
         response = web.StreamResponse(headers=headers)

@@ -1,6 +1,7 @@
 """Endpoints for operators: health, readiness and limits."""
 
 from collections.abc import Mapping
+from functools import partial
 from http import HTTPStatus
 
 import attrs
@@ -37,7 +38,7 @@ class Operations:
             horizon = runs.retention_horizon()
             return {**self.limits, "retention_horizon": None if horizon is None else shown_time(horizon)}
 
-        return await self.context.read_untagged(request, read)
+        return await self.context.read_more(request, partial(self.context.application.read, read))
 
     async def get_health(self, _request: web.Request) -> web.Response:
         """Return 200 while the process responds."""

@@ -3,13 +3,9 @@
 import attrs
 from aiohttp import web
 
-from adapters.wire.encode import encode, refusal_page_answer
+from adapters.wire.encode import refusal_page_answer
 from adapters.wire.query import parse_refusals_query
-from core.ports.cancellation import Cancellation
 from entrypoints.http.api.context import Context
-from entrypoints.http.messages.entity_tags import content_tag, names_any_tag, names_tag, not_modified, tag_headers
-from entrypoints.http.messages.responses import encoded_response
-from entrypoints.http.transport.connections import lease_of, run_while_awaited
 
 
 @attrs.frozen
@@ -27,13 +23,7 @@ class Refusals:
         application = self.context.application
         which, asked = parse_refusals_query(request.query.items(), application.limits)
 
-        def read(_cancellation: Cancellation) -> tuple[str, bytes]:
-            # A page is small, so reading it is not cancelled midway.
-            body = encode(refusal_page_answer(application.list_refusals(which, asked)))
-            lease_of(request).grow(len(body))
-            return content_tag(body), body
-
-        tag, body = await run_while_awaited(request, self.context.pools.reading, read)
-        if names_tag(request, tag) or names_any_tag(request):
-            return not_modified(tag_headers(tag))
-        return encoded_response(body, headers=tag_headers(tag))
+        # A page is small, so reading it is not cancelled midway.
+        return await self.context.read_more(
+            request, lambda _cancellation: refusal_page_answer(application.list_refusals(which, asked))
+        )

@@ -1,5 +1,6 @@
 """Pages of the list in the SQLite store: their cost depends neither on how many runs match nor on their position."""
 
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +18,8 @@ from core.errors import StoreTimeoutError
 from core.model.limits import Limits
 from core.model.listing import Cursor, PageRequest, RunFilter
 from core.model.run import Run, Text, Timestamp
+from core.model.statistics import FacetField, FacetsRequest, StatisticsRequest
+from core.ports.run_repository import RunReader
 from tests.adapters.sqlite.test_keys import collide, hurry
 from tests.contract.samples import at, sample_run
 from tests.properties.strategies import kept_timestamps
@@ -52,6 +55,15 @@ def stores(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
 
 def steps(path: Path, which: RunFilter, request: PageRequest) -> int:
     """Return how many steps of SQLite's virtual machine reading a page takes."""
+
+    def read(runs: RunReader) -> None:
+        assert len(runs.page(which, request).runs) == request.limit
+
+    return steps_of(path, read)
+
+
+def steps_of(path: Path, read: Callable[[RunReader], object]) -> int:
+    """Return how many steps a read takes."""
     taken = 0
 
     def count() -> bool:
@@ -61,7 +73,7 @@ def steps(path: Path, which: RunFilter, request: PageRequest) -> int:
 
     with closing(open_reader(path)) as connection:
         connection.set_progress_handler(count, 1)
-        assert len(SqliteRunRepository(connection).page(which, request).runs) == request.limit
+        read(SqliteRunRepository(connection))
     return taken
 
 
@@ -106,6 +118,26 @@ def test_the_newest_of_a_name_costs_the_same_however_many_there_are(stores: tupl
         return steps(path, RunFilter(run_id=NAMES["run_id"]), PageRequest(limit=1))
 
     assert cost(stores[1]) < 2 * cost(stores[0])
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda runs: runs.facets(RunFilter(), FacetsRequest(fields=[FacetField.STATUS], max_runs=20, max_values=5)),
+        lambda runs: runs.statistics(RunFilter(), StatisticsRequest(bucket_seconds=1, max_runs=20, max_buckets=5)),
+        lambda runs: runs.page(
+            RunFilter(q=Text("none")), PageRequest(max_examined=20, max_seconds=MANY, oldest_first=True)
+        ),
+    ],
+    ids=["facets", "statistics", "search"],
+)
+def test_what_is_not_examined_costs_nothing(tmp_path: Path, read: Callable[[RunReader], object]) -> None:
+    """Looking at some of the runs takes no more steps if more runs follow."""
+    costs = []
+    for count in (FEW, MANY):
+        fill(tmp_path / f"{count}.db", count, same_start=False)
+        costs.append(steps_of(tmp_path / f"{count}.db", read))
+    assert costs[1] < 2 * costs[0]
 
 
 def test_runs_of_one_name_are_read_across_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

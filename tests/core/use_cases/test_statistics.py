@@ -131,5 +131,7 @@ def test_facets_are_the_most_frequent_values() -> None:
 @pytest.mark.parametrize("fields", [[], ["run_id"], ["status", "Product"], [""]])
 def test_facets_of_other_fields_are_refused(fields: list[str]) -> None:
     """The error names the fields that can be counted."""
-    with pytest.raises(InvalidQueryError, match="fields must be one or more of status, agent_name"):
+    with pytest.raises(
+        InvalidQueryError, match="fields must be one or more, separated by commas, of status, agent_name"
+    ):
         facets(MemoryStore(), *fields)

@@ -1,13 +1,15 @@
 """Entity tags of what is read from the store: another one after each commit, and 304 until then."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from adapters.sqlite import SqliteStore
 from adapters.sqlite.run_repository import SqliteRunRepository
+from core.model.run import Timestamp
 from tests.jobs import wait_until
 from tests.servers import Answer, Api, MakeRun, Start
 
@@ -30,7 +32,7 @@ TARGETS = [
     "/api/v1/metadata",
     "/api/v1/jobs",
 ]
-UNTAGGED = ["/api/v1/limits", "/api/v1/export", "/health", "/ready", "/metrics"]
+UNTAGGED = ["/api/v1/export", "/health", "/ready", "/metrics"]
 
 
 def ask(api: Api, target: str, known: str | None = None, method: str = "GET", **headers: str) -> Answer:
@@ -172,9 +174,29 @@ def test_a_tag_holds_for_its_target(server: Api) -> None:
 
 @pytest.mark.parametrize("target", UNTAGGED)
 def test_what_depends_on_more_than_the_store_has_no_tag(server: Api, target: str) -> None:
-    """The limits come from the settings as well, and an export is read while it is sent."""
+    """An export, for example, is read while it is sent."""
     answer = ask(server, target, "*")
     assert (answer.status, answer.headers["ETag"]) == (200, None)
+
+
+def test_limits_are_sent_again_once_they_have_changed(server: Api, tmp_path: Path) -> None:
+    """The retention horizon is one of them; runs are not, so they change nothing."""
+    first = ask(server, "/api/v1/limits")
+    tag = first.headers["ETag"]
+    assert first.headers["Cache-Control"] == "no-cache"
+    server.create(RUN)
+    again = ask(server, "/api/v1/limits", tag)
+    assert (again.status, again.headers["ETag"]) == (304, tag)
+    with closing(SqliteStore(tmp_path / "runs.db")) as store, store.unit_of_work() as work:
+        work.runs.raise_retention_horizon(Timestamp("2026-01-01T00:00:00.000000Z"))
+        work.commit()
+    assert ask(server, "/api/v1/limits", tag).status == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_nobody_keeps_an_export(server: Api, method: str) -> None:
+    """It may be large, and no tag says whether it is still current."""
+    assert ask(server, "/api/v1/export", method=method).headers["Cache-Control"] == "no-store"
 
 
 def test_errors_have_no_tag(server: Api) -> None:

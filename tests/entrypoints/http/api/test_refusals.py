@@ -184,7 +184,7 @@ def test_some_can_be_selected(keeping: Api) -> None:
         ("field=created_at", "field must be a field of a run"),
         ("run_id=%00", "run_id contains a NUL character"),
         ("status=failure", "status is not allowed here; allowed parameters: run_id, field, limit, cursor"),
-        ("limit=1&limit=2", "limit is given more than once"),
+        ("limit=1&limit=2", "limit is given more than once; give it once"),
     ],
 )
 def test_an_invalid_query_is_named(shared_server: Api, query: str, told: str) -> None:

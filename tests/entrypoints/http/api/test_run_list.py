@@ -202,7 +202,7 @@ def test_repeated_parameter_is_422(shared_server: Api, query: str, named: str) -
     """A repeated parameter gets 422 that names it; neither value is used."""
     answer = shared_server.request("GET", f"/api/v1/runs?{query}")
     assert (answer.status, answer.locations) == (422, [["query", named]])
-    assert answer.body["detail"][0]["msg"] == f"{named} is given more than once"
+    assert answer.body["detail"][0]["msg"] == f"{named} is given more than once; give it once"
 
 
 def test_offset_and_cursor_exclude_each_other(server: Api, starts: list[str]) -> None:
