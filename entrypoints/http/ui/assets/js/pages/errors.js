@@ -1,12 +1,12 @@
 /** Errors: what goes wrong, grouped by what the runs say about it. */
 
-import { el, replace, setText } from "../lib/dom.js";
+import { button, el, replace, setText } from "../lib/dom.js";
 import { boundsOf, RangeFilter, StatusFilter, TextFilter, TIMES } from "../lib/filter_bar.js";
 import { count, counted, dateTime } from "../lib/format.js";
 import { LaunchFinder } from "../lib/launch_finder.js";
 import { PagedRuns } from "../lib/paged_runs.js";
 import { PROBLEMS } from "../lib/status.js";
-import { choices, href, integer, text } from "../lib/url_state.js";
+import { choices, launchHref, integer, text } from "../lib/url_state.js";
 import { groupErrors } from "../model/errors.js";
 import { errorList } from "./errors/list.js";
 import { GroupPanel } from "./errors/panel.js";
@@ -38,7 +38,7 @@ class ErrorsPage {
   #groups = [];
   #total = el("span", { class: "muted" });
   #note = el("span", { class: "muted", role: "status" });
-  #more = el("button", { class: "button", type: "button" }, "Examine more");
+  #more = button("Examine more", () => this.#examineMore());
   #status = new StatusFilter(PROBLEMS, (status) => this.#write({ status }));
   #agent = new TextFilter("Agent", (agent_name) => this.#write({ agent_name }));
   #range = new RangeFilter((times) => this.#write(times));
@@ -63,21 +63,13 @@ class ErrorsPage {
       () => context.preferences.zone,
     );
     this.#panel = new GroupPanel(this.#finder, () => this.#close());
-    this.#more.addEventListener("click", () => this.#examineMore());
     this.#body = el("div", { class: "beside" }, this.#list.element, this.#empty, this.#panel.element);
     root.classList.add("fixed");
+    const filters = [this.#status.element, this.#agent.element, this.#range.element];
     replace(
       root,
       el("div", { class: "page-head" }, el("h1", null, "Errors"), this.#total),
-      el(
-        "div",
-        { class: "filters" },
-        this.#status.element,
-        this.#agent.element,
-        this.#range.element,
-        this.#note,
-        this.#more,
-      ),
+      el("div", { class: "filters" }, ...filters, this.#note, this.#more),
       this.#body,
     );
     context.addShortcuts([
@@ -175,7 +167,7 @@ class ErrorsPage {
   /** @param {Run} run */
   async #open(run) {
     const launch = await this.#finder.find(run).catch(() => run);
-    this.#context.open(href("launch", { id: launch.run_id, event_id: launch.event_id, run: run.event_id }));
+    this.#context.open(launchHref(launch, run.event_id));
   }
 
   /** The agents that have problems; without them one can still type a name. */

@@ -1,8 +1,8 @@
 /** Refused: runs that the server rejected, why, and what was sent. */
 
-import { clipped, el, icon, longText, outside, replace, setText } from "../lib/dom.js";
+import { button, clipped, closeButton, el, longText, outside, replace, setText } from "../lib/dom.js";
 import { TextFilter } from "../lib/filter_bar.js";
-import { count, counted, dateTime, day, time, zoneName } from "../lib/format.js";
+import { count, counted, dateTime, moment, zoneName } from "../lib/format.js";
 import { ItemList } from "../lib/item_list.js";
 import { copyButton } from "../lib/run_details.js";
 import { href, text } from "../lib/url_state.js";
@@ -160,29 +160,16 @@ class RefusedPage {
     this.#panel.hidden = refusal === null;
     this.#body.classList.toggle("chosen", refusal !== null);
     if (!refusal) return;
-    const close = el("button", { class: "icon-button", type: "button", "aria-label": "Close the details" });
-    close.append(icon("close"));
-    close.addEventListener("click", () => this.#close());
     const received = `${dateTime(refusal.received_at, zone)} ${zoneName(zone)}`;
     replace(
       this.#panel,
-      el("div", { class: "side-head" }, el("span", { class: "muted" }, `Received ${received}`), close),
+      el("div", { class: "side-head" }, el("span", { class: "muted" }, `Received ${received}`), closeButton(() => this.#close())),
       errorSection(refusal),
       identitySection(refusal),
       bodySection(refusal, this.#context.say),
     );
     this.#panel.scrollTop = 0;
   }
-}
-
-/**
- * @param {string} label
- * @param {() => void} action
- */
-function button(label, action) {
-  const made = el("button", { class: "button", type: "button" }, label);
-  made.addEventListener("click", action);
-  return made;
 }
 
 /** @returns {Node[]} */
@@ -204,7 +191,7 @@ function createRow(zone) {
   return {
     cells: [when, el("span", null, run), el("span", { "data-status": "failure" }, field), el("span", null, why)],
     update(refusal) {
-      setText(when, `${day(refusal.received_at, zone())} ${time(refusal.received_at, zone())}`);
+      setText(when, moment(refusal.received_at, zone()));
       setText(run, clipped(refusal.run_id ?? "no run_id", CLIP));
       setText(field, clipped(invalidFields(refusal), CLIP));
       setText(why, clipped(refusal.errors[0]?.error ?? "", CLIP));

@@ -1,7 +1,7 @@
 /** What a reader can do on the launch page, by key, mouse or touch. All of it only changes the address. */
 
 import { copy } from "../../lib/run_details.js";
-import { href } from "../../lib/url_state.js";
+import { href, launchHref } from "../../lib/url_state.js";
 import { nextMarked } from "../../model/problems.js";
 import { clampRange, moveTo, pan, wholeRange, zoomAround } from "../../model/time_scale.js";
 import { findRun } from "../../model/tree.js";
@@ -163,8 +163,9 @@ export class Commands {
     const view = this.#view();
     if (!view) return;
     const selected = this.#selected(view);
-    const { run_id, event_id, parent_run_id } = view.launch.tree.runs[Math.max(0, selected)];
-    if (selected > 0) this.#context.open(href("launch", { id: run_id, event_id }));
+    const run = view.launch.tree.runs[Math.max(0, selected)];
+    const { parent_run_id } = run;
+    if (selected > 0) this.#context.open(launchHref(run));
     else if (parent_run_id) this.#context.open(href("launch", { id: parent_run_id }));
     else this.#context.say("This launch has no parent.");
   }

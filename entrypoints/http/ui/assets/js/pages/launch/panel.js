@@ -1,11 +1,11 @@
 /** The panel beside the tree: the launch as a whole, or the selected run. */
 
 import { ApiError } from "../../lib/api_errors.js";
-import { el, icon, outside, replace, setAttribute } from "../../lib/dom.js";
+import { button, closeButton, el, outside, replace, setAttribute } from "../../lib/dom.js";
 import * as format from "../../lib/format.js";
 import { pauseAfter } from "../../lib/live.js";
 import { runDetails, statusChip } from "../../lib/run_details.js";
-import { href } from "../../lib/url_state.js";
+import { launchHref } from "../../lib/url_state.js";
 import { shortName } from "../../model/names.js";
 import { ancestors, hasChildren } from "../../model/tree.js";
 import { overview } from "./overview.js";
@@ -191,20 +191,9 @@ export class Panel {
    */
   #runHead(shown, summary) {
     const { tree } = shown.view.launch;
-    const button = el("button", {
-      class: "icon-button",
-      type: "button",
-      "aria-label": "Close the details",
-      onclick: () => this.#commands.deselect(),
-    });
-    button.append(icon("close"));
     const name = el("h2", null, outside(shortName(tree, shown.selected)));
     const canOpen = shown.selected > 0 && hasChildren(tree, shown.selected);
-    const open = el(
-      "a",
-      { class: "link small", href: href("launch", { id: summary.run_id, event_id: summary.event_id }) },
-      "Open alone",
-    );
+    const open = el("a", { class: "link small", href: launchHref(summary) }, "Open alone");
     return el(
       "header",
       { class: "panel-head" },
@@ -212,7 +201,7 @@ export class Panel {
         "div",
         { class: "panel-line" },
         el("nav", { class: "trail", "aria-label": "Above this run" }, ...this.#trail(shown)),
-        button,
+        closeButton(() => this.#commands.deselect()),
       ),
       el("div", { class: "panel-line start" }, statusChip(summary.status), name, canOpen && open),
       this.#problemSteps(shown),
@@ -226,11 +215,7 @@ export class Panel {
     const isCut = above.length > 1 + MAX_ABOVE;
     const items = (isCut ? [above[0], ...above.slice(-MAX_ABOVE)] : above).map((index) => {
       const name = outside(shortName(tree, index));
-      const link = el(
-        "button",
-        { class: "jump small clip", type: "button", onclick: () => this.#commands.select(index) },
-        name,
-      );
+      const link = button(name, () => this.#commands.select(index), { class: "jump small clip" });
       return el("span", null, link, el("span", { class: "muted", "aria-hidden": "true" }, "›"));
     });
     if (isCut) items.splice(1, 0, el("span", { class: "muted" }, "…"));
@@ -260,10 +245,8 @@ export class Panel {
   #step(step, left, right) {
     const shown = `${left} ${right}`;
     const title = step > 0 ? "Next problem" : "Previous problem";
-    const button = el("button", { class: "button quiet", type: "button", "aria-label": `${shown}: ${title}`, title });
-    button.append(el("kbd", { "aria-hidden": "true" }, shown));
-    button.addEventListener("click", () => this.#commands.stepProblem(step));
-    return button;
+    const props = { class: "button quiet", "aria-label": `${shown}: ${title}`, title };
+    return button(el("kbd", { "aria-hidden": "true" }, shown), () => this.#commands.stepProblem(step), props);
   }
 }
 
