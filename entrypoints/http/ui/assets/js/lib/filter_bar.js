@@ -121,6 +121,31 @@ export class TextFilter {
   }
 }
 
+/**
+ * One of a few words, such as an order.
+ *
+ * @template {string} T
+ */
+export class ChoiceFilter {
+  #select;
+
+  /**
+   * @param {string} label
+   * @param {readonly (readonly [T, string])[]} options words and what they are called
+   * @param {(word: T) => void} choose
+   */
+  constructor(label, options, choose) {
+    this.#select = el("select", null, ...options.map(([value, name]) => el("option", { value }, name)));
+    this.#select.addEventListener("change", () => choose(/** @type {T} */ (this.#select.value)));
+    this.element = el("label", { class: "filter" }, el("span", null, label), this.#select);
+  }
+
+  /** @param {T} word */
+  show(word) {
+    this.#select.value = word;
+  }
+}
+
 /** The stretch of time: one of a few, or the one that the address names. */
 export class RangeFilter {
   #select;

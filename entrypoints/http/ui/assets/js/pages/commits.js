@@ -1,12 +1,12 @@
 /** Commits: what came of the launches, the newest first. */
 
 import { button, clipped, el, outside, replace, setAttribute, setText } from "../lib/dom.js";
-import { boundsOf, RangeFilter, TextFilter, TIMES } from "../lib/filter_bar.js";
+import { boundsOf, ChoiceFilter, RangeFilter, TextFilter, TIMES } from "../lib/filter_bar.js";
 import { counted, dateTime, moment } from "../lib/format.js";
 import { ItemList } from "../lib/item_list.js";
 import { PagedRuns } from "../lib/paged_runs.js";
 import { copy } from "../lib/run_details.js";
-import { href, integer, launchHref, text } from "../lib/url_state.js";
+import { choice, href, integer, launchHref, text } from "../lib/url_state.js";
 import { commitAddress, commitMessage, commitsOf, commitsOfRuns, repositoryName } from "../model/commits.js";
 import { CommitLoader } from "./commits/loader.js";
 
@@ -23,7 +23,14 @@ const PAGE_RUNS = 200;
 const MOST_COMMITS = 100;
 const CLIP = 300;
 
+/** What comes first of all that was looked into. */
+const ORDERS = /** @type {const} */ ([
+  ["newest", "Newest"],
+  ["oldest", "Oldest"],
+]);
+
 const SCHEMA = {
+  sort: choice(/** @type {const} */ (["newest", "oldest"]), "newest"),
   agent_name: text(),
   q: text(),
   ...TIMES,
@@ -44,6 +51,7 @@ class CommitsPage {
   #more = button("Look further back", () => this.#lookFurther());
   #agent = new TextFilter("Agent", (agent_name) => this.#write({ agent_name }));
   #range = new RangeFilter((times) => this.#write(times));
+  #order = new ChoiceFilter("Order", ORDERS, (sort) => this.#write({ sort }));
   #empty = el("p", { class: "empty" });
   #list;
 
@@ -72,10 +80,11 @@ class CommitsPage {
       open: (commit) => context.open(launchAddress(commit, this.#loader)),
     });
     root.classList.add("fixed");
+    const filters = [this.#agent, this.#range, this.#order].map(({ element }) => element);
     replace(
       root,
       el("div", { class: "page-head" }, el("h1", null, "Commits"), this.#total),
-      el("div", { class: "filters" }, this.#agent.element, this.#range.element, this.#note, this.#more),
+      el("div", { class: "filters" }, ...filters, this.#note, this.#more),
       el("div", { class: "beside" }, this.#list.element, this.#empty),
     );
     context.addShortcuts([
@@ -89,6 +98,7 @@ class CommitsPage {
     const state = this.#state;
     this.#agent.show(state.agent_name);
     this.#range.show(state, this.#context.preferences.zone);
+    this.#order.show(state.sort);
     const { filter, limit } = this.#query;
     this.#paged.begin(JSON.stringify(filter));
     this.#show();
@@ -124,8 +134,9 @@ class CommitsPage {
 
   #show() {
     const { runs, isLoaded, isSparse, problem } = this.#paged;
-    const { q, at, launches } = this.#state;
-    this.#commits = q ? commitsOfRuns(runs) : commitsOf(runs);
+    const { q, at, launches, sort } = this.#state;
+    const ordered = sort === "oldest" ? [...runs].reverse() : runs;
+    this.#commits = q ? commitsOfRuns(ordered) : commitsOf(ordered);
     this.#list.show(this.#commits, at ? this.#commits.findIndex(({ hash }) => hash === at) : -1);
     const isEmpty = isLoaded && this.#commits.length === 0;
     this.#empty.hidden = !isEmpty;

@@ -44,6 +44,19 @@ export class Commands {
     this.#reveal(index);
   }
 
+  /**
+   * Select a run and bring it in sight, in the waterfall too.
+   *
+   * @param {number} index
+   */
+  jumpTo(index) {
+    const view = this.#view();
+    if (!view) return;
+    const { tree } = view.launch;
+    const stretch = { from: tree.start[index], to: tree.end[index] };
+    this.select(index, zoomState(moveTo(this.#range(view), wholeRange(tree), stretch), tree));
+  }
+
   deselect() {
     this.#write({ run: "" });
   }
@@ -63,7 +76,7 @@ export class Commands {
   }
 
   /**
-   * Select a problem and bring it in sight, in the waterfall too.
+   * Jump to a problem.
    *
    * @param {1 | -1} step
    */
@@ -71,13 +84,8 @@ export class Commands {
     const view = this.#view();
     if (!view) return;
     const next = nextMarked(view.stops, this.#selected(view), step);
-    if (next < 0) {
-      this.#context.say("There are no problems.");
-      return;
-    }
-    const { tree } = view.launch;
-    const stretch = { from: tree.start[next], to: tree.end[next] };
-    this.select(next, zoomState(moveTo(this.#range(view), wholeRange(tree), stretch), tree));
+    if (next < 0) this.#context.say("There are no problems.");
+    else this.jumpTo(next);
   }
 
   toggleProblems() {

@@ -90,7 +90,7 @@ export class Panel {
     if (!this.#isNew(`overview ${runs[0].status} ${key}`)) return;
     this.#fill(
       ...overview(launch, {
-        select: (index) => this.#commands.select(index),
+        select: (index) => this.#commands.jumpTo(index),
         refusals,
         commitMessage: (index) => this.#message(index),
       }),
@@ -156,12 +156,27 @@ export class Panel {
     try {
       const run = await this.#loader.load(summary);
       if (run && this.#shown && this.#shown.selected >= 0) this.update(this.#shown);
+      else if (!run && this.#selected?.event_id === summary.event_id) this.#showMissing(summary);
     } catch (error) {
-      const selected = this.#shown?.view.launch.tree.runs[this.#shown.selected];
+      const selected = this.#selected;
       if (selected?.event_id !== summary.event_id || !(error instanceof ApiError)) return;
       this.#say(error.message);
       if (error.isPassing) this.#loadLater(selected, pauseAfter(0, 1, error.retrySeconds));
     }
+  }
+
+  get #selected() {
+    return this.#shown?.view.launch.tree.runs[this.#shown.selected];
+  }
+
+  /**
+   * Say that there is no more of a run than its summary. The tree loses it with the next poll.
+   *
+   * @param {import("../../model/tree.js").TreeRun} summary
+   */
+  #showMissing(summary) {
+    const missing = el("section", null, "This run is no longer in the store. It may have been pruned.");
+    this.element.querySelector(".details")?.replaceWith(summaryOf(summary, missing));
   }
 
   /**
@@ -215,7 +230,7 @@ export class Panel {
     const isCut = above.length > 1 + MAX_ABOVE;
     const items = (isCut ? [above[0], ...above.slice(-MAX_ABOVE)] : above).map((index) => {
       const name = outside(shortName(tree, index));
-      const link = button(name, () => this.#commands.select(index), { class: "jump small clip" });
+      const link = button(name, () => this.#commands.jumpTo(index), { class: "jump small clip" });
       return el("span", null, link, el("span", { class: "muted", "aria-hidden": "true" }, "›"));
     });
     if (isCut) items.splice(1, 0, el("span", { class: "muted" }, "…"));
@@ -266,8 +281,12 @@ function problemPlace({ view, selected }) {
   return [place, count];
 }
 
-/** @param {import("../../model/tree.js").TreeRun} summary */
-function summaryOf(summary) {
-  const error = summary.error_summary ? outside(summary.error_summary) : null;
-  return el("div", { class: "details", "aria-busy": "true" }, el("section", null, error ?? "Loading…"));
+/**
+ * @param {import("../../model/tree.js").TreeRun} summary
+ * @param {HTMLElement | null} [missing] why there is no more; null while the rest is being loaded
+ */
+function summaryOf({ error_summary: error }, missing = null) {
+  const told = error ? outside(error) : !missing && "Loading…";
+  const busy = missing ? null : "true";
+  return el("div", { class: "details", "aria-busy": busy }, told && el("section", null, told), missing);
 }
