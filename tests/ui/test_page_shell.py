@@ -342,6 +342,8 @@ def test_no_part_of_the_header_is_cut_off(visit_server: Visiting, server: Api, m
         )
         # The hint at the end of the field only shows a key.
         assert [control for control in covered if control] == []
+        heights = visit.page.evaluate("[...document.querySelectorAll('nav a')].map(link => link.offsetHeight)")
+        assert min(heights) >= 24
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
