@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -58,7 +59,22 @@ class Visit:
     def open(self, address: str = "") -> None:
         """Open an address below ``/ui/`` and wait until its page is shown."""
         self.page.goto(f"{self.url}/ui/{address}")
-        self.page.wait_for_selector("main > *")
+        self.wait_for_page()
+
+    def go_back(self) -> None:
+        """Go back and wait until the page of that address is shown."""
+        self.page.go_back()
+        self.wait_for_page()
+
+    def reload(self) -> None:
+        """Load everything again and wait until the page is shown."""
+        self.page.reload()
+        self.wait_for_page()
+
+    def wait_for_page(self) -> None:
+        """Wait until the page of the address is shown, or what stands in its place: before, no key does anything."""
+        name = urlsplit(self.page.url).path.rpartition("/")[2] or "launches"
+        self.page.wait_for_selector(f"main > :is(.page-{name}, .failure, .empty)")
 
     def forgive(self, part: str) -> None:
         """Forget the faults that contain this text; fail if there are none, since a test expects them to be told."""

@@ -38,13 +38,33 @@ def test_a_search_finds_commits_by_hash_and_text(visit: Visit) -> None:
     visit.page.wait_for_selector(ROW)
     assert visit.page.locator(f"{ROW} .hash").all_text_contents() == ["eb33745"]
     visit.page.keyboard.press("j")
-    visit.page.reload()
+    visit.reload()
     visit.page.wait_for_selector(f"{ROW}[aria-selected=true]")
     visit.page.fill("input[type=search]", "no such text")
     visit.page.press("input[type=search]", "Enter")
     visit.page.wait_for_selector("text=No run with this text has a commit.")
-    visit.page.go_back()
+    visit.go_back()
     visit.page.wait_for_selector(ROW)
+
+
+def test_the_order_is_in_the_address(server: Api, visit_server: Visiting, make_run: MakeRun) -> None:
+    """The newest or the oldest first; chosen by keyboard, it survives reload, and Back takes it back."""
+    server.lenient([make_run(commit_hash=f"{n}" * 40, start_time=f"2026-01-31T12:0{n}:00Z") for n in range(3)])
+    hashes = ["2" * 7, "1" * 7, "0" * 7]
+    with visit_server(server.url) as visit:
+        visit.open("commits")
+        visit.page.wait_for_selector(f"{ROW} >> nth=2")
+        assert visit.cells(".hash") == hashes
+        visit.page.focus("label:has-text('Order') select")
+        visit.page.keyboard.press("O")
+        visit.page.wait_for_url("**/commits?sort=oldest")
+        assert visit.cells(".hash") == hashes[::-1]
+        visit.reload()
+        visit.page.wait_for_selector(f"{ROW} >> nth=2")
+        assert visit.cells(".hash") == hashes[::-1]
+        visit.go_back()
+        visit.page.wait_for_selector(f"{ROW}[data-index='0'] >> text={hashes[0]}")
+        assert visit.cells(".hash") == hashes
 
 
 def test_only_known_hosts_are_linked(server: Api, visit_server: Visiting, make_run: MakeRun) -> None:
@@ -83,7 +103,7 @@ def test_what_is_looked_into_is_bounded_and_said(server: Api, visit_server: Visi
         visit.page.wait_for_selector("text=No commit so far.")
         visit.page.click("text=Look further back")
         visit.page.wait_for_selector(f"{ROW} >> text=the first one")
-        visit.page.reload()
+        visit.reload()
         visit.page.wait_for_selector(f"{ROW} >> text=the first one")
         assert visit.page.text_content(".page-head .muted") == "1 commit of 150 launches"
 

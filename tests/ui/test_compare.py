@@ -86,13 +86,13 @@ def test_only_differences_are_a_key_away(two_launches: Api, visit_server: Visiti
         visit.page.keyboard.press("ArrowLeft")
         visit.page.keyboard.press("ArrowLeft")
         assert visit.cells(".name") == ["a", "plan", "build", "old", "new", "slow"]
-        visit.page.reload()
+        visit.reload()
         visit.page.wait_for_selector(ROW)
         assert visit.cells(".name") == ["a", "plan", "build", "old", "new", "slow"]
         assert visit.page.text_content(f"{SELECTED} .name") == "plan"
         visit.page.keyboard.press("e")
         visit.page.wait_for_url("**&only=differences*")
-        visit.page.go_back()
+        visit.go_back()
         visit.page.wait_for_selector(".filters [aria-pressed=false]")
         visit.page.keyboard.press("x")
         visit.page.wait_for_selector(".compare-facts tbody tr:first-child >> text=b")
@@ -120,7 +120,7 @@ def test_a_run_opens_in_its_launch(two_launches: Api, visit_server: Visiting) ->
         visit.page.keyboard.press("o")
         visit.page.wait_for_url("**/launch?id=a&*")
         visit.page.wait_for_selector(".page-launch")
-        visit.page.go_back()
+        visit.go_back()
         visit.page.wait_for_selector(".page-compare")
         visit.page.wait_for_selector(SELECTED)
         visit.page.keyboard.press("k")
@@ -137,7 +137,7 @@ def test_launches_are_chosen_from_suggestions_or_named(two_launches: Api, visit_
         assert visit.page.locator(".suggestion .clip").all_text_contents() == ["a"]
         visit.page.click(".suggestion")
         visit.page.wait_for_selector(ROW)
-        visit.page.go_back()
+        visit.go_back()
         visit.page.fill("input[name=b]", "none such")
         visit.page.press("input[name=b]", "Enter")
         visit.page.wait_for_selector("text=B: Run not found: none such")

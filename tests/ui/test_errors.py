@@ -47,11 +47,11 @@ def test_filters_are_in_the_address(visit: Visit) -> None:
     visit.page.wait_for_selector(f"{ROW}[data-index='2']", state="detached")
     visit.page.click(f"{ROW}[data-index='0']")
     visit.page.wait_for_selector(".side h2")
-    visit.page.reload()
+    visit.reload()
     visit.page.wait_for_selector(".side h2")
     assert visit.cells(".what") == ["no complete answer within 60 s", "no complete answer within 60 s, twice"]
     assert visit.page.get_attribute(f"{ROW}[data-index='0']", "aria-selected") == "true"
-    visit.page.go_back()
+    visit.go_back()
     visit.page.wait_for_selector(".toggles [aria-pressed=true]", state="detached")
     visit.page.wait_for_selector(f"{ROW}[data-index='5']")
     assert visit.cells(".what") == everything
@@ -62,6 +62,32 @@ def test_filters_are_in_the_address(visit: Visit) -> None:
     assert set(visit.cells(".what")) == {"4 of 55 checks of glossary failed", "4 of 60 checks of glossary failed"}
     visit.page.select_option("select", "day")
     visit.page.wait_for_selector("text=No problem matches these filters.")
+
+
+def test_the_order_is_in_the_address(server: Api, visit_server: Visiting, make_run: MakeRun) -> None:
+    """By how often or by when; chosen by keyboard, it survives reload, and Back takes it back."""
+    texts = ["often", "often", "late"]
+    server.lenient(
+        [
+            make_run(status="failure", error_summary=text, start_time=f"2026-01-31T12:0{minute}:00Z")
+            for minute, text in enumerate(texts)
+        ]
+    )
+    with visit_server(server.url) as visit:
+        visit.open("errors")
+        visit.page.wait_for_selector(f"{ROW} >> nth=1")
+        assert visit.cells(".what") == ["often", "late"]
+        visit.page.focus("label:has-text('Order') select")
+        visit.page.keyboard.press("N")
+        visit.page.wait_for_url("**/errors?sort=last")
+        assert visit.cells(".what") == ["late", "often"]
+        visit.reload()
+        visit.page.wait_for_selector(f"{ROW} >> nth=1")
+        assert visit.cells(".what") == ["late", "often"]
+        assert visit.page.input_value("label:has-text('Order') select") == "last"
+        visit.go_back()
+        visit.page.wait_for_selector(f"{ROW}[data-index='0'] >> text=often")
+        assert visit.page.input_value("label:has-text('Order') select") == "runs"
 
 
 def test_what_is_examined_is_bounded_and_said(server: Api, visit_server: Visiting, make_run: MakeRun) -> None:
@@ -76,7 +102,7 @@ def test_what_is_examined_is_bounded_and_said(server: Api, visit_server: Visitin
         assert visit.page.text_content(".page-head .muted") == "1 kind in 2\u2009000 runs"
         visit.page.click("text=Examine more")
         visit.page.wait_for_selector("text=1 kind in 2\u2009500 runs")
-        visit.page.reload()
+        visit.reload()
         visit.page.wait_for_selector("text=1 kind in 2\u2009500 runs")
 
 

@@ -111,7 +111,7 @@ def test_a_failed_launch_is_found_and_opened(launches: Visit) -> None:
     page.wait_for_url(re.compile(r"/ui/launch\?"))
     page.wait_for_selector(".page-launch")
     assert query_of(launches)["id"] == names[1]
-    page.go_back()
+    launches.go_back()
     page.wait_for_selector(".launches-row[aria-selected=true]")
     assert shown(page) == names
     assert page.inner_text(".launches-row[aria-selected=true] .name") == names[1]
@@ -123,7 +123,7 @@ def test_every_state_survives_reload(launches: Visit, query: str) -> None:
     launches.open(query)
     launches.page.wait_for_load_state("networkidle")
     before = launches.page.inner_text(".launches-main")
-    launches.page.reload()
+    launches.reload()
     launches.page.wait_for_load_state("networkidle")
     assert launches.page.inner_text(".launches-main") == before
 
@@ -138,11 +138,11 @@ def test_filters_are_steps_for_back(launches: Visit) -> None:
     wait_for_query(launches, "status")
     assert page.get_attribute(".facet:has-text('failed')", "aria-pressed") == "true"
     page.wait_for_selector(f"{LAUNCH_ROWS} .status [aria-label=failed]")
-    page.go_back()
+    launches.go_back()
     page.wait_for_url(re.compile(r"agent_name=bench-launcher$"))
     page.wait_for_selector(f"{LAUNCH_ROWS} .status [aria-label=succeeded]")
     assert all(name.startswith("bench-") for name in shown(page))
-    page.go_back()
+    launches.go_back()
     page.wait_for_selector(f"{LAUNCH_ROWS} >> text=deps-0")
     assert shown(page) == everything
 
@@ -174,7 +174,7 @@ def test_a_stretch_of_time_is_selected_by_mouse(launches: Visit, stored: tuple[A
     assert 0 < len(expected) < len(stored[1])
     expect(page.locator(".totals strong")).to_have_text(str(len(expected)))
     assert shown(page) == expected
-    page.go_back()
+    launches.go_back()
     page.wait_for_selector(f"{LAUNCH_ROWS} >> text=deps-0")
     assert shown(page) == everything
 
@@ -248,7 +248,7 @@ def test_everything_works_by_keyboard(launches: Visit) -> None:
     for key in ("j", "j", "j", "k"):
         page.keyboard.press(key)
     assert page.inner_text(".launches-row[aria-selected=true] .name") == names[1]
-    page.reload()
+    launches.reload()
     page.wait_for_selector(".launches-row[aria-selected=true]")
     assert page.inner_text(".launches-row[aria-selected=true] .name") == names[1]
     page.keyboard.press("Escape")
@@ -273,7 +273,7 @@ def test_keys_open_no_launch_of_the_list_before(launches: Visit) -> None:
     for key in ("j", "o", "c"):
         page.keyboard.press(key)
     assert page.url == address
-    page.go_back()
+    launches.go_back()
     page.wait_for_selector(".launches-row[aria-selected=true]")
 
 
@@ -298,7 +298,7 @@ def test_what_is_in_sight_stays_while_launches_come_in(visit_server: Visiting, s
         page.click(f"{LAUNCH_ROWS}[data-index='16'] .start", modifiers=[], no_wait_after=True)
         page.wait_for_url(re.compile(r"/ui/launch\?"))
         page.wait_for_selector(".page-launch")
-        page.go_back()
+        visit.go_back()
         page.wait_for_selector(".launches-row[aria-selected=true]")
         page.evaluate("document.querySelector('.list').scrollTop = 280")
         place = "document.querySelector('.launches-row[aria-selected=true]').getBoundingClientRect().top"

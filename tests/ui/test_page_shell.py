@@ -1,6 +1,7 @@
 """The shell of the page, in a browser: pages, state, keys, and what is told when the server does not respond."""
 
 import json
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,7 +44,7 @@ def test_pages_change_without_loading_the_shell_again(visit: Visit) -> None:
     assert visit.page.url == f"{visit.url}/ui/runs"
     assert visit.page.title() == "Runs · runsink"
     assert visit.page.get_attribute("nav a[aria-current=page]", "href") == "runs"
-    visit.page.go_back()
+    visit.go_back()
     visit.page.wait_for_selector(".page-launches")
     assert visit.page.url == f"{visit.url}/ui/"
     assert visit.page.evaluate("window.stays")
@@ -63,7 +64,7 @@ def test_below_a_prefix_everything_stays_there(visit_server: Visiting, start: St
                 assert visit.page.url == f"{visit.url}/ui/{address}"
             visit.page.click("main .list-row >> nth=-1")
             visit.page.wait_for_url(f"{visit.url}/ui/launch?id=only&*")
-            visit.page.reload()
+            visit.reload()
             visit.page.wait_for_selector("h1:has-text('only')")
             visit.open("compare?a=only&b=only")
             visit.page.wait_for_selector("main h1")
@@ -102,7 +103,7 @@ def test_colours_follow_the_system_until_they_are_chosen(visit: Visit) -> None:
     assert light != dark
     visit.page.click("button[data-name=theme]")
     assert background() == light
-    visit.page.reload()
+    visit.reload()
     visit.page.wait_for_selector("main h1")
     assert background() == light
     visit.page.click("button[data-name=theme]")
@@ -118,7 +119,7 @@ def test_times_are_in_utc_or_local(visit_server: Visiting, launch_server: Api) -
         visit.page.wait_for_selector("main >> text=09:03:0")
         visit.page.click("button.zone")
         visit.page.wait_for_selector("main >> text=18:03:0")
-        visit.page.reload()
+        visit.reload()
         visit.page.wait_for_selector("main >> text=18:03:0")
         assert visit.page.text_content("button.zone") == "local"
 
@@ -131,7 +132,7 @@ def test_help_lists_the_keys_and_switches_them_off(visit: Visit) -> None:
     visit.page.uncheck("dialog input[type=checkbox]")
     visit.page.keyboard.press("Escape")
     visit.page.wait_for_selector("dialog", state="detached")
-    visit.page.reload()
+    visit.reload()
     visit.page.wait_for_selector("main h1")
     visit.page.keyboard.press("?")
     visit.page.keyboard.press("/")
@@ -151,10 +152,10 @@ def test_keys_in_a_field_are_text(visit: Visit) -> None:
     assert visit.page.query_selector("dialog") is None
     visit.page.keyboard.press("Enter")
     assert visit.page.url == f"{visit.url}/ui/?q=j%3Fk%2Fx"
-    visit.page.reload()
+    visit.reload()
     visit.page.wait_for_selector("main h1")
     assert visit.page.input_value("input[type=search]") == "j?k/x"
-    visit.page.go_back()
+    visit.go_back()
     visit.page.wait_for_url(f"{visit.url}/ui/")
     assert visit.page.input_value("input[type=search]") == ""
 
@@ -192,7 +193,7 @@ def test_the_token_is_asked_for_once(visit_server: Visiting, start: Start, token
                 visit.page.wait_for_selector("dialog >> text=does not know this token")
         visit.page.wait_for_selector(".live[data-state=live]")
         visit.forgive("401")
-        visit.page.reload()
+        visit.reload()
         visit.page.wait_for_selector(".live[data-state=live]")
         assert visit.page.evaluate("localStorage.length") == 0
         assert SECRET not in visit.page.content()
@@ -229,26 +230,51 @@ def test_without_a_token_the_page_says_what_is_missing(visit_server: Visiting, s
         visit.forgive("401")
 
 
+@attrs.define
+class Restartable:
+    """A server with a run named ``before``, which can stop and start again at the same address."""
+
+    settings: Settings
+    api: Api = attrs.field(init=False)
+    _running: ExitStack = attrs.field(factory=ExitStack, init=False)
+
+    def start(self) -> Api:
+        """Start it."""
+        self.api = self._running.enter_context(running_server(self.settings))
+        self.settings = attrs.evolve(self.settings, port=urlsplit(self.api.url).port)
+        return self.api
+
+    def stop(self) -> None:
+        """Stop it, if it is running."""
+        self._running.close()
+
+
+@pytest.fixture
+def restartable(tmp_path: Path, make_run: MakeRun) -> Iterator[Restartable]:
+    """Start a server that a test stops while somebody looks at it."""
+    server = Restartable(Settings(port=0, db=tmp_path / "runs.db"))
+    try:
+        assert server.start().create(make_run(run_id="before")).status == 201
+        yield server
+    finally:
+        server.stop()
+
+
 def test_a_server_that_is_gone_is_told_and_found_again(
-    visit_server: Visiting, tmp_path: Path, make_run: MakeRun
+    visit_server: Visiting, restartable: Restartable, make_run: MakeRun
 ) -> None:
     """What was loaded stays in sight meanwhile, and what came in the meantime is shown afterwards."""
-    settings = Settings(port=0, db=tmp_path / "runs.db")
-    with ExitStack() as running:
-        server = running.enter_context(running_server(settings))
-        assert server.create(make_run(run_id="before")).status == 201
-        with visit_server(server.url) as visit:
-            visit.open("runs")
-            visit.page.wait_for_selector("main >> text=before")
-            running.close()
-            visit.page.wait_for_selector(".notice >> text=cannot be reached")
-            assert visit.page.is_visible("main >> text=before")
-            with running_server(attrs.evolve(settings, port=urlsplit(server.url).port)) as again:
-                assert again.create(make_run(run_id="afterwards")).status == 201
-                visit.page.wait_for_selector("main >> text=afterwards")
-                visit.page.wait_for_selector(".live[data-state=live]")
-                assert visit.page.is_hidden(".notice")
-                visit.forgive("ERR_CONNECTION")
+    with visit_server(restartable.api.url) as visit:
+        visit.open("runs")
+        visit.page.wait_for_selector("main >> text=before")
+        restartable.stop()
+        visit.page.wait_for_selector(".notice >> text=cannot be reached")
+        assert visit.page.is_visible("main >> text=before")
+        assert restartable.start().create(make_run(run_id="afterwards")).status == 201
+        visit.page.wait_for_selector("main >> text=afterwards")
+        visit.page.wait_for_selector(".live[data-state=live]")
+        assert visit.page.is_hidden(".notice")
+        visit.forgive("ERR_CONNECTION")
 
 
 def test_what_does_not_pass_is_told(visit_server: Visiting, launch_server: Api) -> None:
@@ -283,26 +309,42 @@ def test_a_passing_message_does_not_hide_that_the_server_is_gone(visit_server: V
         visit.forgive("ERR_FAILED")
 
 
-def test_a_page_that_was_not_loaded_yet_waits_for_the_server(
-    visit_server: Visiting, tmp_path: Path, make_run: MakeRun
-) -> None:
+def test_a_page_that_was_not_loaded_yet_waits_for_the_server(visit_server: Visiting, restartable: Restartable) -> None:
     """Without the server another page says that it cannot be reached, and is shown by itself when it can."""
-    settings = Settings(port=0, db=tmp_path / "runs.db")
-    with ExitStack() as running:
-        server = running.enter_context(running_server(settings))
-        assert server.create(make_run(run_id="before")).status == 201
-        with visit_server(server.url) as visit:
-            visit.open()
-            visit.page.wait_for_selector(".live[data-state=live]")
-            running.close()
-            visit.page.click("nav >> text=Runs")
-            visit.page.wait_for_selector(".notice >> text=cannot be reached")
-            visit.page.wait_for_selector("main >> text=as soon as the server responds")
-            with running_server(attrs.evolve(settings, port=urlsplit(server.url).port)):
-                visit.page.wait_for_selector("main >> text=before")
-                assert visit.page.url == f"{visit.url}/ui/runs"
-                assert visit.page.is_hidden(".notice")
-                visit.forgive("ERR_CONNECTION")
+    with visit_server(restartable.api.url) as visit:
+        visit.open()
+        visit.page.wait_for_selector(".live[data-state=live]")
+        restartable.stop()
+        visit.page.click("nav >> text=Runs")
+        visit.page.wait_for_selector(".notice >> text=cannot be reached")
+        visit.page.wait_for_selector("main >> text=as soon as the server responds")
+        restartable.start()
+        visit.page.wait_for_selector("main >> text=before")
+        assert visit.page.url == f"{visit.url}/ui/runs"
+        assert visit.page.is_hidden(".notice")
+        visit.forgive("ERR_CONNECTION")
+
+
+@pytest.mark.parametrize("width", [320, PHONE[0], 720, 760, 800, 980, 990])
+def test_no_part_of_the_header_is_cut_off(visit_server: Visiting, server: Api, make_run: MakeRun, width: int) -> None:
+    """At every width each page, with its count, and each button can be seen and reached."""
+    server.lenient([make_run(run_id=f"run-{n}", status="exploded") for n in range(60)])
+    with visit_server(server.url, size=(width, 600), timezone_id="Asia/Tokyo") as visit:
+        visit.open("compare")
+        visit.page.wait_for_selector("nav >> text=50+")
+        visit.page.click("button.zone")
+        covered = visit.page.evaluate(
+            """() => [...document.querySelectorAll('.header :is(a, button, input)')].filter(control => {
+                const {left, right, top, bottom} = control.getBoundingClientRect();
+                const edges = right > left ? [left + 3, right - 3] : [];
+                return edges.some(x => !control.contains(document.elementFromPoint(x, (top + bottom) / 2)));
+            }).map(control => control.textContent)"""
+        )
+        # The hint at the end of the field only shows a key.
+        assert [control for control in covered if control] == []
+        heights = visit.page.evaluate("[...document.querySelectorAll('nav a')].map(link => link.offsetHeight)")
+        assert min(heights) >= 24
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_a_page_that_is_missing_is_told(visit_server: Visiting, launch_server: Api) -> None:

@@ -23,11 +23,38 @@ def test_refused_runs_show_why_and_what_was_sent(server: Api, visit_server: Visi
         visit.page.wait_for_selector(f"{ROW} >> nth=5")
         visit.page.click(f"{ROW} >> text=duration_ms must be an integer, not '634'")
         assert '"duration_ms": "634",\n' in (visit.page.text_content(".side .sent") or "")
-        visit.page.reload()
+        visit.reload()
         visit.page.wait_for_selector(f"{ROW}[aria-selected=true] >> text=duration_ms")
         visit.page.wait_for_selector(".side .reasons >> text=must be an integer")
         visit.page.keyboard.press("Escape")
         visit.page.wait_for_selector(".side", state="hidden")
+
+
+def test_a_refused_run_leads_to_the_launch_of_its_parent(
+    server: Api, visit_server: Visiting, make_run: MakeRun
+) -> None:
+    """However deep the parent is; one that is not stored is told."""
+    server.lenient(
+        [
+            make_run(run_id="launch"),
+            make_run(run_id="launch.stage", parent_run_id="launch"),
+            make_run(run_id="bad", parent_run_id="launch.stage", status="exploded"),
+            make_run(run_id="stray", parent_run_id="nobody", status="exploded"),
+            make_run(run_id="alone", parent_run_id=None, status="exploded"),
+        ]
+    )
+    with visit_server(server.url) as visit:
+        visit.open("refused")
+        visit.page.click(f"{ROW} >> text=alone")
+        visit.page.wait_for_selector(".side >> text=What was sent")
+        assert "Where it belongs" not in (visit.page.text_content(".side") or "")
+        visit.page.click(f"{ROW} >> text=stray")
+        visit.page.wait_for_selector(".side >> text=The parent is not stored.")
+        visit.page.click(f"{ROW} >> text=bad")
+        visit.page.click('.side a >> text="launch"')
+        visit.page.wait_for_url("**/launch?id=launch&event_id=*&run=launch.stage")
+        visit.wait_for_page()
+        visit.page.wait_for_selector(".launch-row[aria-selected=true] >> text=stage")
 
 
 def test_it_says_when_refusals_are_not_kept(visit_server: Visiting, launch_server: Api) -> None:
@@ -65,9 +92,9 @@ def test_filters_and_pages_are_in_the_address(server: Api, visit_server: Visitin
         visit.page.click("button:has-text('Older')")
         visit.page.wait_for_selector("button:has-text('Newest')")
         visit.page.wait_for_selector(f"{ROW}[data-index='0'] >> text=run-70")
-        visit.page.reload()
+        visit.reload()
         visit.page.wait_for_selector(f"{ROW}[data-index='0'] >> text=run-70")
-        visit.page.go_back()
+        visit.go_back()
         visit.page.wait_for_selector(f"{ROW}[data-index='0'] >> text=late")
         visit.page.fill("label:has-text('Field') input", "duration_ms")
         visit.page.press("label:has-text('Field') input", "Enter")

@@ -98,10 +98,10 @@ def test_filters_are_chosen_by_hand_and_undone_by_back(runs: Visit) -> None:
     total(page, 10)
     assert runs.page.url.endswith("?status=failure&agent_name=model")
     listed = names(page)
-    page.reload()
+    runs.reload()
     page.wait_for_selector(RUN_ROWS)
     assert names(page) == listed
-    page.go_back()
+    runs.go_back()
     total(page, 20)
     page.click(".filters >> text=Clear")
     total(page, 182)
@@ -113,7 +113,7 @@ def test_the_selected_run_is_shown_with_everything_it_holds(runs: Visit) -> None
     page = runs.page
     page.click(f"{RUN_ROWS}:has-text('bench-2.publish.call-1') .start")
     expect(page.locator(".side .error_summary")).to_have_text("the model is overloaded")
-    page.reload()
+    runs.reload()
     expect(page.locator(".side .error_summary")).to_have_text("the model is overloaded")
     assert "120\u2009k" in page.inner_text(".side")
     page.keyboard.press("Escape")
@@ -128,7 +128,7 @@ def test_a_run_leads_to_its_launch(runs: Visit) -> None:
     page.click("text=Show in its launch")
     page.wait_for_url(re.compile(r"/ui/launch\?id=bench-2&event_id=launch-2&run=launch-2-call$"))
     page.wait_for_selector(".page-launch")
-    page.go_back()
+    runs.go_back()
     expect(page.locator(".run-row[aria-selected=true] .name")).to_have_text("bench-2.publish.call-1")
 
 

@@ -12,7 +12,6 @@ import {
   range,
   readQuery,
   text,
-  texts,
 } from "../../../entrypoints/http/ui/assets/js/lib/url_state.js";
 
 const SCHEMA = {
@@ -21,7 +20,6 @@ const SCHEMA = {
   path: flag(),
   sort: choice(["start", "cost"], "start"),
   status: choices(["failure", "timeout", "success"]),
-  agent_name: texts(),
   z: range(),
   from: instant(),
 };
@@ -33,14 +31,13 @@ const FULL = {
   path: true,
   sort: "cost",
   status: ["failure", "success"],
-  agent_name: ["one, two", "", "&=?"],
   z: [100, 2500],
   from: Date.parse("2026-01-31T12:00:00.250Z"),
 };
 
 test("an empty query reads as the defaults, which are written as nothing", () => {
   const defaults = readQuery(SCHEMA, "");
-  const words = { q: "", sort: "start", status: [], agent_name: [] };
+  const words = { q: "", sort: "start", status: [] };
   assert.deepEqual(defaults, { ...words, days: 14, path: false, z: null, from: null });
   assert.equal(changedQuery(SCHEMA, "", defaults), "");
   assert.equal(changedQuery(SCHEMA, changedQuery(SCHEMA, "", FULL), defaults), "");

@@ -3,7 +3,7 @@
 import { askToken, showHelp } from "./dialogs.js";
 import { Header, part } from "./header.js";
 import { Api } from "./lib/api.js";
-import { clipped, el, replace, setText } from "./lib/dom.js";
+import { button, clipped, el, replace, setText } from "./lib/dom.js";
 import { zoneName } from "./lib/format.js";
 import { Keyboard } from "./lib/keyboard.js";
 import { followed, lastSegment } from "./lib/links.js";
@@ -43,7 +43,7 @@ class App {
   #live = new Live(this.#api, (state, error) => this.#report(state, error));
   #header = new Header({
     search: (query) => this.#search(query),
-    toggleTheme: () => this.#toggleTheme(),
+    toggleTheme: () => this.#preferences.switchTheme(),
     toggleZone: () => this.#toggleZone(),
     help: () => showHelp(this.#keyboard.shortcuts, this.#preferences),
   });
@@ -223,11 +223,10 @@ class App {
     const again = () => void this.#route();
     const shown = failure(error.message, again);
     if (error.kind === "token" || error.kind === "scope") {
-      const change = el("button", { class: "button", type: "button" }, "Enter a token");
-      change.addEventListener("click", async () => {
+      const change = async () => {
         if (await this.#api.changeToken()) again();
-      });
-      shown.append(change);
+      };
+      shown.append(button("Enter a token", () => void change()));
     }
     return shown;
   }
@@ -241,10 +240,6 @@ class App {
     setText(this.#notice, message);
     this.#notice.hidden = message === "";
     if (ms) this.#messageTimer = setTimeout(() => this.#say(this.#trouble, 0), ms);
-  }
-
-  #toggleTheme() {
-    this.#preferences.switchTheme();
   }
 
   #toggleZone() {
@@ -262,10 +257,8 @@ class App {
  * @returns {HTMLElement}
  */
 function failure(message, again) {
-  const button = el("button", { class: "button", type: "button" }, "Try again");
-  button.addEventListener("click", again);
   const title = el("h1", null, "Nothing to show");
-  return el("div", { class: "failure", role: "alert" }, title, el("p", null, message), button);
+  return el("div", { class: "failure", role: "alert" }, title, el("p", null, message), button("Try again", again));
 }
 
 new App().start();

@@ -58,7 +58,6 @@ export class Header {
   showPage(name) {
     const shown = PARENTS[name] ?? name;
     for (const [page, { link }] of this.#entries) setAttribute(link, "aria-current", page === shown ? "page" : null);
-    this.#entries.get(shown)?.link.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
   /**

@@ -145,12 +145,12 @@ export function outside(text, props) {
 export function longText(text, props) {
   const shown = el("div", { class: "long-text", dir: "auto", ...props }, clipped(text));
   if (text.length <= LONG_TEXT) return shown;
-  const button = el("button", { class: "link", type: "button" }, `Show all ${text.length.toLocaleString("en")} characters`);
-  button.addEventListener("click", () => {
+  const all = el("button", { class: "link", type: "button" }, `Show all ${text.length.toLocaleString("en")} characters`);
+  all.addEventListener("click", () => {
     setText(shown, text);
-    button.remove();
+    all.remove();
   });
-  return el("div", null, shown, button);
+  return el("div", null, shown, all);
 }
 
 /**
@@ -165,6 +165,28 @@ export function clipped(text, length = LONG_TEXT) {
   const last = text.charCodeAt(length - 1);
   const splitsPair = last >= 0xd800 && last < 0xdc00;
   return `${text.slice(0, splitsPair ? length - 1 : length)}…`;
+}
+
+/**
+ * Make a button.
+ *
+ * @param {Child | Child[]} content
+ * @param {(event: MouseEvent) => void} action
+ * @param {Record<string, any>} [props]
+ * @returns {HTMLButtonElement}
+ */
+export function button(content, action, props) {
+  return el("button", { class: "button", type: "button", onclick: action, ...props }, ...[content].flat());
+}
+
+/**
+ * Make a button that closes what is beside a list.
+ *
+ * @param {() => void} close
+ * @returns {HTMLButtonElement}
+ */
+export function closeButton(close) {
+  return button(icon("close"), close, { class: "icon-button", "aria-label": "Close the details" });
 }
 
 /**

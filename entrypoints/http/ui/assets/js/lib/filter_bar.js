@@ -1,6 +1,6 @@
 /** What narrows a list down: statuses, texts and the stretch of time. Each has `element` and shows what is chosen. */
 
-import { el, icon, replace, setAttribute } from "./dom.js";
+import { button, el, icon, replace, setAttribute } from "./dom.js";
 import { dateTime } from "./format.js";
 import { statusName } from "./status.js";
 import { RANGE_NAMES, boundsOf as spanBounds, spanOf } from "../model/time_ranges.js";
@@ -41,6 +41,20 @@ export function boundsOf({ range, from, to }, { now, zone }) {
   return spanBounds({ from, to });
 }
 
+/**
+ * Make the button that opens the filters where there is little room.
+ *
+ * @param {HTMLElement} filters
+ */
+export function filtersButton(filters) {
+  const controls = { "aria-controls": filters.id, "aria-expanded": "false" };
+  const made = el("button", { class: "button filters-button", type: "button", ...controls }, "Filters");
+  made.addEventListener("click", () => {
+    setAttribute(made, "aria-expanded", String(filters.classList.toggle("open")));
+  });
+  return made;
+}
+
 /** Buttons of which any may be pressed. */
 export class StatusFilter {
   #buttons;
@@ -61,18 +75,16 @@ export class StatusFilter {
   /** @param {readonly Status[]} chosen */
   show(chosen) {
     this.#chosen = chosen;
-    for (const [status, button] of this.#buttons) setAttribute(button, "aria-pressed", String(chosen.includes(status)));
+    for (const [status, one] of this.#buttons) setAttribute(one, "aria-pressed", String(chosen.includes(status)));
   }
 
   /** @param {Status} status */
   #button(status) {
     const shown = el("span", { "data-status": status }, icon(status));
-    const button = el("button", { class: "button", type: "button" }, shown, statusName(status));
-    button.addEventListener("click", () => {
+    return button([shown, statusName(status)], () => {
       const others = this.#chosen.filter((one) => one !== status);
       this.#choose(this.#chosen.includes(status) ? others : [...others, status]);
     });
-    return button;
   }
 }
 
@@ -106,6 +118,31 @@ export class TextFilter {
   /** @param {readonly string[]} values */
   suggest(values) {
     replace(this.#suggested, ...values.map((value) => el("option", { value })));
+  }
+}
+
+/**
+ * One of a few words, such as an order.
+ *
+ * @template {string} T
+ */
+export class ChoiceFilter {
+  #select;
+
+  /**
+   * @param {string} label
+   * @param {readonly (readonly [T, string])[]} options words and what they are called
+   * @param {(word: T) => void} choose
+   */
+  constructor(label, options, choose) {
+    this.#select = el("select", null, ...options.map(([value, name]) => el("option", { value }, name)));
+    this.#select.addEventListener("change", () => choose(/** @type {T} */ (this.#select.value)));
+    this.element = el("label", { class: "filter" }, el("span", null, label), this.#select);
+  }
+
+  /** @param {T} word */
+  show(word) {
+    this.#select.value = word;
   }
 }
 

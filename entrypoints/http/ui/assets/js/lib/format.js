@@ -194,6 +194,17 @@ export function day(instant, zone) {
 }
 
 /**
+ * Return the day and the time in minutes: `Sat 31 Jan 09:02`.
+ *
+ * @param {Instant} instant
+ * @param {string} zone
+ * @returns {string}
+ */
+export function moment(instant, zone) {
+  return `${day(instant, zone)} ${time(instant, zone)}`;
+}
+
+/**
  * Return the day and the time in seconds: `Sat 31 Jan 2026, 09:00:00`.
  *
  * @param {Instant} instant

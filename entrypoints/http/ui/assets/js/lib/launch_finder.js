@@ -35,6 +35,18 @@ export class LaunchFinder {
     return reached;
   }
 
+  /**
+   * Find the launch of a run that is only known by its name.
+   *
+   * @param {string} name
+   * @returns {Promise<Run | null>} null if there is no such run
+   * @throws {import("./api_errors.js").ApiError} A request did not succeed.
+   */
+  async findNamed(name) {
+    const run = await this.#named(name);
+    return run && this.find(run);
+  }
+
   /** @param {string} name */
   #named(name) {
     const known = this.#known.get(name);

@@ -1,6 +1,6 @@
 /** Everything that one run holds, as a column of sections. */
 
-import { clipped, el, icon, longText, outside } from "./dom.js";
+import { button, clipped, el, icon, longText, outside } from "./dom.js";
 import { cost, count, dateTime, duration, milliseconds, tokens, zoneName } from "./format.js";
 import { statusName } from "./status.js";
 import { href } from "./url_state.js";
@@ -66,6 +66,17 @@ export function statusChip(status) {
 }
 
 /**
+ * Return how many runs have a status, beside its icon.
+ *
+ * @param {import("./status.js").Status} status
+ * @param {number} runs
+ * @returns {HTMLElement}
+ */
+export function tally(status, runs) {
+  return el("span", { class: "tally", "data-status": status }, icon(status, statusName(status)), count(runs));
+}
+
+/**
  * Return a button that copies a text.
  *
  * @param {string} name What it is, such as `run_id`.
@@ -75,10 +86,8 @@ export function statusChip(status) {
  */
 export function copyButton(name, text, say) {
   const label = `Copy ${name}`;
-  const button = el("button", { class: "icon-button copy", type: "button", title: label, "aria-label": label });
-  button.append(icon("copy"));
-  button.addEventListener("click", () => void copy(name, text(), say));
-  return button;
+  const props = { class: "icon-button copy", title: label, "aria-label": label };
+  return button(icon("copy"), () => void copy(name, text(), say), props);
 }
 
 /**
@@ -130,7 +139,7 @@ function textSection(run) {
     if (typeof text !== "string" || text === "") return [];
     const isError = name.startsWith("error");
     const props = isError ? { "data-status": run.status, class: `long-text ${name}` } : null;
-    return [el("h2", null, fieldName(name)), longText(text, props ?? {})];
+    return [el("h2", null, name.replace("_", " ")), longText(text, props ?? {})];
   });
   return shown.length ? el("section", { class: "texts" }, ...shown) : null;
 }
@@ -237,22 +246,8 @@ function source(run, say) {
   const details = el("details", null, el("summary", null, "JSON"));
   // Only made when somebody looks.
   details.addEventListener("toggle", () => {
-    if (details.childElementCount === 1) details.append(copyButton("JSON", json, say), jsonText(json()));
+    if (details.childElementCount > 1) return;
+    details.append(copyButton("JSON", json, say), longText(json(), { class: "long-text mono" }));
   });
   return el("section", null, details);
-}
-
-/** @param {string} json */
-function jsonText(json) {
-  return longText(json, { class: "long-text mono" });
-}
-
-/**
- * Return the name of a field as a person reads it: `error details`.
- *
- * @param {string} name
- * @returns {string}
- */
-export function fieldName(name) {
-  return clipped(name.replaceAll("_", " "), 100);
 }

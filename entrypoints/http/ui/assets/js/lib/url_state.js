@@ -94,15 +94,6 @@ export function choices(allowed) {
 }
 
 /**
- * Any number of texts, each its own parameter: `agent_name=a&agent_name=b`.
- *
- * @returns {Codec<string[]>}
- */
-export function texts() {
-  return { read: (values) => values, write: (values) => values };
-}
-
-/**
  * A range of whole numbers, such as milliseconds: `z=100-2500`. `null` is none.
  *
  * @returns {Codec<[number, number] | null>}
@@ -179,6 +170,17 @@ export function href(page, parameters = {}) {
     if (value !== null && value !== undefined && value !== "") query.append(name, String(value));
   }
   return `${page || "./"}${query.size ? `?${query}` : ""}`;
+}
+
+/**
+ * Return the address of a launch, or of a run in it.
+ *
+ * @param {{run_id: string, event_id: string}} launch
+ * @param {string} [run] its `event_id`
+ * @returns {string}
+ */
+export function launchHref({ run_id, event_id }, run) {
+  return href("launch", { id: run_id, event_id, run });
 }
 
 /** The query string of the window. */

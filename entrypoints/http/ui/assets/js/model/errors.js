@@ -4,6 +4,7 @@ import { foldKey } from "./rows.js";
 
 /** @typedef {import("../lib/page.js").Run} Run */
 /** @typedef {import("../lib/status.js").Status} Status */
+/** @typedef {"runs" | "last"} Order */
 
 /** Characters of a text by which it is grouped. */
 const COMPARED = 500;
@@ -45,12 +46,13 @@ export function errorPattern(text) {
 }
 
 /**
- * Group problems by status and by what their errors have in common, the most frequent first.
+ * Group problems by status and by what their errors have in common.
  *
  * @param {readonly Run[]} runs the newest first
+ * @param {Order} [order] what comes first: the most frequent, or the one that occurred last
  * @returns {ErrorGroup[]}
  */
-export function groupErrors(runs) {
+export function groupErrors(runs, order = "runs") {
   /** @type {Map<string, Run[]>} */
   const groups = new Map();
   for (const run of runs) {
@@ -59,7 +61,7 @@ export function groupErrors(runs) {
     if (group) group.push(run);
     else groups.set(name, [run]);
   }
-  return [...groups].map(([name, members]) => describe(name, members)).sort(byFrequency);
+  return [...groups].map(([name, members]) => describe(name, members)).sort(order === "last" ? byTime : byFrequency);
 }
 
 /**
@@ -100,5 +102,13 @@ export function tally(values) {
  * @param {ErrorGroup} right
  */
 function byFrequency(left, right) {
-  return right.runs.length - left.runs.length || Date.parse(right.last) - Date.parse(left.last);
+  return right.runs.length - left.runs.length || byTime(left, right);
+}
+
+/**
+ * @param {ErrorGroup} left
+ * @param {ErrorGroup} right
+ */
+function byTime(left, right) {
+  return Date.parse(right.last) - Date.parse(left.last);
 }

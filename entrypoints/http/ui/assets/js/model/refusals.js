@@ -33,10 +33,12 @@ export function refusalsOf(tree, refusals) {
 }
 
 /**
- * @param {string} body
- * @returns {string} empty if it says none
+ * Return the parent that a refused run names.
+ *
+ * @param {string} body what was sent
+ * @returns {string} empty if it names none, or cannot be read
  */
-function parentIn(body) {
+export function parentIn(body) {
   try {
     const parent = JSON.parse(body)?.parent_run_id;
     return typeof parent === "string" ? parent : "";

@@ -1,12 +1,12 @@
 /** Commits: what came of the launches, the newest first. */
 
-import { clipped, el, outside, replace, setAttribute, setText } from "../lib/dom.js";
-import { boundsOf, RangeFilter, TextFilter, TIMES } from "../lib/filter_bar.js";
-import { counted, dateTime, day, time } from "../lib/format.js";
+import { button, clipped, el, outside, replace, setAttribute, setText } from "../lib/dom.js";
+import { boundsOf, ChoiceFilter, RangeFilter, TextFilter, TIMES } from "../lib/filter_bar.js";
+import { counted, dateTime, moment } from "../lib/format.js";
 import { ItemList } from "../lib/item_list.js";
 import { PagedRuns } from "../lib/paged_runs.js";
 import { copy } from "../lib/run_details.js";
-import { href, integer, text } from "../lib/url_state.js";
+import { choice, href, integer, launchHref, text } from "../lib/url_state.js";
 import { commitAddress, commitMessage, commitsOf, commitsOfRuns, repositoryName } from "../model/commits.js";
 import { CommitLoader } from "./commits/loader.js";
 
@@ -23,7 +23,14 @@ const PAGE_RUNS = 200;
 const MOST_COMMITS = 100;
 const CLIP = 300;
 
+/** What comes first of all that was looked into. */
+const ORDERS = /** @type {const} */ ([
+  ["newest", "Newest"],
+  ["oldest", "Oldest"],
+]);
+
 const SCHEMA = {
+  sort: choice(/** @type {const} */ (["newest", "oldest"]), "newest"),
   agent_name: text(),
   q: text(),
   ...TIMES,
@@ -41,9 +48,10 @@ class CommitsPage {
   #frame = 0;
   #total = el("span", { class: "muted" });
   #note = el("span", { class: "muted", role: "status" });
-  #more = el("button", { class: "button", type: "button" }, "Look further back");
+  #more = button("Look further back", () => this.#lookFurther());
   #agent = new TextFilter("Agent", (agent_name) => this.#write({ agent_name }));
   #range = new RangeFilter((times) => this.#write(times));
+  #order = new ChoiceFilter("Order", ORDERS, (sort) => this.#write({ sort }));
   #empty = el("p", { class: "empty" });
   #list;
 
@@ -71,12 +79,12 @@ class CommitsPage {
       select: (commit) => context.url.write(SCHEMA, { at: commit.hash }),
       open: (commit) => context.open(launchAddress(commit, this.#loader)),
     });
-    this.#more.addEventListener("click", () => this.#lookFurther());
     root.classList.add("fixed");
+    const filters = [this.#agent, this.#range, this.#order].map(({ element }) => element);
     replace(
       root,
       el("div", { class: "page-head" }, el("h1", null, "Commits"), this.#total),
-      el("div", { class: "filters" }, this.#agent.element, this.#range.element, this.#note, this.#more),
+      el("div", { class: "filters" }, ...filters, this.#note, this.#more),
       el("div", { class: "beside" }, this.#list.element, this.#empty),
     );
     context.addShortcuts([
@@ -90,6 +98,7 @@ class CommitsPage {
     const state = this.#state;
     this.#agent.show(state.agent_name);
     this.#range.show(state, this.#context.preferences.zone);
+    this.#order.show(state.sort);
     const { filter, limit } = this.#query;
     this.#paged.begin(JSON.stringify(filter));
     this.#show();
@@ -125,8 +134,9 @@ class CommitsPage {
 
   #show() {
     const { runs, isLoaded, isSparse, problem } = this.#paged;
-    const { q, at, launches } = this.#state;
-    this.#commits = q ? commitsOfRuns(runs) : commitsOf(runs);
+    const { q, at, launches, sort } = this.#state;
+    const ordered = sort === "oldest" ? [...runs].reverse() : runs;
+    this.#commits = q ? commitsOfRuns(ordered) : commitsOf(ordered);
     this.#list.show(this.#commits, at ? this.#commits.findIndex(({ hash }) => hash === at) : -1);
     const isEmpty = isLoaded && this.#commits.length === 0;
     this.#empty.hidden = !isEmpty;
@@ -145,11 +155,8 @@ class CommitsPage {
   /** Say how much was looked into. */
   #showBound() {
     const { runs, hasMore, isLoaded, isReading, problem } = this.#paged;
-    const what = counted(
-      runs.length,
-      this.#state.q ? "matching run" : "launch",
-      this.#state.q ? "matching runs" : "launches",
-    );
+    const [one, many] = this.#state.q ? ["matching run", "matching runs"] : ["launch", "launches"];
+    const what = counted(runs.length, one, many);
     setText(this.#total, isLoaded ? `${counted(this.#commits.length, "commit")} of ${what}` : "");
     const oldest = runs.at(-1);
     const since = oldest ? `, back to ${dateTime(oldest.start_time, this.#context.preferences.zone)}` : "";
@@ -206,8 +213,7 @@ class CommitsPage {
 function launchAddress(commit, loader) {
   const run = loader.get(commit);
   if (!commit.launch) return href("launch", { id: commit.runId, event_id: run?.event_id });
-  const { run_id, event_id } = commit.launch;
-  return href("launch", { id: run_id, event_id, run: run?.event_id ?? commit.runId });
+  return launchHref(commit.launch, run?.event_id ?? commit.runId);
 }
 
 /**
@@ -242,7 +248,7 @@ function createRow(loader, zone) {
       setText(repository, clipped(repositoryName(origin), CLIP));
       setAttribute(launch, "href", launchAddress(commit, loader));
       replace(launch, outside(clipped(commit.launch?.run_id ?? commit.runId, CLIP)));
-      setText(when, at ? `${day(at, zone())} ${time(at, zone())}` : "");
+      setText(when, at ? moment(at, zone()) : "");
     },
   };
 }

@@ -1,9 +1,9 @@
 /** Compare: two launches side by side. */
 
 import { apiPath } from "../lib/api.js";
-import { el, replace, setAttribute, setText } from "../lib/dom.js";
+import { button, el, replace, setAttribute, setText } from "../lib/dom.js";
 import { count } from "../lib/format.js";
-import { choice, href, text } from "../lib/url_state.js";
+import { choice, launchHref, text } from "../lib/url_state.js";
 import { compare } from "../model/comparison.js";
 import { Launch } from "../model/launch.js";
 import { nextMarked } from "../model/problems.js";
@@ -45,7 +45,7 @@ class ComparePage {
   #notice = el("p", { class: "notice", role: "status", hidden: true });
   #chooser;
   #facts = new FactsTable();
-  #only = el("button", { class: "button", type: "button" });
+  #only = button([], () => this.#toggleOnly());
   #list;
   #panel;
   #body;
@@ -63,9 +63,7 @@ class ComparePage {
       open: (at) => this.#open(at),
     });
     this.#panel = new ComparePanel((at) => this.#jump(at));
-    this.#only.addEventListener("click", () => this.#toggleOnly());
-    const swap = el("button", { class: "button", type: "button" }, "Swap A and B", el("kbd", null, "x"));
-    swap.addEventListener("click", () => this.#swap());
+    const swap = button(["Swap A and B", el("kbd", null, "x")], () => this.#swap());
     const others = el("a", { class: "button", href: "compare" }, "Other launches");
     const tools = el("div", { class: "filters" }, this.#only, swap, others);
     const pairs = el("div", { class: "beside" }, this.#list.element, this.#panel.element);
@@ -247,9 +245,8 @@ class ComparePage {
     const { left, right, pairs } = this.#comparison;
     const isRight = pairs.right[at] >= 0;
     const { tree } = isRight ? right : left;
-    const { run_id, event_id } = tree.runs[0];
-    const run = tree.runs[isRight ? pairs.right[at] : pairs.left[at]].event_id;
-    this.#context.open(href("launch", { id: run_id, event_id, run }));
+    const { event_id } = tree.runs[isRight ? pairs.right[at] : pairs.left[at]];
+    this.#context.open(launchHref(tree.runs[0], event_id));
   }
 
   #toggleOnly() {

@@ -1,12 +1,12 @@
 /** Errors: what goes wrong, grouped by what the runs say about it. */
 
-import { el, replace, setText } from "../lib/dom.js";
-import { boundsOf, RangeFilter, StatusFilter, TextFilter, TIMES } from "../lib/filter_bar.js";
+import { button, el, replace, setText } from "../lib/dom.js";
+import { boundsOf, ChoiceFilter, RangeFilter, StatusFilter, TextFilter, TIMES } from "../lib/filter_bar.js";
 import { count, counted, dateTime } from "../lib/format.js";
 import { LaunchFinder } from "../lib/launch_finder.js";
 import { PagedRuns } from "../lib/paged_runs.js";
 import { PROBLEMS } from "../lib/status.js";
-import { choices, href, integer, text } from "../lib/url_state.js";
+import { choice, choices, launchHref, integer, text } from "../lib/url_state.js";
 import { groupErrors } from "../model/errors.js";
 import { errorList } from "./errors/list.js";
 import { GroupPanel } from "./errors/panel.js";
@@ -20,7 +20,14 @@ const PAGE_RUNS = 500;
 const EXAMINED = 2000;
 const MOST_EXAMINED = 20_000;
 
+/** What comes first; the API lists by time alone, but all that is grouped is here. */
+const ORDERS = /** @type {const} */ ([
+  ["runs", "Most frequent"],
+  ["last", "Newest"],
+]);
+
 const SCHEMA = {
+  sort: choice(/** @type {const} */ (["runs", "last"]), "runs"),
   status: choices(PROBLEMS),
   agent_name: text(),
   q: text(),
@@ -38,10 +45,11 @@ class ErrorsPage {
   #groups = [];
   #total = el("span", { class: "muted" });
   #note = el("span", { class: "muted", role: "status" });
-  #more = el("button", { class: "button", type: "button" }, "Examine more");
+  #more = button("Examine more", () => this.#examineMore());
   #status = new StatusFilter(PROBLEMS, (status) => this.#write({ status }));
   #agent = new TextFilter("Agent", (agent_name) => this.#write({ agent_name }));
   #range = new RangeFilter((times) => this.#write(times));
+  #order = new ChoiceFilter("Order", ORDERS, (sort) => this.#write({ sort }));
   #empty = el("p", { class: "empty" });
   #list;
   #panel;
@@ -63,21 +71,13 @@ class ErrorsPage {
       () => context.preferences.zone,
     );
     this.#panel = new GroupPanel(this.#finder, () => this.#close());
-    this.#more.addEventListener("click", () => this.#examineMore());
     this.#body = el("div", { class: "beside" }, this.#list.element, this.#empty, this.#panel.element);
     root.classList.add("fixed");
+    const filters = [this.#status, this.#agent, this.#range, this.#order].map(({ element }) => element);
     replace(
       root,
       el("div", { class: "page-head" }, el("h1", null, "Errors"), this.#total),
-      el(
-        "div",
-        { class: "filters" },
-        this.#status.element,
-        this.#agent.element,
-        this.#range.element,
-        this.#note,
-        this.#more,
-      ),
+      el("div", { class: "filters" }, ...filters, this.#note, this.#more),
       this.#body,
     );
     context.addShortcuts([
@@ -92,6 +92,7 @@ class ErrorsPage {
     this.#status.show(state.status);
     this.#agent.show(state.agent_name);
     this.#range.show(state, this.#context.preferences.zone);
+    this.#order.show(state.sort);
     const filter = this.#filter;
     this.#paged.begin(JSON.stringify(filter));
     this.#showRuns();
@@ -122,9 +123,9 @@ class ErrorsPage {
 
   #showRuns() {
     const { runs, isLoaded } = this.#paged;
-    const { group, examined } = this.#state;
+    const { group, examined, sort } = this.#state;
     const zone = this.#context.preferences.zone;
-    this.#groups = groupErrors(runs);
+    this.#groups = groupErrors(runs, sort);
     const chosen = this.#groups.find(({ key }) => key === group) ?? null;
     this.#list.show(this.#groups, chosen ? this.#groups.indexOf(chosen) : -1);
     this.#panel.show(chosen, zone);
@@ -175,7 +176,7 @@ class ErrorsPage {
   /** @param {Run} run */
   async #open(run) {
     const launch = await this.#finder.find(run).catch(() => run);
-    this.#context.open(href("launch", { id: launch.run_id, event_id: launch.event_id, run: run.event_id }));
+    this.#context.open(launchHref(launch, run.event_id));
   }
 
   /** The agents that have problems; without them one can still type a name. */

@@ -279,10 +279,4 @@ function message(title, hint) {
 }
 
 /** @type {import("../lib/page.js").Page} */
-export const page = {
-  title: "Launch",
-  mount(root, context) {
-    const shown = new LaunchPage(root, context);
-    return { update: () => shown.update(), unmount: () => shown.unmount() };
-  },
-};
+export const page = { title: "Launch", mount: (root, context) => new LaunchPage(root, context) };

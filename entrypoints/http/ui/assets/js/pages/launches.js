@@ -2,10 +2,11 @@
 
 import { el, replace, setAttribute } from "../lib/dom.js";
 import { count, dateTime, milliseconds } from "../lib/format.js";
+import { filtersButton } from "../lib/filter_bar.js";
 import { PagedRuns } from "../lib/paged_runs.js";
 import { copy } from "../lib/run_details.js";
 import { PROBLEMS } from "../lib/status.js";
-import { href } from "../lib/url_state.js";
+import { href, launchHref } from "../lib/url_state.js";
 import { columnsOf, totalsOf, withCosts } from "../model/histogram.js";
 import { metricOf } from "../model/launch_summary.js";
 import { RANGE_NAMES, spanOf } from "../model/time_ranges.js";
@@ -74,7 +75,8 @@ class Launches {
     this.#paged = new PagedRuns(context.api, () => this.#showList());
     this.#list = new LaunchList({
       open: (run) => this.#open(run),
-      moved: (run) => this.#remember(run),
+      // For reload and Back.
+      moved: (run) => context.url.write(SCHEMA, { at: run.event_id }),
       more: () => void this.#paged.readMore(this.#listParameters(), states.MORE_LAUNCHES),
     });
     this.#build(root);
@@ -121,12 +123,7 @@ class Launches {
   /** @param {HTMLElement} root */
   #build(root) {
     root.classList.add("fixed");
-    const controls = { "aria-controls": "facets", "aria-expanded": "false" };
-    const filters = el("button", { class: "button filters-button", type: "button", ...controls }, "Filters");
-    filters.addEventListener("click", () => {
-      const isOpen = this.#facets.element.classList.toggle("open");
-      setAttribute(filters, "aria-expanded", String(isOpen));
-    });
+    const filters = filtersButton(this.#facets.element);
     replace(
       root,
       el("div", { class: "page-head" }, el("h1", null, "Launches"), this.#totals, this.#ranges.element, filters),
@@ -344,28 +341,13 @@ class Launches {
     this.#context.url.write(SCHEMA, { ...none, ...changes }, { push: true });
   }
 
-  /**
-   * Keep in the address which launch is active, for reload and Back.
-   *
-   * @param {Run} run
-   */
-  #remember(run) {
-    this.#context.url.write(SCHEMA, { at: run.event_id });
-  }
-
   /** @param {Run} run */
   #open(run) {
     // Back finds as many launches, and the same one.
     this.#context.url.write(SCHEMA, { at: run.event_id, shown: this.#paged.runs.length });
-    this.#context.open(href("launch", { id: run.run_id, event_id: run.event_id }));
+    this.#context.open(launchHref(run));
   }
 }
 
 /** @type {import("../lib/page.js").Page} */
-export const page = {
-  title: "Launches",
-  mount: (root, context) => {
-    const launches = new Launches(root, context);
-    return { update: () => launches.update(), unmount: () => launches.unmount() };
-  },
-};
+export const page = { title: "Launches", mount: (root, context) => new Launches(root, context) };

@@ -1,11 +1,13 @@
 /** Refused: runs that the server rejected, why, and what was sent. */
 
-import { clipped, el, icon, longText, outside, replace, setText } from "../lib/dom.js";
+import { button, clipped, closeButton, el, longText, outside, replace, setText } from "../lib/dom.js";
 import { TextFilter } from "../lib/filter_bar.js";
-import { count, counted, dateTime, day, time, zoneName } from "../lib/format.js";
+import { count, counted, dateTime, moment, zoneName } from "../lib/format.js";
 import { ItemList } from "../lib/item_list.js";
+import { LaunchFinder } from "../lib/launch_finder.js";
 import { copyButton } from "../lib/run_details.js";
-import { href, text } from "../lib/url_state.js";
+import { href, launchHref, text } from "../lib/url_state.js";
+import { parentIn } from "../model/refusals.js";
 import { invalidFields, refusedKey, shownBody } from "../model/refused.js";
 import { shownCount } from "../refusal_count.js";
 
@@ -27,6 +29,7 @@ const SCHEMA = {
 
 class RefusedPage {
   #context;
+  #finder;
   /** @type {Refused[] | null} Not there before the first response. */
   #refusals = null;
   /** @type {string | null} */
@@ -50,6 +53,7 @@ class RefusedPage {
    */
   constructor(root, context) {
     this.#context = context;
+    this.#finder = new LaunchFinder(context.api);
     this.#list = new ItemList({
       label: "Refused runs",
       rowClass: "refused-row",
@@ -160,29 +164,46 @@ class RefusedPage {
     this.#panel.hidden = refusal === null;
     this.#body.classList.toggle("chosen", refusal !== null);
     if (!refusal) return;
-    const close = el("button", { class: "icon-button", type: "button", "aria-label": "Close the details" });
-    close.append(icon("close"));
-    close.addEventListener("click", () => this.#close());
     const received = `${dateTime(refusal.received_at, zone)} ${zoneName(zone)}`;
     replace(
       this.#panel,
-      el("div", { class: "side-head" }, el("span", { class: "muted" }, `Received ${received}`), close),
+      el("div", { class: "side-head" }, el("span", { class: "muted" }, `Received ${received}`), closeButton(() => this.#close())),
       errorSection(refusal),
       identitySection(refusal),
+      this.#launchSection(parentIn(refusal.body)),
       bodySection(refusal, this.#context.say),
     );
     this.#panel.scrollTop = 0;
   }
-}
 
-/**
- * @param {string} label
- * @param {() => void} action
- */
-function button(label, action) {
-  const made = el("button", { class: "button", type: "button" }, label);
-  made.addEventListener("click", action);
-  return made;
+  /** @param {string} parent that the run names; empty for none */
+  #launchSection(parent) {
+    if (!parent) return null;
+    const launch = el("dd", null, "…");
+    void this.#showLaunch(parent, launch);
+    const above = el("div", null, el("dt", null, "parent_run_id"), el("dd", null, outside(clipped(parent, CLIP))));
+    const reasons = el("dl", { class: "reasons" }, above, el("div", null, el("dt", null, "launch"), launch));
+    return el("section", null, el("h2", null, "Where it belongs"), reasons);
+  }
+
+  /**
+   * @param {string} parent
+   * @param {HTMLElement} place
+   */
+  async #showLaunch(parent, place) {
+    try {
+      const launch = await this.#finder.findNamed(parent);
+      if (!launch) {
+        setText(place, "The parent is not stored.");
+        return;
+      }
+      const name = outside(clipped(launch.run_id, CLIP));
+      replace(place, el("a", { class: "link", href: launchHref(launch, parent) }, name));
+    } catch {
+      // What is wrong with the server is told by what is watched.
+      setText(place, "It could not be looked up.");
+    }
+  }
 }
 
 /** @returns {Node[]} */
@@ -204,7 +225,7 @@ function createRow(zone) {
   return {
     cells: [when, el("span", null, run), el("span", { "data-status": "failure" }, field), el("span", null, why)],
     update(refusal) {
-      setText(when, `${day(refusal.received_at, zone())} ${time(refusal.received_at, zone())}`);
+      setText(when, moment(refusal.received_at, zone()));
       setText(run, clipped(refusal.run_id ?? "no run_id", CLIP));
       setText(field, clipped(invalidFields(refusal), CLIP));
       setText(why, clipped(refusal.errors[0]?.error ?? "", CLIP));

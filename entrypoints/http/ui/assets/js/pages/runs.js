@@ -1,10 +1,11 @@
 /** Runs: all of them, flat, the newest first, by every filter of the API. */
 
-import { el, replace, setText } from "../lib/dom.js";
+import { button, el, replace, setText } from "../lib/dom.js";
 import { count, counted, dateTime } from "../lib/format.js";
+import { filtersButton } from "../lib/filter_bar.js";
 import { LaunchFinder } from "../lib/launch_finder.js";
 import { PagedRuns } from "../lib/paged_runs.js";
-import { href } from "../lib/url_state.js";
+import { launchHref } from "../lib/url_state.js";
 import { Filters } from "./runs/filters.js";
 import { runList } from "./runs/list.js";
 import { RunPanel } from "./runs/panel.js";
@@ -24,7 +25,7 @@ class Runs {
   #panel;
   #total = el("span", { class: "muted" });
   #note = el("span", { class: "muted", role: "status" });
-  #more = el("button", { class: "button", type: "button" }, "Show more");
+  #more = button("Show more", () => this.#readMore());
   #foot = el("div", { class: "list-foot" }, this.#note, this.#more);
   #empty = el("p", { class: "empty", hidden: true }, "No run matches these filters.");
   #body;
@@ -61,11 +62,11 @@ class Runs {
       openLaunch: (run) => void this.#openLaunch(run),
       say: context.say,
     });
-    this.#more.addEventListener("click", () => this.#readMore());
     const listed = el("div", { class: "listed" }, this.#list.element, this.#empty, this.#foot);
     this.#body = el("div", { class: "beside" }, listed, this.#panel.element);
     root.classList.add("fixed");
-    const head = el("div", { class: "page-head" }, el("h1", null, "Runs"), this.#total, this.#filters.toggle());
+    const filters = filtersButton(this.#filters.element);
+    const head = el("div", { class: "page-head" }, el("h1", null, "Runs"), this.#total, filters);
     replace(root, head, this.#filters.element, this.#body);
     context.addShortcuts([
       ...this.#list.shortcuts("run", "Show the run in its launch"),
@@ -178,7 +179,7 @@ class Runs {
     const from = location.href;
     const launch = await this.#finder.find(run).catch(() => run);
     if (location.href !== from) return;
-    this.#context.open(href("launch", { id: launch.run_id, event_id: launch.event_id, run: run.event_id }));
+    this.#context.open(launchHref(launch, run.event_id));
   }
 }
 

@@ -1,7 +1,7 @@
 /** The choice of the launches to compare, as long as one of them is missing. */
 
-import { clipped, el, icon, outside, replace, setText } from "../../lib/dom.js";
-import { day, duration, time } from "../../lib/format.js";
+import { button, clipped, el, icon, outside, replace, setText } from "../../lib/dom.js";
+import { duration, moment } from "../../lib/format.js";
 import { statusName } from "../../lib/status.js";
 
 /** @typedef {import("../../lib/page.js").Run} Run */
@@ -98,15 +98,14 @@ export class Chooser {
    */
   #suggestion(run, side, zone) {
     const name = el("span", { class: "clip" }, outside(clipped(run.run_id, CLIP)));
-    const when = `${day(run.start_time, zone)} ${time(run.start_time, zone)}`;
+    const when = moment(run.start_time, zone);
     const status = el("span", { "data-status": run.status }, icon(run.status, statusName(run.status)));
     const details = [
       el("span", { class: "muted" }, when),
       el("span", { class: "muted number" }, duration(run.duration_ms)),
     ];
-    const button = el("button", { class: "suggestion", type: "button" }, status, name, ...details);
-    button.addEventListener("click", () => this.#choose({ [side]: { id: run.run_id, event_id: run.event_id } }));
-    return el("li", null, button);
+    const choose = () => this.#choose({ [side]: { id: run.run_id, event_id: run.event_id } });
+    return el("li", null, button([status, name, ...details], choose, { class: "suggestion" }));
   }
 }
 

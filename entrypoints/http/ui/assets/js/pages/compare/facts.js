@@ -3,7 +3,7 @@
 import { clipped, el, outside, replace } from "../../lib/dom.js";
 import { cost, count, duration, dateTime, tokens } from "../../lib/format.js";
 import { statusChip } from "../../lib/run_details.js";
-import { href } from "../../lib/url_state.js";
+import { launchHref } from "../../lib/url_state.js";
 import { change, factsOf } from "../../model/comparison.js";
 
 /** @typedef {import("../../model/launch.js").Launch} Launch */
@@ -75,8 +75,8 @@ export class FactsTable {
  * @param {string} zone
  */
 function launchRow(side, { tree }, facts, zone) {
-  const { run_id, event_id, status, start_time } = tree.runs[0];
-  const link = el("a", { href: href("launch", { id: run_id, event_id }) }, outside(clipped(run_id, CLIP)));
+  const { run_id, status, start_time } = tree.runs[0];
+  const link = el("a", { href: launchHref(tree.runs[0]) }, outside(clipped(run_id, CLIP)));
   const amounts = AMOUNTS.map(([name, , format]) =>
     el("td", { class: "number" }, Number.isNaN(facts[name]) ? "" : format(facts[name])),
   );

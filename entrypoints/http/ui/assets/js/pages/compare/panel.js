@@ -1,9 +1,9 @@
 /** The panel beside the pairs: the selected pair, how much differs, and what changed most. */
 
-import { clipped, el, longText, outside, replace } from "../../lib/dom.js";
+import { button, clipped, el, longText, outside, replace } from "../../lib/dom.js";
 import { cost, count, duration } from "../../lib/format.js";
 import { statusChip } from "../../lib/run_details.js";
-import { href } from "../../lib/url_state.js";
+import { launchHref } from "../../lib/url_state.js";
 import { mostChanged, pairName } from "../../model/comparison.js";
 import { signed } from "./facts.js";
 
@@ -56,10 +56,9 @@ export class ComparePanel {
   #changed(title, comparison, amounts, format) {
     const rows = mostChanged(comparison, amounts).map((at) => {
       const name = outside(clipped(pathName(comparison, at), CLIP), { class: "clip" });
-      const button = el("button", { class: "jump clip", type: "button" }, name);
-      button.addEventListener("click", () => this.#select(at));
+      const jump = button(name, () => this.#select(at), { class: "jump clip" });
       const difference = (amounts.right[at] || 0) - (amounts.left[at] || 0);
-      return el("li", null, button, el("span", null, signed(difference, format)));
+      return el("li", null, jump, el("span", null, signed(difference, format)));
     });
     if (!rows.length) return null;
     return el("section", null, el("h2", null, title), el("ul", { class: "values" }, ...rows));
@@ -104,9 +103,7 @@ function pairSection(comparison, at) {
 function sideOf(side, { tree }, index) {
   if (index < 0) return el("p", { class: "muted" }, `${side} has no such run.`);
   const { run_id, event_id, status, error_summary } = tree.runs[index];
-  const launch = tree.runs[0];
-  const address = href("launch", { id: launch.run_id, event_id: launch.event_id, run: event_id });
-  const link = el("a", { class: "link", href: address }, outside(clipped(run_id, CLIP)));
+  const link = el("a", { class: "link", href: launchHref(tree.runs[0], event_id) }, outside(clipped(run_id, CLIP)));
   const error = error_summary && longText(error_summary, { "data-status": status });
   return el("div", { class: "pair-side" }, el("p", null, `${side} `, statusChip(status)), el("p", null, link), error);
 }

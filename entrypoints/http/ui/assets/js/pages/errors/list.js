@@ -1,7 +1,7 @@
 /** The list of errors, each a group of runs. */
 
 import { clipped, el, icon, setAttribute, setIcon, setText } from "../../lib/dom.js";
-import { count, day, time } from "../../lib/format.js";
+import { count, moment } from "../../lib/format.js";
 import { ItemList } from "../../lib/item_list.js";
 import { statusName } from "../../lib/status.js";
 
@@ -61,12 +61,4 @@ function createRow(zone) {
       setText(last, moment(group.last, zone()));
     },
   };
-}
-
-/**
- * @param {string} instant
- * @param {string} zone
- */
-function moment(instant, zone) {
-  return `${day(instant, zone)} ${time(instant, zone)}`;
 }

@@ -1,9 +1,9 @@
 /** The details of one error: its texts, agents, and runs with their launches. */
 
-import { clipped, el, icon, longText, outside, replace } from "../../lib/dom.js";
+import { clipped, closeButton, el, longText, outside, replace } from "../../lib/dom.js";
 import { count, counted, dateTime, zoneName } from "../../lib/format.js";
 import { statusChip } from "../../lib/run_details.js";
-import { href } from "../../lib/url_state.js";
+import { href, launchHref } from "../../lib/url_state.js";
 
 /** @typedef {import("../../lib/page.js").Run} Run */
 /** @typedef {import("../../model/errors.js").ErrorGroup} ErrorGroup */
@@ -39,16 +39,10 @@ export class GroupPanel {
     this.#shown = key;
     this.element.hidden = group === null;
     if (!group) return;
-    const close = el(
-      "button",
-      { class: "icon-button", type: "button", "aria-label": "Close the details" },
-      icon("close"),
-    );
-    close.addEventListener("click", this.#close);
     const top = this.element.scrollTop;
     replace(
       this.element,
-      el("div", { class: "side-head" }, statusChip(group.status), close),
+      el("div", { class: "side-head" }, statusChip(group.status), closeButton(this.#close)),
       el(
         "div",
         { class: "side-title" },
@@ -132,33 +126,20 @@ function values(found) {
  * @returns {{element: HTMLElement, showLaunch: (launch: Run) => void}}
  */
 function runRow(run, zone) {
-  const link = el(
-    "a",
-    { href: href("launch", { id: run.run_id, event_id: run.event_id }) },
-    outside(clipped(run.run_id, CLIP)),
-  );
+  const link = linkTo(run);
   const where = el("span", { class: "muted clip" });
-  const element = el(
-    "div",
-    { class: "side-run" },
-    link,
-    where,
-    el("span", { class: "muted" }, dateTime(run.start_time, zone)),
-  );
+  const when = el("span", { class: "muted" }, dateTime(run.start_time, zone));
   return {
-    element,
+    element: el("div", { class: "side-run" }, link, where, when),
     showLaunch(launch) {
       if (launch.event_id === run.event_id) return;
-      link.href = href("launch", { id: launch.run_id, event_id: launch.event_id, run: run.event_id });
-      replace(
-        where,
-        "in ",
-        el(
-          "a",
-          { href: href("launch", { id: launch.run_id, event_id: launch.event_id }) },
-          outside(clipped(launch.run_id, CLIP)),
-        ),
-      );
+      link.href = launchHref(launch, run.event_id);
+      replace(where, "in ", linkTo(launch));
     },
   };
+}
+
+/** @param {Run} launch */
+function linkTo(launch) {
+  return el("a", { href: launchHref(launch) }, outside(clipped(launch.run_id, CLIP)));
 }

@@ -1,7 +1,7 @@
 /** What a reader can do on the launch page, by key, mouse or touch. All of it only changes the address. */
 
 import { copy } from "../../lib/run_details.js";
-import { href } from "../../lib/url_state.js";
+import { href, launchHref } from "../../lib/url_state.js";
 import { nextMarked } from "../../model/problems.js";
 import { clampRange, moveTo, pan, wholeRange, zoomAround } from "../../model/time_scale.js";
 import { findRun } from "../../model/tree.js";
@@ -44,6 +44,19 @@ export class Commands {
     this.#reveal(index);
   }
 
+  /**
+   * Select a run and bring it in sight, in the waterfall too.
+   *
+   * @param {number} index
+   */
+  jumpTo(index) {
+    const view = this.#view();
+    if (!view) return;
+    const { tree } = view.launch;
+    const stretch = { from: tree.start[index], to: tree.end[index] };
+    this.select(index, zoomState(moveTo(this.#range(view), wholeRange(tree), stretch), tree));
+  }
+
   deselect() {
     this.#write({ run: "" });
   }
@@ -63,7 +76,7 @@ export class Commands {
   }
 
   /**
-   * Select a problem and bring it in sight, in the waterfall too.
+   * Jump to a problem.
    *
    * @param {1 | -1} step
    */
@@ -71,13 +84,8 @@ export class Commands {
     const view = this.#view();
     if (!view) return;
     const next = nextMarked(view.stops, this.#selected(view), step);
-    if (next < 0) {
-      this.#context.say("There are no problems.");
-      return;
-    }
-    const { tree } = view.launch;
-    const stretch = { from: tree.start[next], to: tree.end[next] };
-    this.select(next, zoomState(moveTo(this.#range(view), wholeRange(tree), stretch), tree));
+    if (next < 0) this.#context.say("There are no problems.");
+    else this.jumpTo(next);
   }
 
   toggleProblems() {
@@ -163,8 +171,9 @@ export class Commands {
     const view = this.#view();
     if (!view) return;
     const selected = this.#selected(view);
-    const { run_id, event_id, parent_run_id } = view.launch.tree.runs[Math.max(0, selected)];
-    if (selected > 0) this.#context.open(href("launch", { id: run_id, event_id }));
+    const run = view.launch.tree.runs[Math.max(0, selected)];
+    const { parent_run_id } = run;
+    if (selected > 0) this.#context.open(launchHref(run));
     else if (parent_run_id) this.#context.open(href("launch", { id: parent_run_id }));
     else this.#context.say("This launch has no parent.");
   }

@@ -1,9 +1,8 @@
 /** The head of a launch: what it is and its figures. */
 
-import { el, icon, outside, replace } from "../../lib/dom.js";
+import { button, el, outside, replace } from "../../lib/dom.js";
 import * as format from "../../lib/format.js";
-import { statusChip } from "../../lib/run_details.js";
-import { statusName } from "../../lib/status.js";
+import { statusChip, tally } from "../../lib/run_details.js";
 import { href } from "../../lib/url_state.js";
 import { ownFigure } from "../../model/costs.js";
 import { figuresOf } from "../../model/figures.js";
@@ -114,15 +113,13 @@ function fact(name, ...values) {
  * @param {string} [kind]
  */
 function jump(label, action, kind = "") {
-  return el("button", { class: `jump ${kind}`, type: "button", onclick: action }, label);
+  return button(label, action, { class: `jump ${kind}` });
 }
 
 /** @param {import("../../model/figures.js").Figures["problems"]} problems */
 function tallies(problems) {
   if (problems.length === 0) return ["none"];
-  return problems.map(({ status, runs }) =>
-    el("span", { class: "tally", "data-status": status }, icon(status, statusName(status)), format.count(runs)),
-  );
+  return problems.map(({ status, runs }) => tally(status, runs));
 }
 
 /**

@@ -1,6 +1,6 @@
 /** The panel of a launch while no run is selected: why it failed, what recovered, costs, commits, refused runs. */
 
-import { clipped, el, icon, outside } from "../../lib/dom.js";
+import { button, clipped, el, icon, outside } from "../../lib/dom.js";
 import * as format from "../../lib/format.js";
 import { statusName } from "../../lib/status.js";
 import { href } from "../../lib/url_state.js";
@@ -100,14 +100,14 @@ function more(count, noun) {
 function causeItem({ tree }, { error, status, runs }, { select }) {
   const names = runs.slice(0, MAX_RUNS).map((index) => {
     const name = clipped(nameInLaunch(tree, index), MAX_TEXT);
-    return el("button", { class: "jump small clip", type: "button", onclick: () => select(index) }, outside(name));
+    return button(outside(name), () => select(index), { class: "jump small clip" });
   });
   const rest = runs.length - MAX_RUNS;
   return el(
     "li",
     { "data-status": status },
     icon(status, statusName(status)),
-    el("button", { class: "cause", type: "button", onclick: () => select(runs[0]) }, errorText(error, status)),
+    button(errorText(error, status), () => select(runs[0]), { class: "cause" }),
     el(
       "span",
       { class: "names" },
@@ -175,7 +175,7 @@ function commitSection({ tree, commits }, { select, commitMessage }) {
       "li",
       null,
       el("code", { title: hash }, String(hash).slice(0, 7)),
-      el("button", { class: "jump", type: "button", onclick: () => select(index) }, outside(message)),
+      button(outside(message), () => select(index), { class: "jump" }),
       el("span", { class: "muted small" }, source),
     );
   });

@@ -1,11 +1,11 @@
 /** The panel beside the tree: the launch as a whole, or the selected run. */
 
 import { ApiError } from "../../lib/api_errors.js";
-import { el, icon, outside, replace, setAttribute } from "../../lib/dom.js";
+import { button, closeButton, el, outside, replace, setAttribute } from "../../lib/dom.js";
 import * as format from "../../lib/format.js";
 import { pauseAfter } from "../../lib/live.js";
 import { runDetails, statusChip } from "../../lib/run_details.js";
-import { href } from "../../lib/url_state.js";
+import { launchHref } from "../../lib/url_state.js";
 import { shortName } from "../../model/names.js";
 import { ancestors, hasChildren } from "../../model/tree.js";
 import { overview } from "./overview.js";
@@ -90,7 +90,7 @@ export class Panel {
     if (!this.#isNew(`overview ${runs[0].status} ${key}`)) return;
     this.#fill(
       ...overview(launch, {
-        select: (index) => this.#commands.select(index),
+        select: (index) => this.#commands.jumpTo(index),
         refusals,
         commitMessage: (index) => this.#message(index),
       }),
@@ -156,12 +156,27 @@ export class Panel {
     try {
       const run = await this.#loader.load(summary);
       if (run && this.#shown && this.#shown.selected >= 0) this.update(this.#shown);
+      else if (!run && this.#selected?.event_id === summary.event_id) this.#showMissing(summary);
     } catch (error) {
-      const selected = this.#shown?.view.launch.tree.runs[this.#shown.selected];
+      const selected = this.#selected;
       if (selected?.event_id !== summary.event_id || !(error instanceof ApiError)) return;
       this.#say(error.message);
       if (error.isPassing) this.#loadLater(selected, pauseAfter(0, 1, error.retrySeconds));
     }
+  }
+
+  get #selected() {
+    return this.#shown?.view.launch.tree.runs[this.#shown.selected];
+  }
+
+  /**
+   * Say that there is no more of a run than its summary. The tree loses it with the next poll.
+   *
+   * @param {import("../../model/tree.js").TreeRun} summary
+   */
+  #showMissing(summary) {
+    const missing = el("section", null, "This run is no longer in the store. It may have been pruned.");
+    this.element.querySelector(".details")?.replaceWith(summaryOf(summary, missing));
   }
 
   /**
@@ -191,20 +206,9 @@ export class Panel {
    */
   #runHead(shown, summary) {
     const { tree } = shown.view.launch;
-    const button = el("button", {
-      class: "icon-button",
-      type: "button",
-      "aria-label": "Close the details",
-      onclick: () => this.#commands.deselect(),
-    });
-    button.append(icon("close"));
     const name = el("h2", null, outside(shortName(tree, shown.selected)));
     const canOpen = shown.selected > 0 && hasChildren(tree, shown.selected);
-    const open = el(
-      "a",
-      { class: "link small", href: href("launch", { id: summary.run_id, event_id: summary.event_id }) },
-      "Open alone",
-    );
+    const open = el("a", { class: "link small", href: launchHref(summary) }, "Open alone");
     return el(
       "header",
       { class: "panel-head" },
@@ -212,7 +216,7 @@ export class Panel {
         "div",
         { class: "panel-line" },
         el("nav", { class: "trail", "aria-label": "Above this run" }, ...this.#trail(shown)),
-        button,
+        closeButton(() => this.#commands.deselect()),
       ),
       el("div", { class: "panel-line start" }, statusChip(summary.status), name, canOpen && open),
       this.#problemSteps(shown),
@@ -226,11 +230,7 @@ export class Panel {
     const isCut = above.length > 1 + MAX_ABOVE;
     const items = (isCut ? [above[0], ...above.slice(-MAX_ABOVE)] : above).map((index) => {
       const name = outside(shortName(tree, index));
-      const link = el(
-        "button",
-        { class: "jump small clip", type: "button", onclick: () => this.#commands.select(index) },
-        name,
-      );
+      const link = button(name, () => this.#commands.jumpTo(index), { class: "jump small clip" });
       return el("span", null, link, el("span", { class: "muted", "aria-hidden": "true" }, "›"));
     });
     if (isCut) items.splice(1, 0, el("span", { class: "muted" }, "…"));
@@ -260,10 +260,8 @@ export class Panel {
   #step(step, left, right) {
     const shown = `${left} ${right}`;
     const title = step > 0 ? "Next problem" : "Previous problem";
-    const button = el("button", { class: "button quiet", type: "button", "aria-label": `${shown}: ${title}`, title });
-    button.append(el("kbd", { "aria-hidden": "true" }, shown));
-    button.addEventListener("click", () => this.#commands.stepProblem(step));
-    return button;
+    const props = { class: "button quiet", "aria-label": `${shown}: ${title}`, title };
+    return button(el("kbd", { "aria-hidden": "true" }, shown), () => this.#commands.stepProblem(step), props);
   }
 }
 
@@ -283,8 +281,12 @@ function problemPlace({ view, selected }) {
   return [place, count];
 }
 
-/** @param {import("../../model/tree.js").TreeRun} summary */
-function summaryOf(summary) {
-  const error = summary.error_summary ? outside(summary.error_summary) : null;
-  return el("div", { class: "details", "aria-busy": "true" }, el("section", null, error ?? "Loading…"));
+/**
+ * @param {import("../../model/tree.js").TreeRun} summary
+ * @param {HTMLElement | null} [missing] why there is no more; null while the rest is being loaded
+ */
+function summaryOf({ error_summary: error }, missing = null) {
+  const told = error ? outside(error) : !missing && "Loading…";
+  const busy = missing ? null : "true";
+  return el("div", { class: "details", "aria-busy": busy }, told && el("section", null, told), missing);
 }

@@ -1,6 +1,6 @@
 /** The controls above the tree. */
 
-import { el, setAttribute, setText } from "../../lib/dom.js";
+import { button, el, setAttribute, setText } from "../../lib/dom.js";
 import * as format from "../../lib/format.js";
 
 /** Depths with a button of their own; the keys go further. */
@@ -20,9 +20,8 @@ export class Toolbar {
     this.#problems = toggle("e", () => commands.toggleProblems(), "Problems", this.#count);
     this.#path = toggle("c", () => commands.togglePath(), "Critical path");
     this.#depths = DEPTH_BUTTONS.map((depth) => {
-      const button = el("button", { class: "button quiet", type: "button", "aria-label": `Depth ${depth}` }, depth);
-      button.addEventListener("click", () => commands.setDepth(depth));
-      return button;
+      const props = { class: "button quiet", "aria-label": `Depth ${depth}` };
+      return button(depth, () => commands.setDepth(depth), props);
     });
     this.#text = removable("Show all runs again", () => commands.clearText());
     this.#zoom = removable("Show the whole launch", () => commands.zoomTo(null));
@@ -45,8 +44,8 @@ export class Toolbar {
     setText(this.#count, format.count(problems));
     setAttribute(this.#problems, "aria-pressed", String(state.only === "problems"));
     setAttribute(this.#path, "aria-pressed", String(state.path));
-    this.#depths.forEach((button, at) => {
-      setAttribute(button, "aria-pressed", String(state.depth === DEPTH_BUTTONS[at]));
+    this.#depths.forEach((one, at) => {
+      setAttribute(one, "aria-pressed", String(state.depth === DEPTH_BUTTONS[at]));
     });
     this.#text.hidden = state.q === "";
     setText(/** @type {Element} */ (this.#text.firstElementChild), `“${state.q}”`);
@@ -66,7 +65,7 @@ export class Toolbar {
  */
 function toggle(key, action, ...label) {
   const hint = el("kbd", { "aria-hidden": "true" }, key);
-  return el("button", { class: "button", type: "button", "aria-pressed": "false", onclick: action }, ...label, hint);
+  return button([...label, hint], action, { "aria-pressed": "false" });
 }
 
 /**
@@ -75,8 +74,6 @@ function toggle(key, action, ...label) {
  */
 function removable(label, action) {
   const cross = el("span", { "aria-hidden": "true" }, "×");
-  const button = el("button", { class: "button removable", type: "button", title: label, onclick: action });
-  button.append(el("bdi", { class: "clip" }), cross);
-  button.hidden = true;
-  return button;
+  const props = { class: "button removable", title: label, hidden: true };
+  return button([el("bdi", { class: "clip" }), cross], action, props);
 }

@@ -1,7 +1,7 @@
 /** The histogram of launches and the strip of their costs, as SVG. */
 
 import { el, replace, svg } from "../../lib/dom.js";
-import { cost, count, counted, day, time } from "../../lib/format.js";
+import { cost, count, counted, day, moment, time } from "../../lib/format.js";
 import { counted as countedStatuses, isProblem, statusName } from "../../lib/status.js";
 import { costScale, countScale } from "../../model/histogram.js";
 import { DAY, ticks } from "../../model/time_ranges.js";
@@ -210,7 +210,7 @@ function figuresRow({ start, counts, launches, cost: usd }, zone) {
   return el(
     "tr",
     null,
-    el("th", { scope: "row" }, `${day(start, zone)} ${time(start, zone)}`),
+    el("th", { scope: "row" }, moment(start, zone)),
     el("td", null, count(launches)),
     el("td", null, statuses.join(", ")),
     el("td", null, cost(usd)),

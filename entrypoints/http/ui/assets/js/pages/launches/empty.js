@@ -1,6 +1,6 @@
 /** What is shown in place of the list when it is empty. */
 
-import { el, outside } from "../../lib/dom.js";
+import { button, el, outside } from "../../lib/dom.js";
 import { day } from "../../lib/format.js";
 import { copyButton } from "../../lib/run_details.js";
 import { href } from "../../lib/url_state.js";
@@ -66,14 +66,4 @@ export function nothingFound(state, newest, zone, { clear, showNewest }) {
 function searchRuns(q) {
   const link = el("a", { class: "link", href: href("runs", { q }) }, "Search all runs");
   return el("p", null, "Only launches were searched, not the runs inside them. ", link, " for ", outside(q), ".");
-}
-
-/**
- * @param {string} label
- * @param {() => void} action
- */
-function button(label, action) {
-  const made = el("button", { class: "button", type: "button" }, label);
-  made.addEventListener("click", action);
-  return made;
 }

@@ -1,6 +1,6 @@
 /** The most frequent statuses, agents and repositories, by which the launches can be narrowed down. */
 
-import { clipped, el, icon, outside, replace } from "../../lib/dom.js";
+import { button, clipped, el, icon, outside, replace } from "../../lib/dom.js";
 import { count } from "../../lib/format.js";
 import { STATUSES, statusName } from "../../lib/status.js";
 import { repositoryName } from "../../model/commits.js";
@@ -130,10 +130,7 @@ function withChosen(values, chosen) {
  * @param {() => void} action
  */
 function toggle(label, runs, most, isChosen, action) {
-  const props = { class: "facet", type: "button", "aria-pressed": String(isChosen) };
-  const button = el("button", props, ...label, ...bar(runs, most));
-  button.addEventListener("click", action);
-  return button;
+  return button([...label, ...bar(runs, most)], action, { class: "facet", "aria-pressed": String(isChosen) });
 }
 
 /**

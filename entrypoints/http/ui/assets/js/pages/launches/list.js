@@ -1,9 +1,10 @@
 /** The list of launches, grouped by day; only the rows in sight are in the document. */
 
-import { clipped, el, icon, replace, setAttribute, setIcon, setStyle, setText } from "../../lib/dom.js";
+import { button, clipped, el, icon, replace, setAttribute, setIcon, setStyle, setText } from "../../lib/dom.js";
 import { cost, count, counted, day, duration, time, tokens } from "../../lib/format.js";
+import { tally } from "../../lib/run_details.js";
 import { statusName } from "../../lib/status.js";
-import { href } from "../../lib/url_state.js";
+import { launchHref } from "../../lib/url_state.js";
 import { VirtualList } from "../../lib/virtual_list.js";
 import { byDay } from "../../model/launch_days.js";
 import { durationOf, metricOf, problemsInside, reasonOf, usualDurations } from "../../model/launch_summary.js";
@@ -213,9 +214,9 @@ export class LaunchList {
     // Being in sight asks for more, but a search or a failure goes on only when told to.
     if (!paged.isReading && !paged.isSparse && !paged.problem) queueMicrotask(this.#actions.more);
     const isWaiting = paged.isReading || !(paged.isSparse || paged.problem);
-    const button = el("button", { class: "link", type: "button" }, paged.problem ? "Try again" : "Search further back");
-    button.addEventListener("click", this.#actions.more);
-    replace(element, paged.problem && `${paged.problem} `, isWaiting ? "Loading more…" : button);
+    const label = paged.problem ? "Try again" : "Search further back";
+    const more = isWaiting ? "Loading more…" : button(label, this.#actions.more, { class: "link" });
+    replace(element, paged.problem && `${paged.problem} `, more);
   }
 }
 
@@ -271,7 +272,7 @@ class LaunchCells {
     setIcon(this.#icon, run.status, statusName(run.status));
     setAttribute(/** @type {Element} */ (status), "data-status", run.status);
     setText(this.#name, clipped(fullName(run), CLIP));
-    setAttribute(this.#link, "href", href("launch", { id: run.run_id, event_id: run.event_id }));
+    setAttribute(this.#link, "href", launchHref(run));
     setAttribute(/** @type {Element} */ (name), "title", `${clipped(run.run_id, CLIP)} · ${clipped(run.agent_name, CLIP)}`);
     this.#showReason(run);
     this.#showInside(run);
@@ -301,10 +302,7 @@ class LaunchCells {
     const drawn = JSON.stringify(inside);
     if (drawn === this.#inside) return;
     this.#inside = drawn;
-    const tallies = inside.map(({ status, runs }) =>
-      el("span", { class: "tally", "data-status": status }, icon(status, statusName(status)), count(runs)),
-    );
-    replace(/** @type {Element} */ (this.cells[3]), ...tallies);
+    replace(/** @type {Element} */ (this.cells[3]), ...inside.map(({ status, runs }) => tally(status, runs)));
   }
 
   /**

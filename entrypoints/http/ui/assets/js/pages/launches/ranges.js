@@ -1,6 +1,6 @@
 /** The choice of the stretch of time. */
 
-import { el, replace, setAttribute, setText } from "../../lib/dom.js";
+import { button, el, replace, setAttribute, setText } from "../../lib/dom.js";
 import { day, dayKey, time, zoneName } from "../../lib/format.js";
 import { DAY, RANGE_NAMES } from "../../model/time_ranges.js";
 
@@ -27,10 +27,13 @@ export class Ranges {
   /** @param {Actions} actions */
   constructor(actions) {
     this.#actions = actions;
-    this.#buttons = new Map(RANGE_NAMES.map((name) => [name, this.#button(name)]));
-    this.#custom = button("Custom…", () => this.#toggle(this.#form.hidden === true));
+    const quiet = { class: "button quiet" };
+    this.#buttons = new Map(
+      RANGE_NAMES.map((name) => [name, button(RANGE_LABELS[name], () => actions.choose(name), quiet)]),
+    );
+    const toggle = () => this.#toggle(this.#form.hidden === true);
+    this.#custom = button("Custom…", toggle, { ...quiet, "aria-expanded": "false" });
     this.#form = this.#customForm();
-    setAttribute(this.#custom, "aria-expanded", "false");
     const group = el("div", { class: "ranges", role: "group", "aria-label": "Time" });
     replace(group, ...this.#buttons.values(), this.#custom);
     this.element = el("div", { class: "range-bar" }, group, this.#form, this.#dates);
@@ -48,11 +51,6 @@ export class Ranges {
     setText(this.#dates, `${stretch(span.from, end, zone)} ${zoneName(zone)}`);
     const [from, to] = this.#fields();
     if (this.#form.hidden) [from.value, to.value] = [fieldTime(span.from, zone), fieldTime(end, zone)];
-  }
-
-  /** @param {RangeName} name */
-  #button(name) {
-    return button(RANGE_LABELS[name], () => this.#actions.choose(name));
   }
 
   #customForm() {
@@ -90,17 +88,6 @@ export class Ranges {
     if (open) this.#fields()[0].focus();
     else this.#custom.focus();
   }
-}
-
-/**
- * @param {string} label
- * @param {() => void} action
- * @returns {HTMLButtonElement}
- */
-function button(label, action) {
-  const made = el("button", { class: "button quiet", type: "button" }, label);
-  made.addEventListener("click", action);
-  return made;
 }
 
 /** @param {string} label */

@@ -1,6 +1,6 @@
 /** Every filter that the API has for runs. */
 
-import { el, replace, setAttribute } from "../../lib/dom.js";
+import { button, el, replace } from "../../lib/dom.js";
 import { RangeFilter, StatusFilter, TextFilter } from "../../lib/filter_bar.js";
 import { STATUSES } from "../../lib/status.js";
 
@@ -29,7 +29,7 @@ export class Filters {
   #status;
   #range;
   #texts;
-  #clear = el("button", { class: "button", type: "button" }, "Clear");
+  #clear;
   #isAsked = false;
 
   /**
@@ -42,22 +42,12 @@ export class Filters {
     this.#texts = new Map(
       TEXTS.map(([name, label]) => [name, new TextFilter(label, (text) => choose({ [name]: text }))]),
     );
-    this.#clear.addEventListener("click", clear);
+    this.#clear = button("Clear", clear);
     const fields = [...this.#texts.values()].map(({ element }) => element);
     this.element = el("div", { class: "filters", id: "filters", role: "group", "aria-label": "Filters" });
     replace(this.element, this.#status.element, this.#range.element, ...fields, this.#clear);
     // Only somebody who is about to filter needs the values.
     this.element.addEventListener("focusin", () => void this.#suggest(api));
-  }
-
-  /** A button that opens the filters where there is little room. */
-  toggle() {
-    const controls = { "aria-controls": "filters", "aria-expanded": "false" };
-    const button = el("button", { class: "button filters-button", type: "button", ...controls }, "Filters");
-    button.addEventListener("click", () => {
-      setAttribute(button, "aria-expanded", String(this.element.classList.toggle("open")));
-    });
-    return button;
   }
 
   /**

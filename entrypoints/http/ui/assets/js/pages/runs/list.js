@@ -4,7 +4,7 @@ import { clipped, el, icon, setAttribute, setIcon, setText } from "../../lib/dom
 import { cost, dateTime, day, duration, time, tokens } from "../../lib/format.js";
 import { ItemList } from "../../lib/item_list.js";
 import { statusName } from "../../lib/status.js";
-import { href } from "../../lib/url_state.js";
+import { launchHref } from "../../lib/url_state.js";
 import { durationOf, metricOf } from "../../model/launch_summary.js";
 import { fullName } from "../../model/names.js";
 
@@ -77,7 +77,7 @@ function createRow({ seen, zone }) {
       setAttribute(statusCell, "data-status", run.status);
       setText(name, clipped(fullName(run), CLIP));
       setAttribute(link, "title", clipped(run.run_id, CLIP));
-      setAttribute(link, "href", href("launch", { id: run.run_id, event_id: run.event_id }));
+      setAttribute(link, "href", launchHref(run));
       setText(agent, clipped(run.agent_name, CLIP));
       setText(job, clipped(run.job_type, CLIP));
       showWhat(whatCell, what, run);

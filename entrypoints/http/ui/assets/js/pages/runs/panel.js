@@ -1,6 +1,6 @@
 /** Everything that the selected run holds, beside the list. */
 
-import { el, icon, outside, replace } from "../../lib/dom.js";
+import { button, closeButton, el, outside, replace } from "../../lib/dom.js";
 import { runDetails, statusChip } from "../../lib/run_details.js";
 import { href } from "../../lib/url_state.js";
 
@@ -37,7 +37,7 @@ export class RunPanel {
     this.element.dataset.run = run.event_id;
     replace(
       this.element,
-      el("div", { class: "side-head" }, statusChip(run.status), this.#closeButton()),
+      el("div", { class: "side-head" }, statusChip(run.status), closeButton(this.#actions.close)),
       el("div", { class: "side-title long-text" }, outside(run.run_id)),
       this.#ways(run),
       runDetails(run, { zone, say: this.#actions.say }),
@@ -53,7 +53,7 @@ export class RunPanel {
   say(text) {
     this.#shown = "";
     this.element.hidden = false;
-    const close = el("div", { class: "side-head" }, el("span"), this.#closeButton());
+    const close = el("div", { class: "side-head" }, el("span"), closeButton(this.#actions.close));
     replace(this.element, close, el("p", { class: "side-title muted" }, text));
   }
 
@@ -64,18 +64,10 @@ export class RunPanel {
     replace(this.element);
   }
 
-  #closeButton() {
-    const props = { class: "icon-button", type: "button", "aria-label": "Close the details" };
-    const button = el("button", props, icon("close"));
-    button.addEventListener("click", this.#actions.close);
-    return button;
-  }
-
   /** @param {Run} run */
   #ways(run) {
     const children = href("runs", { parent_run_id: run.run_id });
-    const launch = el("button", { class: "button", type: "button" }, "Show in its launch");
-    launch.addEventListener("click", () => this.#actions.openLaunch(run));
+    const launch = button("Show in its launch", () => this.#actions.openLaunch(run));
     return el("p", { class: "side-ways" }, launch, el("a", { class: "button", href: children }, "Its children"));
   }
 }
