@@ -39,11 +39,15 @@ ARRIVALS_PER_CALL: Final = 1 << 16
 _NUMBERS = frozenset(field.name for field in attrs.fields(Run) if field.type == Count | None)
 _ARRAYS = tuple(BigintArray if name in _NUMBERS else TextArray for name in FIELDS)
 _TYPES = ", ".join(f"%s::{'bigint' if array is BigintArray else 'text'}[]" for array in _ARRAYS)
+_INSERT_INTO = f"INSERT INTO runs (arrival, {COLUMNS})"
+_THE_NEW = "ON CONFLICT (event_id) DO NOTHING RETURNING event_id"
 _INSERT = (
-    f"INSERT INTO runs (arrival, {COLUMNS}) "
-    f"SELECT (SELECT nextval('arrivals')) * {ARRIVALS_PER_CALL} + place, {COLUMNS} "
-    f"FROM unnest(%s::bigint[], {_TYPES}) AS sent (place, {COLUMNS}) "
-    "ON CONFLICT (event_id) DO NOTHING RETURNING event_id"
+    f"{_INSERT_INTO} SELECT (SELECT nextval('arrivals')) * {ARRIVALS_PER_CALL} + place, {COLUMNS} "
+    f"FROM unnest(%s::bigint[], {_TYPES}) AS sent (place, {COLUMNS}) {_THE_NEW}"
+)
+# Citus sends a row of VALUES to its shard alone, but gathers what it selects and spreads it over all of them.
+_INSERT_ONE = (
+    f"{_INSERT_INTO} VALUES (nextval('arrivals') * {ARRIVALS_PER_CALL}, {', '.join('%s' for _ in FIELDS)}) {_THE_NEW}"
 )
 _REPLACE = f"UPDATE runs SET {', '.join(f'{name} = %s' for name in CHANGING)} WHERE event_id = %s"
 _TALLY = (
@@ -141,6 +145,8 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
 
     def _insert(self, runs: Sequence[Run]) -> set[EventId]:
         """Store the runs that are new; return their keys."""
+        if len(runs) == 1:
+            return {key for (key,) in self._rows(_INSERT_ONE, values_of(runs[0]))}
         # In key order, so that two batches with keys in common wait for each other instead of deadlocking.
         ordered = sorted(enumerate(runs), key=lambda numbered: numbered[1].event_id)
         columns = zip(*(values_of(run) for _, run in ordered), strict=True)
