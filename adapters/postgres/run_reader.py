@@ -8,6 +8,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 import attrs
 import psycopg
 
+from adapters.postgres.binary_arrays import TextArray
 from adapters.postgres.errors import translated_errors
 from adapters.postgres.statements import (
     METRICS_BYTES,
@@ -161,7 +162,7 @@ class PostgresRunReader(RunReader):
         sql = f"SELECT {columns} FROM runs WHERE event_id = ANY(%s::text[])"
         while part := list(take_part(sizes)):
             keys = [key for key, _ in part]
-            rows = {row[0]: row for row in self._rows(sql, (keys,))}
+            rows = {row[0]: row for row in self._rows(sql, (TextArray(keys),))}
             # While reading in a unit of work, another one may have deleted some.
             yield from (rows[key] for key in keys if key in rows)
 
@@ -204,7 +205,9 @@ class PostgresRunReader(RunReader):
         """Read the children of these names, and one more than there is room for; the first column is the key."""
         most = room.runs + 1
         # The sizes first, for the same reason as those of a page.
-        sizes = iter(self._rows(children_sql(f"event_id, {SUMMARY_BYTES} + {METRICS_BYTES}"), (parents, most, most)))
+        sizes = iter(
+            self._rows(children_sql(f"event_id, {SUMMARY_BYTES} + {METRICS_BYTES}"), (TextArray(parents), most, most))
+        )
         return self._keyed(sizes, columns)
 
     def _source(self, which: RunFilter, max_runs: int) -> Source:

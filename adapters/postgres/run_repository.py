@@ -7,6 +7,7 @@ from typing import Any, Final
 import attrs
 import psycopg
 
+from adapters.postgres.binary_arrays import BigintArray, TextArray
 from adapters.postgres.errors import translated_errors
 from adapters.postgres.run_reader import PostgresRunReader, digest, take_part
 from adapters.postgres.statements import (
@@ -38,18 +39,23 @@ ARRIVALS_PER_CALL: Final = 1 << 16
 """Each value of the sequence stands for this many arrivals, distinguished by their positions in the batch."""
 
 _NUMBERS = frozenset(field.name for field in attrs.fields(Run) if field.type == Count | None)
-_ARRAYS = ", ".join(f"%s::{'bigint' if name in _NUMBERS else 'text'}[]" for name in FIELDS)
+_ARRAYS = tuple(BigintArray if name in _NUMBERS else TextArray for name in FIELDS)
+_TYPES = ", ".join(f"%s::{'bigint' if array is BigintArray else 'text'}[]" for array in _ARRAYS)
+_INSERT_INTO = f"INSERT INTO runs (arrival, {COLUMNS})"
+_THE_NEW = "ON CONFLICT (event_id) DO NOTHING RETURNING event_id"
 _INSERT = (
-    f"INSERT INTO runs (arrival, {COLUMNS}) "
-    f"SELECT (SELECT nextval('arrivals')) * {ARRIVALS_PER_CALL} + place, {COLUMNS} "
-    f"FROM unnest(%s::bigint[], {_ARRAYS}) AS sent (place, {COLUMNS}) "
-    "ON CONFLICT (event_id) DO NOTHING RETURNING event_id"
+    f"{_INSERT_INTO} SELECT (SELECT nextval('arrivals')) * {ARRIVALS_PER_CALL} + place, {COLUMNS} "
+    f"FROM unnest(%s::bigint[], {_TYPES}) AS sent (place, {COLUMNS}) {_THE_NEW}"
+)
+# Citus sends a row of VALUES to its shard alone, but gathers what it selects and spreads it over all of them.
+_INSERT_ONE = (
+    f"{_INSERT_INTO} VALUES (nextval('arrivals') * {ARRIVALS_PER_CALL}, {', '.join('%s' for _ in FIELDS)}) {_THE_NEW}"
 )
 _REPLACE = f"UPDATE runs SET {', '.join(f'{name} = %s' for name in CHANGING)} WHERE event_id = %s"
 _LOCK = f"SELECT {COLUMNS} FROM runs WHERE event_id = ANY(%s::text[]) ORDER BY event_id FOR UPDATE"
 _AMEND = (
     f"UPDATE runs SET {', '.join(f'{name} = sent.{name}' for name in AMENDED)} "
-    f"FROM unnest({_ARRAYS}) AS sent ({COLUMNS}) WHERE runs.event_id = sent.event_id"
+    f"FROM unnest({_TYPES}) AS sent ({COLUMNS}) WHERE runs.event_id = sent.event_id"
 )
 _TALLY = (
     "INSERT INTO tallies (field, digest, slot, name, runs) "
@@ -58,6 +64,7 @@ _TALLY = (
     "AS added (field, digest, slot, name, runs) "
     "ON CONFLICT (field, digest, slot) DO UPDATE SET runs = tallies.runs + excluded.runs"
 )
+_TALLY_ARRAYS = (TextArray, TextArray, BigintArray, TextArray, BigintArray)
 
 _DELETE = (
     f"DELETE FROM runs WHERE event_id = ANY(%s::text[]) AND arrival = ANY(%s::bigint[]) RETURNING {', '.join(TALLIED)}"
@@ -125,7 +132,7 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
             return RemovedPage(0, None)
         keys, arrivals = sorted(event_id for _, event_id, *_ in fitting), [arrival for *_, arrival in fitting]
         # Meanwhile another prune may have deleted a run, and an upload stored a later one under its key.
-        gone = self._rows(_DELETE, (keys, arrivals))
+        gone = self._rows(_DELETE, (TextArray(keys), BigintArray(arrivals)))
         self._untally(gone)
         return RemovedPage(len(gone), Cursor(*fitting[-1][2:]) if more else None)
 
@@ -145,12 +152,13 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
 
     def amend(self, keys: Sequence[EventId], change: Callable[[Run], Run | None]) -> None:
         sizes = self._rows(
-            f"SELECT event_id, {TEXT_BYTES} FROM runs WHERE event_id = ANY(%s::text[]) ORDER BY event_id", (keys,)
+            f"SELECT event_id, {TEXT_BYTES} FROM runs WHERE event_id = ANY(%s::text[]) ORDER BY event_id",
+            (TextArray(keys),),
         )
         rest, found = iter(sizes), 0
         while part := list(take_part(rest)):
             # Locked in key order, so that two batches with keys in common wait for each other instead of deadlocking.
-            runs = [run_of(row) for row in self._rows(_LOCK, ([key for key, _ in part],))]
+            runs = [run_of(row) for row in self._rows(_LOCK, (TextArray([key for key, _ in part]),))]
             self._amend([(run, changed) for run in runs if (changed := change(run)) is not None])
             found += len(runs)
         if found != len(keys):
@@ -160,25 +168,28 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
         """Store what runs become, each given as it was before."""
         if changes:
             columns = zip(*(values_of(run) for _, run in changes), strict=True)
-            self._write(_AMEND, [*map(_column, columns)])
+            self._write(_AMEND, [*map(_column, _ARRAYS, columns)])
             self._change_tallies(count_renamed(changes))
 
     def _insert(self, runs: Sequence[Run]) -> set[EventId]:
         """Store the runs that are new; return their keys."""
+        if len(runs) == 1:
+            return {key for (key,) in self._rows(_INSERT_ONE, values_of(runs[0]))}
         # In key order, so that two batches with keys in common wait for each other instead of deadlocking.
         ordered = sorted(enumerate(runs), key=lambda numbered: numbered[1].event_id)
         columns = zip(*(values_of(run) for _, run in ordered), strict=True)
-        return {key for (key,) in self._rows(_INSERT, ([place for place, _ in ordered], *map(_column, columns)))}
+        places = BigintArray([place for place, _ in ordered])
+        return {key for (key,) in self._rows(_INSERT, (places, *map(_column, _ARRAYS, columns)))}
 
     def _find(self, keys: Sequence[EventId], found: Callable[[Run], object]) -> int:
         """Pass the runs stored under these keys to ``found``, one part at a time; return their number."""
         if not keys:
             return 0
         among = "FROM runs WHERE event_id = ANY(%s::text[])"
-        sizes = self._rows(f"SELECT event_id, {TEXT_BYTES} {among}", (keys,))
+        sizes = self._rows(f"SELECT event_id, {TEXT_BYTES} {among}", (TextArray(keys),))
         rest = iter(sizes)
         while part := list(take_part(rest)):
-            for row in self._rows(f"SELECT {COLUMNS} {among}", ([key for key, _ in part],)):
+            for row in self._rows(f"SELECT {COLUMNS} {among}", (TextArray([key for key, _ in part]),)):
                 found(run_of(row))
         return len(sizes)
 
@@ -204,7 +215,8 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
         """Add to the number of runs with each name, by column and name."""
         added = sorted((field, digest(name), self._slot, name, count) for (field, name), count in names.items())
         if added:
-            self._write(_TALLY, [list(column) for column in zip(*added, strict=True)])
+            columns = zip(_TALLY_ARRAYS, zip(*added, strict=True), strict=True)
+            self._write(_TALLY, [array(column) for array, column in columns])
 
     def _untally(self, gone: Iterable[Sequence[str]]) -> None:
         """Subtract deleted runs, given by their names, from the tallies."""
@@ -216,17 +228,17 @@ class PostgresRunRepository(PostgresRunReader, RunRepository):
         self._tally(changes)
         for field in TALLIED:
             digests = [digest(name) for (column, name), change in changes.items() if column == field and change < 0]
-            if digests and (emptied := [digest for (digest,) in self._rows(_EMPTIED, (field, digests))]):
+            if digests and (emptied := [digest for (digest,) in self._rows(_EMPTIED, (field, TextArray(digests)))]):
                 self._forget_names(field, emptied)
 
     def _forget_names(self, field: str, digests: Sequence[str]) -> None:
         """Delete the rows of names; what other servers added to them meanwhile is added again, so no run is missed."""
         left: Counter[tuple[str, str]] = Counter()
-        for column, name, count in self._rows(_TAKE_TALLIES, (field, digests)):
+        for column, name, count in self._rows(_TAKE_TALLIES, (field, TextArray(digests))):
             left[column, name] += count
         self._tally({named: count for named, count in left.items() if count})
 
 
-def _column(values: tuple[Any, ...]) -> list[Any] | None:
+def _column(array: type[TextArray | BigintArray], values: tuple[Any, ...]) -> TextArray | BigintArray | None:
     """Return the values as an array. If all are ``None``, return ``None``; ``unnest`` then fills in NULL."""
-    return list(values) if values.count(None) < len(values) else None
+    return array(values) if values.count(None) < len(values) else None
