@@ -33,14 +33,15 @@ def checkpointed(path: Path) -> bool:
     [
         ("quiet", (1, 10_000), True),
         ("quiet", (9_999, 10_000), False),
-        ("busy", (1, 10_000), False),
+        ("busy", (1, 10_000), True),
+        ("busy", (9_999, 10_000), False),
         ("busy", (1, 1), True),
     ],
 )
 def test_the_wal_is_checkpointed_when_it_is_due(  # noqa: PLR0913 - three fixtures and three columns
     store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, pages: tuple[int, int], *, done: bool
 ) -> None:
-    """The WAL is checkpointed at a quiet moment from one size, and at any moment from its cap."""
+    """The WAL is checkpointed from one size at any moment: here by the writer, since there is little to copy."""
     monkeypatch.setattr(store_module, "CHECKPOINT_PAGES", pages[0])
     monkeypatch.setattr(store_module, "WAL_CAP_PAGES", pages[1])
     assert not checkpointed(path)
