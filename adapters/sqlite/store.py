@@ -30,17 +30,19 @@ from core.ports.observer import Observer, Unobserved
 from core.ports.run_repository import RunReader
 from core.ports.store import Store
 
-CHECKPOINT_PAGES: Final = 4_096
-"""The WAL is checkpointed once it has this many pages (16 MiB): few enough that it is copied long before it reaches its
-cap, and enough to write pages that change often only once."""
+CHECKPOINT_PAGES: Final = 8_192
+"""The WAL is checkpointed once it has this many pages (32 MiB): few enough that it is copied before it reaches its cap,
+and enough to write pages that change often only once."""
 
-REST_PAGES: Final = 1_024
-"""How many pages the writer copies itself, so that the WAL restarts (4 MiB): few enough for a short pause."""
+REST_PAGES: Final = 512
+"""How many pages the writer copies itself, so that the WAL restarts (2 MiB): few enough for a short pause."""
 
 WAL_CAP_PAGES: Final = WAL_CAP_BYTES // 4_096
 
 WAL_RESET_WAIT_MS: Final = 250
-"""How long writes wait for readers to release a WAL past its cap, once per ``CHECKPOINT_PAGES``."""
+"""How long writes wait for readers to release a WAL past its cap, once per ``WAL_RESET_PAGES``."""
+
+WAL_RESET_PAGES: Final = 4_096
 
 MIN_FREE_BYTES: Final = MIB
 """With less free space, the next batch may well find the disk full."""
@@ -72,7 +74,7 @@ class SqliteStore(Store):
         self._wal_pages = 0
         self._copied_pages = 0
         self._restarted = False
-        self._patient_from = WAL_CAP_PAGES + CHECKPOINT_PAGES
+        self._patient_from = WAL_CAP_PAGES + WAL_RESET_PAGES
         self._lifetime = Lifetime()
         self._free_when_full: int | None = None
         self._idle_readers: SimpleQueue[apsw.Connection] = SimpleQueue()
@@ -195,7 +197,7 @@ class SqliteStore(Store):
         # WAL in use; the next checkpoint, or the one after, gets there.
         patient = self._wal_pages >= self._patient_from
         if patient:
-            self._patient_from = self._wal_pages + CHECKPOINT_PAGES
+            self._patient_from = self._wal_pages + WAL_RESET_PAGES
         if not (patient or quiet):
             self._checkpoint_here()
             return
@@ -203,7 +205,7 @@ class SqliteStore(Store):
             checkpoint = empty_wal(self._writer, WAL_RESET_WAIT_MS if patient else 0)
         if checkpoint.complete:
             self._wal_pages = 0
-            self._patient_from = WAL_CAP_PAGES + CHECKPOINT_PAGES
+            self._patient_from = WAL_CAP_PAGES + WAL_RESET_PAGES
         self._note_checkpoint(checkpoint)
 
     def _checkpoint_here(self) -> None:
@@ -222,7 +224,7 @@ class SqliteStore(Store):
             self._observer.note_wal_restart()
             self._copied_pages = 0
             self._restarted = True
-            self._patient_from = WAL_CAP_PAGES + CHECKPOINT_PAGES
+            self._patient_from = WAL_CAP_PAGES + WAL_RESET_PAGES
         self._wal_pages = pages
         return apsw.SQLITE_OK
 

@@ -250,6 +250,7 @@ def _small_wal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Checkpoint at every opportunity, and truncate the WAL whenever it restarts."""
     monkeypatch.setattr(store_module, "CHECKPOINT_PAGES", 1)
     monkeypatch.setattr(store_module, "WAL_CAP_PAGES", 2)
+    monkeypatch.setattr(store_module, "WAL_RESET_PAGES", 1)
     monkeypatch.setattr(connection_module, "WAL_CAP_BYTES", 8_192)
 
 

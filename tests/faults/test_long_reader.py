@@ -35,6 +35,7 @@ def cap(monkeypatch: pytest.MonkeyPatch, scale: Scale) -> int:
     size = scale(4 * MIB, connection_module.WAL_CAP_BYTES)
     monkeypatch.setattr(store_module, "CHECKPOINT_PAGES", size // 4_096 // 4)
     monkeypatch.setattr(store_module, "REST_PAGES", size // 4_096 // 16)
+    monkeypatch.setattr(store_module, "WAL_RESET_PAGES", size // 4_096 // 4)
     monkeypatch.setattr(store_module, "WAL_CAP_PAGES", size // 4_096)
     monkeypatch.setattr(connection_module, "WAL_CAP_BYTES", size)
     return size

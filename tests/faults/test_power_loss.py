@@ -142,6 +142,7 @@ def _small_wal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "CHECKPOINT_PAGES", 20)
     monkeypatch.setattr(store_module, "REST_PAGES", 5)
     monkeypatch.setattr(store_module, "WAL_CAP_PAGES", 80)
+    monkeypatch.setattr(store_module, "WAL_RESET_PAGES", 20)
     monkeypatch.setattr(connection_module, "WAL_CAP_BYTES", 100_000)
 
 

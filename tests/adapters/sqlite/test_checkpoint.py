@@ -66,7 +66,7 @@ def test_a_wal_past_its_cap_is_emptied_when_nobody_reads(
 
 def test_a_wal_that_grew_is_waited_for(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Well past the cap, a busy writer waits for the current readers and then restarts the WAL."""
-    for name in ("CHECKPOINT_PAGES", "WAL_CAP_PAGES"):
+    for name in ("CHECKPOINT_PAGES", "WAL_CAP_PAGES", "WAL_RESET_PAGES"):
         monkeypatch.setattr(store_module, name, 1)
     monkeypatch.setattr(store_module, "WAL_RESET_WAIT_MS", 1_000 * HANG_GUARD_SECONDS)
     wal = path.with_name(f"{path.name}-wal")
