@@ -8,10 +8,12 @@ from queue import Empty, SimpleQueue
 from typing import Final
 
 import apsw
+import attrs
 
 from adapters.lifetime import Lifetime
 from adapters.sqlite import forks
-from adapters.sqlite.connection import BUSY_TIMEOUT_MS, WAL_CAP_BYTES, open_reader, open_writer, wait_for_locks
+from adapters.sqlite.checkpoints import Checkpoint, Checkpointer, copy_wal, empty_wal
+from adapters.sqlite.connection import WAL_CAP_BYTES, open_reader, open_writer
 from adapters.sqlite.disk_space import MIB, file_bytes, free_bytes
 from adapters.sqlite.errors import translated_errors
 from adapters.sqlite.file import resolve, wal_of
@@ -19,7 +21,7 @@ from adapters.sqlite.job_repository import SqliteJobRepository
 from adapters.sqlite.refusal_repository import SqliteRefusalRepository, refusals_of
 from adapters.sqlite.run_repository import SqliteRunRepository
 from adapters.sqlite.unit_of_work import SqliteUnitOfWork
-from core.errors import ReadCancelledError, StoreFullError, StoreTimeoutError
+from core.errors import ReadCancelledError, StoreError, StoreFullError, StoreTimeoutError
 from core.model.limits import Limits
 from core.model.store_figures import StoreFigures
 from core.ports.cancellation import Cancellation
@@ -28,14 +30,19 @@ from core.ports.observer import Observer, Unobserved
 from core.ports.run_repository import RunReader
 from core.ports.store import Store
 
-CHECKPOINT_PAGES: Final = 4_096
-"""At a quiet moment, the WAL is checkpointed once it has this many pages (16 MiB): few enough to finish before a client
-sends its next batch, and enough to write pages that change often only once."""
+CHECKPOINT_PAGES: Final = 8_192
+"""The WAL is checkpointed once it has this many pages (32 MiB): few enough that it is copied before it reaches its cap,
+and enough to write pages that change often only once."""
+
+REST_PAGES: Final = 512
+"""How many pages the writer copies itself, so that the WAL restarts (2 MiB): few enough for a short pause."""
 
 WAL_CAP_PAGES: Final = WAL_CAP_BYTES // 4_096
 
 WAL_RESET_WAIT_MS: Final = 250
-"""How long writes wait for readers to release a WAL past its cap, once per ``CHECKPOINT_PAGES``."""
+"""How long writes wait for readers to release a WAL past its cap, once per ``WAL_RESET_PAGES``."""
+
+WAL_RESET_PAGES: Final = 4_096
 
 MIN_FREE_BYTES: Final = MIB
 """With less free space, the next batch may well find the disk full."""
@@ -62,8 +69,12 @@ class SqliteStore(Store):
         self._max_read_seconds = limits.max_read_seconds
         self._writer = open_writer(self._path)
         self._writer.set_wal_hook(self._note_wal_size)
+        self._checkpointer = Checkpointer(self._path)
+        self._writer_checkpoints = False
         self._wal_pages = 0
-        self._patient_from = WAL_CAP_PAGES + CHECKPOINT_PAGES
+        self._copied_pages = 0
+        self._restarted = False
+        self._patient_from = WAL_CAP_PAGES + WAL_RESET_PAGES
         self._lifetime = Lifetime()
         self._free_when_full: int | None = None
         self._idle_readers: SimpleQueue[apsw.Connection] = SimpleQueue()
@@ -104,35 +115,26 @@ class SqliteStore(Store):
         )
 
     def maintain(self, *, quiet: bool) -> None:
-        """Checkpoint the WAL, at a quiet moment or when it reaches its cap.
+        """Checkpoint the WAL: beside the writer from ``CHECKPOINT_PAGES``, and here when it reaches its cap.
 
-        SQLite restarts a WAL by itself only when nobody is reading from it; otherwise it grows. So past its cap it is
-        forced to restart, and its file is truncated.
+        SQLite restarts a WAL by itself only when all of it is copied and nobody is reading from it; otherwise it
+        grows. So what was written during a checkpoint is copied here, and past its cap the WAL is forced to restart,
+        and its file is truncated.
         """
-        pages = self._wal_pages
-        if pages < (CHECKPOINT_PAGES if quiet else WAL_CAP_PAGES):
+        if self._wal_pages < CHECKPOINT_PAGES and self._checkpointer.idle:
             return
-        patient = pages >= self._patient_from
-        if patient:
-            self._patient_from = pages + CHECKPOINT_PAGES
-        # Where another process is checkpointing already, there is nothing to do. A reader may keep the end of the
-        # WAL in use; the next checkpoint, or the one after, gets there.
-        with (
-            self._lifetime,
-            forks.at_work(),
-            translated_errors(self._writer),
-            suppress(apsw.BusyError),
-            self._observed(),
-        ):
-            if patient or (quiet and pages >= WAL_CAP_PAGES):
-                self._empty_wal(WAL_RESET_WAIT_MS if patient else 0)
-            else:
-                self._copy_wal()
+        with self._lifetime, forks.at_work():
+            self._take_checkpoint(wait=self._wal_pages >= WAL_CAP_PAGES)
+            if self._wal_pages >= WAL_CAP_PAGES:
+                self._checkpoint_overdue(quiet=quiet)
+            elif self._wal_pages >= CHECKPOINT_PAGES and self._checkpointer.idle:
+                self._checkpoint_due(quiet=quiet)
 
     def close(self) -> None:
         if not self._lifetime.end():
             return
         with forks.at_work(), translated_errors():
+            self._checkpointer.close()
             self._close_idle_readers()
             self._writer.close()
 
@@ -167,37 +169,62 @@ class SqliteStore(Store):
     def _note_end(self, error: BaseException | None) -> None:
         self._free_when_full = free_bytes(self._path) if isinstance(error, StoreFullError) else None
 
-    def _empty_wal(self, wait_ms: int) -> None:
-        wait_for_locks(self._writer, wait_ms)
+    def _take_checkpoint(self, *, wait: bool) -> None:
+        """Note what became of a checkpoint beside the writer; after one that failed, the writer checkpoints."""
         try:
-            self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-            self._wal_pages = 0
-            self._patient_from = WAL_CAP_PAGES + CHECKPOINT_PAGES
-        finally:
-            wait_for_locks(self._writer, BUSY_TIMEOUT_MS)
-
-    def _copy_wal(self) -> None:
-        """Copy what no reader needs from the WAL; raise ``apsw.BusyError`` if that is not everything."""
-        in_wal, copied = self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        if copied < in_wal:
-            raise apsw.BusyError("a reader needs the rest of the WAL")
-
-    @contextmanager
-    def _observed(self) -> Iterator[None]:
-        """Tell the observer of the checkpoint in the block; one that raises ``apsw.BusyError`` was held up."""
-        begun = time.perf_counter()
-        try:
-            yield
-        except apsw.BusyError:
-            self._observer.note_checkpoint(time.perf_counter() - begun, complete=False)
+            checkpoint = self._checkpointer.take(wait=wait)
+        except StoreError:
+            self._writer_checkpoints = True
             raise
-        self._observer.note_checkpoint(time.perf_counter() - begun, complete=True)
+        if checkpoint is None:
+            return
+        if self._restarted:
+            # Another process has emptied the WAL since, or this one has, so nobody holds it up any more.
+            checkpoint = attrs.evolve(checkpoint, copied=0, complete=True)
+        self._note_checkpoint(checkpoint)
+
+    def _checkpoint_due(self, *, quiet: bool) -> None:
+        """Copy the rest of a WAL that is nearly copied, or start to copy it."""
+        if self._wal_pages - self._copied_pages <= REST_PAGES:
+            self._checkpoint_here()
+        elif not self._writer_checkpoints and self._checkpointer.start():
+            self._restarted = False
+        elif quiet:
+            self._checkpoint_here()
+
+    def _checkpoint_overdue(self, *, quiet: bool) -> None:
+        # Where another process is checkpointing already, there is nothing to do. A reader may keep the end of the
+        # WAL in use; the next checkpoint, or the one after, gets there.
+        patient = self._wal_pages >= self._patient_from
+        if patient:
+            self._patient_from = self._wal_pages + WAL_RESET_PAGES
+        if not (patient or quiet):
+            self._checkpoint_here()
+            return
+        with translated_errors(self._writer):
+            checkpoint = empty_wal(self._writer, WAL_RESET_WAIT_MS if patient else 0)
+        if checkpoint.complete:
+            self._wal_pages = 0
+            self._patient_from = WAL_CAP_PAGES + WAL_RESET_PAGES
+        self._note_checkpoint(checkpoint)
+
+    def _checkpoint_here(self) -> None:
+        with translated_errors(self._writer):
+            checkpoint = copy_wal(self._writer)
+        self._writer_checkpoints = False
+        self._note_checkpoint(checkpoint)
+
+    def _note_checkpoint(self, checkpoint: Checkpoint) -> None:
+        self._copied_pages = checkpoint.copied
+        self._observer.note_checkpoint(checkpoint.seconds, complete=checkpoint.complete)
 
     def _note_wal_size(self, _connection: apsw.Connection, _database: str, pages: int) -> int:
         if pages < self._wal_pages:
             # Perhaps by another process, so that no checkpoint is due here for a long time.
             self._observer.note_wal_restart()
-            self._patient_from = WAL_CAP_PAGES + CHECKPOINT_PAGES
+            self._copied_pages = 0
+            self._restarted = True
+            self._patient_from = WAL_CAP_PAGES + WAL_RESET_PAGES
         self._wal_pages = pages
         return apsw.SQLITE_OK
 

@@ -12,6 +12,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 
 import apsw
 import attrs
@@ -31,11 +32,18 @@ class _Kept:
 
     sure: bytearray = attrs.Factory(bytearray)
     unsure: list[Change] = attrs.Factory(list)
+    _lock: Lock = attrs.Factory(Lock)
+    """One thread may write while another syncs."""
+
+    def change(self, offset: int, data: bytes | None) -> None:
+        with self._lock:
+            self.unsure.append((offset, data))
 
     def sync(self) -> None:
-        for change in self.unsure:
-            _apply(self.sure, change)
-        self.unsure.clear()
+        with self._lock:
+            for change in self.unsure:
+                _apply(self.sure, change)
+            self.unsure.clear()
 
     def after_cut(self, chance: random.Random) -> bytes:
         """Return what a cut may leave: any part of the changes, usually in order, sometimes not."""
@@ -118,13 +126,13 @@ class _File(apsw.VFSFile):
         start = 0
         while start < len(written):
             end = start + SECTOR - (offset + start) % SECTOR
-            self._kept.unsure.append((offset + start, written[start:end]))
+            self._kept.change(offset + start, written[start:end])
             start = end
 
     def xTruncate(self, newsize: int) -> None:  # noqa: N802
         self._disk.operate()
         super().xTruncate(newsize)
-        self._kept.unsure.append((newsize, None))
+        self._kept.change(newsize, None)
 
     def xSync(self, _flags: int) -> None:  # noqa: N802
         # The disk below is never synced: it must not lose power.

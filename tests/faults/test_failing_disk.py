@@ -117,6 +117,29 @@ def through_checkpoints(path: Path, ledger: Ledger) -> Steps:
     store.close()
 
 
+def through_checkpoints_beside_the_writer(path: Path, ledger: Ledger) -> Steps:
+    """The same, but the WAL is copied by the checkpointer, and commits do not wait for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store_module, "REST_PAGES", 1)
+        patch.setattr(store_module, "WAL_CAP_PAGES", 10_000)
+        store = SqliteStore(path)
+        try_to_keep(store, ledger, "before")
+        yield
+        for name in ("one", "two", "three"):
+            with suppress(StoreError):
+                store.maintain(quiet=True)
+            try_to_keep(store, ledger, name)
+        # What is still to fail should fail before the disk is repaired.
+        with suppress(StoreError):
+            store._checkpointer.take(wait=True)  # noqa: SLF001 - only the store itself asks
+        yield
+        store.maintain(quiet=True)
+        keep(store, sample_run("after"))
+        ledger.told.add("after")
+        ledger.check(all_keys(store))
+        store.close()
+
+
 def through_opening_and_closing(path: Path, ledger: Ledger) -> Steps:
     """A new file gets its tables, stores a batch and is closed, which checkpoints its WAL."""
     path.unlink()
@@ -205,6 +228,7 @@ def by_vacuum(connection: apsw.Connection, target: Path) -> None:
 SCENARIOS: dict[str, Scenario] = {
     "batches": through_batches,
     "checkpoints": through_checkpoints,
+    "checkpoints beside the writer": through_checkpoints_beside_the_writer,
     "opening and closing": through_opening_and_closing,
     "migration": through_a_migration,
     "backup": lambda path, ledger: through_a_backup(path, ledger, by_backup_api),
@@ -226,6 +250,7 @@ def _small_wal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Checkpoint at every opportunity, and truncate the WAL whenever it restarts."""
     monkeypatch.setattr(store_module, "CHECKPOINT_PAGES", 1)
     monkeypatch.setattr(store_module, "WAL_CAP_PAGES", 2)
+    monkeypatch.setattr(store_module, "WAL_RESET_PAGES", 1)
     monkeypatch.setattr(connection_module, "WAL_CAP_BYTES", 8_192)
 
 

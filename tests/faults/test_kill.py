@@ -23,7 +23,7 @@ from tests.servers import Api, Serve, Served
 
 CLIENTS = 4
 CHECKPOINT_SECONDS = 20
-"""How long to wait for a checkpoint, which starts once the load has grown the WAL to 16 MiB."""
+"""How long to wait for a checkpoint, which starts once the load has grown the WAL to 32 MiB."""
 THOROUGH_EVERY = 10
 """Starts between two full checks of the file; the others use SQLite's quick one."""
 

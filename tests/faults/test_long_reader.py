@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from threading import Event, Thread
@@ -19,11 +20,13 @@ from core.model.run import Text
 from entrypoints import application
 from entrypoints.embedded import RunStore, open_store
 from tests.contract.samples import all_keys, everything, keep, read, sample_run, without_waiting
+from tests.faults.gated_vfs import slow_disk
 from tests.figures import Figures, Scale
 from tests.servers import DEADLINE_SECONDS, Api, MakeRun, Start
 
 MIB = 1024 * 1024
 BATCH_BYTES = 400_000
+CLIENTS = 4
 
 
 @pytest.fixture
@@ -31,6 +34,8 @@ def cap(monkeypatch: pytest.MonkeyPatch, scale: Scale) -> int:
     """The maximum size of the WAL: small, so that seconds of writing fill it, or the real number."""
     size = scale(4 * MIB, connection_module.WAL_CAP_BYTES)
     monkeypatch.setattr(store_module, "CHECKPOINT_PAGES", size // 4_096 // 4)
+    monkeypatch.setattr(store_module, "REST_PAGES", size // 4_096 // 16)
+    monkeypatch.setattr(store_module, "WAL_RESET_PAGES", size // 4_096 // 4)
     monkeypatch.setattr(store_module, "WAL_CAP_PAGES", size // 4_096)
     monkeypatch.setattr(connection_module, "WAL_CAP_BYTES", size)
     return size
@@ -120,6 +125,27 @@ def test_readers_that_overlap_do_not_keep_the_wal_for_ever(
             reader.join()
     figures(written_MiB=batches * BATCH_BYTES // MIB, largest_WAL_MiB=round(largest / MIB, 1), cap_MiB=cap // MIB)
     assert largest < 3 * cap
+
+
+@pytest.mark.parametrize("reading", [False, True], ids=["alone", "beside readers"])
+def test_a_steady_load_keeps_the_wal_within_its_cap(  # noqa: PLR0913 - fixtures
+    path: Path, cap: int, make_run: MakeRun, figures: Figures, scale: Scale, *, reading: bool
+) -> None:
+    """The WAL grows during a checkpoint beside the writer, on a disk that syncs slowly, up to the cap and no further.
+
+    Readers come and go, and what one keeps from being copied the next checkpoint copies.
+    """
+    rounds, largest = scale(12, 10), 0
+    with slow_disk(0.1), open_store(path) as runs, ThreadPoolExecutor(CLIENTS) as pool:
+        for _ in range(rounds * cap // (CLIENTS * BATCH_BYTES)):
+            writing = [pool.submit(write_a_batch, runs, make_run) for _ in range(CLIENTS)]
+            if reading:
+                runs.page(request=PageRequest(limit=20))
+            for batch in writing:
+                assert batch.result() == 100
+            largest = max(largest, wal_bytes(path))
+    figures(written_MiB=rounds * cap // MIB, largest_WAL_MiB=round(largest / MIB, 1), cap_MiB=cap // MIB)
+    assert cap // 4 < largest < cap + 2 * CLIENTS * BATCH_BYTES
 
 
 @pytest.fixture

@@ -33,14 +33,15 @@ def checkpointed(path: Path) -> bool:
     [
         ("quiet", (1, 10_000), True),
         ("quiet", (9_999, 10_000), False),
-        ("busy", (1, 10_000), False),
+        ("busy", (1, 10_000), True),
+        ("busy", (9_999, 10_000), False),
         ("busy", (1, 1), True),
     ],
 )
 def test_the_wal_is_checkpointed_when_it_is_due(  # noqa: PLR0913 - three fixtures and three columns
     store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, pages: tuple[int, int], *, done: bool
 ) -> None:
-    """The WAL is checkpointed at a quiet moment from one size, and at any moment from its cap."""
+    """The WAL is checkpointed from one size at any moment: here by the writer, since there is little to copy."""
     monkeypatch.setattr(store_module, "CHECKPOINT_PAGES", pages[0])
     monkeypatch.setattr(store_module, "WAL_CAP_PAGES", pages[1])
     assert not checkpointed(path)
@@ -65,7 +66,7 @@ def test_a_wal_past_its_cap_is_emptied_when_nobody_reads(
 
 def test_a_wal_that_grew_is_waited_for(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Well past the cap, a busy writer waits for the current readers and then restarts the WAL."""
-    for name in ("CHECKPOINT_PAGES", "WAL_CAP_PAGES"):
+    for name in ("CHECKPOINT_PAGES", "WAL_CAP_PAGES", "WAL_RESET_PAGES"):
         monkeypatch.setattr(store_module, name, 1)
     monkeypatch.setattr(store_module, "WAL_RESET_WAIT_MS", 1_000 * HANG_GUARD_SECONDS)
     wal = path.with_name(f"{path.name}-wal")
