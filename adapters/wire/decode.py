@@ -175,7 +175,7 @@ class Decoder:
         if b"\\" in raw and b"\\u0000" in raw:
             return None
         try:
-            sent = self._runs.decode(raw)
+            sent: Any = self._runs.decode(raw)
             _apply_rules(sent)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, InvalidValueError):
             return None

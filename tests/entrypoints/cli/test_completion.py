@@ -53,7 +53,7 @@ def test_unknown_shell(finish: Finish) -> None:
         (["outbox", ""], ["plain,flush"]),
         (["completion", "z"], ["plain,zsh"]),
         (["serve", "--po"], ["plain,--port"]),
-        (["serve", "--no-"], ["plain,--no-allow-anonymous"]),
+        (["serve", "--no-"], ["plain,--no-otlp-content", "plain,--no-allow-anonymous"]),
         (["serve", "--db", "x"], ["file,x"]),
         (["serve", "--token-file", ""], ["file,"]),
         (["upload", "runs"], ["file,runs"]),
