@@ -9,12 +9,14 @@ import schemathesis
 def before_call(_context: Any, case: schemathesis.Case, _options: dict[str, Any]) -> None:
     """Change a request just before it is sent.
 
-    A cursor is only sent as for the first page, since others come from the server, and never with an offset. Rollups
-    are only asked for with ``roots``. A whole number is sent without a fraction: 1.0 is an integer to JSON Schema, and
+    A cursor is only sent as for the first page, since others come from the server, and never with an offset. Neither
+    is a search. Rollups are only asked for with ``roots``. A whole number is sent without a fraction: 1.0 is an integer to JSON Schema, and
     not to this API.
     """
     if case.query and "cursor" in case.query:
         case.query["cursor"] = ""
+        case.query.pop("offset", None)
+    if case.query and "q" in case.query:
         case.query.pop("offset", None)
     if case.query and "rollup" in case.query:
         case.query["roots"] = "true"
