@@ -9,9 +9,9 @@ import schemathesis
 def before_call(_context: Any, case: schemathesis.Case, _options: dict[str, Any]) -> None:
     """Change a request just before it is sent.
 
-    A cursor is only sent as for the first page, since others come from the server, and never with an offset. Neither
-    is a search. Rollups are only asked for with ``roots``. A whole number is sent without a fraction: 1.0 is an integer to JSON Schema, and
-    not to this API.
+    A cursor is only sent as for the first page, since others come from the server. Neither it nor a search is sent with
+    an offset. Rollups are only asked for with ``roots``. A whole number is sent without a fraction: 1.0 is an integer
+    to JSON Schema, and not to this API.
     """
     if case.query and "cursor" in case.query:
         case.query["cursor"] = ""
