@@ -110,7 +110,7 @@ def in_new_schema(url: str) -> str:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f'CREATE SCHEMA "{name}"'.encode())
     made = f"{url}{'&' if '?' in url else '?'}application_name={name}&options={quote(f'-csearch_path={name}')}"
-    if CITUS_URL is not None:
+    if url == CITUS_URL:
         _distribute_runs(made)
     return made
 

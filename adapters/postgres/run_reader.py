@@ -25,6 +25,7 @@ from adapters.search_slices import Slices
 from adapters.sql_figures import Source, compute_facets, compute_statistics
 from adapters.sql_rows import (
     COLUMNS,
+    LAST_ARRIVAL,
     OUTLINE_COLUMNS,
     SUMMARY_COLUMNS,
     TALLIED,
@@ -187,7 +188,9 @@ class PostgresRunReader(RunReader):
         walk = walk_of(which, request)
         where, bindings = where_of(which, walk, last)
         sql = f"SELECT {{}} FROM runs{where} ORDER BY start_time {{order}}, arrival {{order}} LIMIT %s OFFSET %s"
-        return self._rows(walk.sql(sql, columns), (*bindings, request.limit, request.offset))
+        # Citus adds the two, and no store has so many runs.
+        offset = min(request.offset, LAST_ARRIVAL - request.limit)
+        return self._rows(walk.sql(sql, columns), (*bindings, request.limit, offset))
 
     def _nth(self, which: RunFilter, request: PageRequest, number: int) -> Cursor | None:
         """Return the place of the matching run with this number, counted from 1; ``None`` if none follows it."""
