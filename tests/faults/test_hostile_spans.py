@@ -92,12 +92,18 @@ def nested(content: bytes, *fields: int) -> bytes:
 
 LARGE = MAX_BODY - 100
 GOOD_SPAN = b"\x0a\x10" + b"t" * 16 + b"\x12\x08" + b"s" * 8 + b"\x39" + b"\1" * 8
+SHORT = b"".join(nested(nested(b"%06d" % number, 1), 1) for number in range(2**16))
 AMPLIFYING = {
     "empty spans": (PROTOBUF, nested(b"\x12\x00" * (LARGE // 2), 2, 1)),
     "empty resources": (PROTOBUF, b"\x0a\x00" * (LARGE // 2)),
     "empty attributes": (PROTOBUF, nested(b"\x4a\x00" * (LARGE // 2), 2, 2, 1)),
     "empty values": (PROTOBUF, nested(GOOD_SPAN + nested(b"\x0a\x00" * (LARGE // 3), 5, 2, 9), 2, 2, 1)),
     "empty events": (PROTOBUF, nested(GOOD_SPAN + b"\x5a\x00" * (LARGE // 3), 2, 2, 1)),
+    "numbers in a shared resource": (
+        PROTOBUF,
+        nested(nested(b"\x08\x01" * 2**19, 1, 1) + nested(GOOD_SPAN, 2, 2) * 1000, 1),
+    ),
+    "a shared resource of short attributes": (PROTOBUF, nested(nested(SHORT, 1) + nested(GOOD_SPAN, 2, 2) * 2**17, 1)),
     "a large resource": (PROTOBUF, nested(nested(b"x" * 2**20, 1, 1) + nested(GOOD_SPAN, 2, 2) * 100, 1)),
     "empty objects": (JSON, b'{"resourceSpans":[{"scopeSpans":[{"spans":[' + b"{}," * (LARGE // 4) + b"{}]}]}]}"),
     "nested lists": (JSON, b'{"resourceSpans":' + b"[" * (LARGE // 2)),

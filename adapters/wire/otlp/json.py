@@ -7,7 +7,7 @@ from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Iterable
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -16,7 +16,6 @@ from adapters.wire.otlp.spans import (
     Attributes,
     Event,
     Link,
-    Origin,
     Span,
     SpanGroup,
     UndecodableExportError,
@@ -61,7 +60,7 @@ class _Attributed(msgspec.Struct):
     attributes: list[_Pair] | None = None
 
 
-class _Scope(_Attributed):
+class _NamedScope(_Attributed):
     name: str | None = None
     version: str | None = None
 
@@ -111,7 +110,7 @@ class _Span(_Attributed, rename="camel"):
 _exports: Final = msgspec.json.Decoder(_Export)
 _spans: Final = msgspec.json.Decoder(_Span)
 _resources: Final = msgspec.json.Decoder(_Attributed | None)
-_scopes: Final = msgspec.json.Decoder(_Scope | None)
+_scopes: Final = msgspec.json.Decoder(_NamedScope | None)
 
 
 def read_export(body: bytes, max_values: int) -> list[SpanGroup]:
@@ -124,27 +123,38 @@ def read_export(body: bytes, max_values: int) -> list[SpanGroup]:
         export = _exports.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UndecodableExportError(f"the body is not an ExportTraceServiceRequest in JSON: {error}") from None
-    return [
-        SpanGroup(
-            partial(_origin, resource_spans.resource, scope_spans.scope, max_values),
-            scope_spans.spans,
-            partial(_span, max_values=max_values),
-        )
-        for resource_spans in export.resource_spans or ()
-        for scope_spans in resource_spans.scope_spans or ()
-        if scope_spans.spans
-    ]
+    groups = []
+    for resource_spans in export.resource_spans or ():
+        resource = partial(_resource, resource_spans.resource, max_values)
+        groups += [
+            SpanGroup(
+                resource,
+                partial(_scope, scope_spans.scope, max_values),
+                scope_spans.spans,
+                partial(_span, max_values=max_values),
+            )
+            for scope_spans in resource_spans.scope_spans or ()
+            if scope_spans.spans
+        ]
+    return groups
 
 
-def _origin(resource: msgspec.Raw, scope: msgspec.Raw, max_values: int) -> Origin:
+def _resource(encoded: msgspec.Raw, max_values: int) -> Attributes:
     try:
-        _check_values(resource, max_values)
-        _check_values(scope, max_values)
-        whole, named = _resources.decode(resource) or _Attributed(), _scopes.decode(scope) or _Scope()
-        attributes = _attributes(named.attributes or ())
-        return Origin(_attributes(whole.attributes or ()), scope_of(named.name or "", named.version or "", attributes))
+        _check_values(encoded, max_values)
+        whole = _resources.decode(encoded) or _Attributed()
+        return _attributes(whole.attributes or ())
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise UndecodableSpanError(f"has a resource or scope that cannot be decoded: {error}") from None
+        raise UndecodableSpanError(f"has a resource that cannot be decoded: {error}") from None
+
+
+def _scope(encoded: msgspec.Raw, max_values: int) -> dict[str, Any]:
+    try:
+        _check_values(encoded, max_values)
+        scope = _scopes.decode(encoded) or _NamedScope()
+        return scope_of(scope.name or "", scope.version or "", _attributes(scope.attributes or ()))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise UndecodableSpanError(f"has a scope that cannot be decoded: {error}") from None
 
 
 def _span(encoded: msgspec.Raw, max_values: int) -> Span:

@@ -19,7 +19,6 @@ from adapters.wire.otlp.spans import (
     Attributes,
     Event,
     Link,
-    Origin,
     Span,
     SpanGroup,
     TooManySpansError,
@@ -63,14 +62,13 @@ def read_export(body: bytes, max_values: int) -> list[SpanGroup]:
     groups = []
     for resource_spans in _members(body, _RESOURCE_SPANS):
         left = _less(left, 1)
-        resource = b"".join(_members(resource_spans, _RESOURCE))
+        resource = partial(_resource, b"".join(_members(resource_spans, _RESOURCE)), max_values)
         for scope_spans in _members(resource_spans, _SCOPE_SPANS):
             spans = list(islice(_members(scope_spans, _SPANS), left + 1))
             left = _less(left, 1 + len(spans))
             if spans:
-                scope = b"".join(_members(scope_spans, _SCOPE))
-                origin = partial(_origin, resource, scope, max_values)
-                groups.append(SpanGroup(origin, spans, partial(_span, max_values=max_values)))
+                scope = partial(_scope, b"".join(_members(scope_spans, _SCOPE)), max_values)
+                groups.append(SpanGroup(resource, scope, spans, partial(_span, max_values=max_values)))
     return groups
 
 
@@ -83,21 +81,21 @@ def _less(left: int, used: int) -> int:
 def _members(message: bytes, wanted: int) -> Iterator[bytes]:
     """Yield the contents of every field of that number; raise ``UndecodableExportError``."""
     for number, content in _fields(message):
-        if number == wanted:
+        if number == wanted and content is not None:
             yield content
 
 
-def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the number and content of each field that has a length, and pass over others."""
+def _fields(message: bytes) -> Iterator[tuple[int, bytes | None]]:
+    """Yield the number of each field, and the content of one that has a length; raise ``UndecodableExportError``."""
     at, end = 0, len(message)
     while at < end:
         tag, at = _varint(message, at)
-        kind = tag & 7
+        kind, content = tag & 7, None
         if kind == _LENGTH:
             size, at = _varint(message, at)
             if at + size > end:
                 raise UndecodableExportError(f"the body is not Protocol Buffers: a field breaks off after {end} bytes")
-            yield tag >> 3, message[at : at + size]
+            content = message[at : at + size]
             at += size
         elif kind == _VARINT:
             _, at = _varint(message, at)
@@ -105,6 +103,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
             at += _FIXED_BYTES[kind]
         else:
             raise UndecodableExportError(f"the body is not Protocol Buffers: it has the wire type {kind}")
+        yield tag >> 3, content
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:
@@ -130,7 +129,7 @@ def _check_values(message: bytes, holders: dict[int, Any], limit: int) -> None:
             limit -= 1
             if limit < 0:
                 raise UndecodableSpanError("has too many values (max_body_values)")
-            if number in inner:
+            if number in inner and content is not None:
                 waiting.append((content, inner[number]))
 
 
@@ -142,10 +141,13 @@ def _parsed(kind: Any, encoded: bytes, holders: dict[int, Any], max_values: int)
         raise UndecodableSpanError(f"cannot be decoded: {error}") from None
 
 
-def _origin(resource: bytes, scope: bytes, max_values: int) -> Origin:
-    whole = _parsed(Resource, resource, _ORIGIN, max_values)
-    named = _parsed(InstrumentationScope, scope, _ORIGIN, max_values)
-    return Origin(_attributes(whole.attributes), scope_of(named.name, named.version, _attributes(named.attributes)))
+def _resource(encoded: bytes, max_values: int) -> Attributes:
+    return _attributes(_parsed(Resource, encoded, _ORIGIN, max_values).attributes)
+
+
+def _scope(encoded: bytes, max_values: int) -> dict[str, Any]:
+    scope = _parsed(InstrumentationScope, encoded, _ORIGIN, max_values)
+    return scope_of(scope.name, scope.version, _attributes(scope.attributes))
 
 
 def _span(encoded: bytes, max_values: int) -> Span:

@@ -1,13 +1,13 @@
 """The candidates of a request in slices, each of which is written before the next one is decoded."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import attrs
 
 from adapters.wire.otlp.mapping import EncodedOrigin, SpanMapper, is_pending
-from adapters.wire.otlp.shortening import shorten_origin
-from adapters.wire.otlp.spans import SpanGroup, UndecodableSpanError
+from adapters.wire.otlp.shortening import shorten_resource, shorten_scope
+from adapters.wire.otlp.spans import Attributes, Once, Origin, SpanGroup, UndecodableSpanError
 from core.model.batch import Candidate, RefusedRun
 from core.model.run import Timestamp
 from core.model.validation_error import ValidationError
@@ -22,6 +22,8 @@ _ORIGIN_CHARACTERS: Final = 64 * 1024 * 1024
 
 _LEAST_ORIGIN_CHARACTERS: Final = 1024
 _MOST_ORIGIN_CHARACTERS: Final = 512 * 1024
+_RESOURCE_SHARE: Final = 0.75
+"""How much of that a resource may take; the rest is for the scope."""
 
 
 @attrs.frozen
@@ -47,8 +49,11 @@ def read_slices(groups: Sequence[SpanGroup], mapper: SpanMapper, now: Timestamp)
     """Decode and map the spans of a request, a slice at a time. Pending spans are passed over."""
     most = max(_LEAST_ORIGIN_CHARACTERS, min(_MOST_ORIGIN_CHARACTERS, _ORIGIN_CHARACTERS // (count_spans(groups) or 1)))
     part, size, index = SpanSlice(), 0, 0
+    resource = None
     for group in groups:
-        reader = _GroupReader(group, mapper, now, most)
+        if resource is None or resource.source is not group.resource:
+            resource = _Resource(group.resource, most)
+        reader = _GroupReader(group, resource, mapper, now, most)
         for encoded in group.encoded:
             reader.read(encoded, index, part)
             index += 1
@@ -60,18 +65,35 @@ def read_slices(groups: Sequence[SpanGroup], mapper: SpanMapper, now: Timestamp)
         yield part
 
 
+class _Resource:
+    """A resource, decoded and shortened once for all groups that share it."""
+
+    def __init__(self, source: Callable[[], Attributes], most: int) -> None:
+        self.source = source
+        self.attributes = Once(self._open)
+        self.left_out: list[str] = []
+        """The names of its attributes that are too long to keep, until a warning says so."""
+        self._most = most
+
+    def _open(self) -> Attributes:
+        attributes = self.source()
+        self.left_out = shorten_resource(attributes, int(self._most * _RESOURCE_SHARE))
+        return attributes
+
+
 class _GroupReader:
     """Reads the spans of one group into slices."""
 
-    def __init__(self, group: SpanGroup, mapper: SpanMapper, now: Timestamp, most: int) -> None:
-        self._group, self._mapper, self._now, self._most = group, mapper, now, most
-        self._origin: EncodedOrigin | None = None
-        self._failure: UndecodableSpanError | None = None
+    def __init__(self, group: SpanGroup, resource: _Resource, mapper: SpanMapper, now: Timestamp, most: int) -> None:
+        self._group, self._resource, self._mapper, self._now, self._most = group, resource, mapper, now, most
+        self._origin = Once(self._open)
+        self._left_out: list[str] = []
 
     def read(self, encoded: object, index: int, part: SpanSlice) -> None:
         """Add what becomes of one span."""
         try:
-            origin = self._origin or self._open(part)
+            origin = self._origin()
+            self._warn(part)
             span = self._group.decode(encoded)
         except UndecodableSpanError as error:
             part.add(RefusedRun(index, None, None, (ValidationError(None, str(error)),)), index)
@@ -83,17 +105,15 @@ class _GroupReader:
         if left_out and not isinstance(candidate, RefusedRun):
             part.warnings.append(f"span {candidate.event_id}: too long to keep: {', '.join(left_out)}")
 
-    def _open(self, part: SpanSlice) -> EncodedOrigin:
-        """Return the origin of all spans of the group, decoded with the first of them."""
-        if self._failure is not None:
-            raise self._failure
-        try:
-            origin = self._group.origin()
-        except UndecodableSpanError as error:
-            self._failure = error
-            raise
-        left_out = shorten_origin(origin, self._most)
-        if left_out:
-            part.warnings.append(f"resource or scope: too long to keep with every span: {', '.join(left_out)}")
-        self._origin = EncodedOrigin.of(origin)
-        return self._origin
+    def _open(self) -> EncodedOrigin:
+        """Return the origin of all spans of the group; raise ``UndecodableSpanError``."""
+        origin = Origin(self._resource.attributes(), self._group.scope())
+        self._left_out = [*self._resource.left_out, *shorten_scope(origin, self._most)]
+        self._resource.left_out = []
+        return EncodedOrigin.of(origin)
+
+    def _warn(self, part: SpanSlice) -> None:
+        """Say once what is left out of every run of the group."""
+        if self._left_out:
+            part.warnings.append(f"resource or scope: too long to keep with every span: {', '.join(self._left_out)}")
+            self._left_out = []

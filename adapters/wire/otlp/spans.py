@@ -1,7 +1,7 @@
 """Spans in plain values, whichever encoding they came in."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import attrs
 import msgspec
@@ -72,14 +72,44 @@ class Origin(msgspec.Struct):
     scope: dict[str, Any]
 
 
+_T = TypeVar("_T")
+
+
+class Once(Generic[_T]):
+    """Decodes what many spans share when it is first asked for, and then repeats the result, or the error.
+
+    A request can name a resource of any size for every span, so decoding it for each would take the square of its size.
+    """
+
+    def __init__(self, decode: Callable[[], _T]) -> None:
+        self._decode: Callable[[], _T] | None = decode
+        self._decoded: _T
+        self._error: UndecodableSpanError | None = None
+
+    def __call__(self) -> _T:
+        """Return the result; raise ``UndecodableSpanError``."""
+        if self._decode is not None:
+            decode, self._decode = self._decode, None
+            try:
+                self._decoded = decode()
+            except UndecodableSpanError as error:
+                self._error = error
+        if self._error is not None:
+            # Otherwise the traceback would grow with every span.
+            raise self._error.with_traceback(None)
+        return self._decoded
+
+
 @attrs.frozen
 class SpanGroup:
     """Spans of one origin, each decoded only when its turn has come; so few are in memory at a time.
 
-    ``decode`` raises ``UndecodableSpanError``, ``origin`` as well.
+    Groups that follow each other and have one resource share the very same ``resource``. All three functions raise
+    ``UndecodableSpanError``.
     """
 
-    origin: Callable[[], Origin]
+    resource: Callable[[], Attributes]
+    scope: Callable[[], dict[str, Any]]
     encoded: Sequence[Any]
     decode: Callable[[Any], Span]
 

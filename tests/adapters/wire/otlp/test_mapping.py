@@ -6,7 +6,11 @@ from typing import Any
 import pytest
 
 from adapters.wire.otlp.content import CONTENT_INDEXED, CONTENT_NAMES, CONTENT_PREFIXES
+from adapters.wire.otlp.mapping import SpanMapper
+from adapters.wire.otlp.slices import read_slices
+from adapters.wire.otlp.spans import Span, SpanGroup, UndecodableSpanError, scope_of
 from adapters.wire.otlp.table import CONTEXT, KINDS, METRICS, OVERRIDES, TABLE
+from adapters.wire.structure import Structurer
 from core.model.batch import RefusedRun
 from core.model.limits import MAX_JSON_CHARACTERS, MAX_TEXT_CHARACTERS
 from core.model.run import FIELDS, SERVER_FIELDS, Run
@@ -319,6 +323,38 @@ def test_a_large_resource_is_shortened_for_many_spans() -> None:
     (part,) = read(encoded(export(spans, {"service.name": "s", "blob": "x" * 100_000}), PROTOBUF), PROTOBUF)
     assert part.warnings == ["resource or scope: too long to keep with every span: blob"]
     assert all(run.product == "s" and len(run.context_json) < 1000 for run in part.candidates if isinstance(run, Run))
+
+
+@pytest.mark.parametrize("media_type", TYPES)
+def test_a_resource_of_too_many_short_attributes_is_rejected_with_its_spans(media_type: str) -> None:
+    """No marker is shorter than they are; every span says so, and those of another resource are kept."""
+    document = export([span(number) for number in range(200)], {f"name-{number}": "x" * 90 for number in range(5000)})
+    document["resourceSpans"] += export([span(1000)])["resourceSpans"]
+    (part,) = read(encoded(document, media_type), media_type)
+    *bad, good = part.candidates
+    assert {str(one.errors[0]) for one in bad if isinstance(one, RefusedRun)} == {
+        "it has a resource and a scope of over 250405 characters, too many for every span"
+    }
+    assert len(bad) == 200
+    assert isinstance(good, Run)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_resource_is_decoded_once_for_all_scopes_that_share_it(*, fails: bool) -> None:
+    """A request may have one large resource and a scope for each of many spans."""
+    calls = []
+
+    def resource() -> dict[str, Any]:
+        calls.append(1)
+        if fails:
+            raise UndecodableSpanError("is bad")
+        return {"service.name": "s"}
+
+    plain = Span(TRACE, SPAN, "", "n", 0, 1, 2, {}, [], [], 0, "")
+    groups = [SpanGroup(resource, lambda: scope_of("", "", {}), [b"", b""], lambda _: plain) for _ in range(3)]
+    (part,) = read_slices(groups, SpanMapper(Structurer()), NOW)
+    assert [isinstance(candidate, RefusedRun) for candidate in part.candidates] == [fails] * 6
+    assert len(calls) == 1
 
 
 def test_a_pending_span_is_passed_over() -> None:
