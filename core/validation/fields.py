@@ -41,7 +41,7 @@ COMMIT_SOURCES: Final[Mapping[str, CommitSource]] = {source.value: source for so
 
 _COMMIT_HASH = re.compile(r"[0-9A-Fa-f]{7,40}", re.ASCII)
 # CPython's parser accepts any separator, stops at a NUL, and accepts 24:00 in some versions only, so check the form
-# beside the calendar.
+# before the calendar.
 _ISO_8601 = re.compile(
     r"\d{4}(-\d\d-\d\d|\d{4}|-W\d\d(-\d)?|W\d\d\d?)"
     r"[Tt ](?!24)\d\d(:?\d\d(:?\d\d([.,]\d+)?)?)?"
@@ -207,16 +207,15 @@ def parse_timestamp(value: object) -> Timestamp:
     """Return an ISO 8601 timestamp with an offset, in UTC and truncated to the microsecond."""
     if not isinstance(value, str):
         raise InvalidValueError(f"must be ISO 8601 text, not {describe(value)}")
+    exact = _EXACT_UTC(value)
+    if not (exact or _ISO_8601(value)):
+        raise _invalid_timestamp(value)
     try:
         instant = datetime.fromisoformat(value)
     except ValueError:
         raise _invalid_timestamp(value) from None
-    if _EXACT_UTC(value):
-        # What most clients send needs no arithmetic.
-        return Timestamp(f"{value[:26]}Z")
-    if not _ISO_8601(value):
-        raise _invalid_timestamp(value)
-    return _canonical_timestamp(instant)
+    # What most clients send needs no arithmetic.
+    return Timestamp(f"{value[:26]}Z") if exact else _canonical_timestamp(instant)
 
 
 def format_timestamp(instant: datetime) -> Timestamp:
