@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
@@ -71,7 +72,8 @@ class _Signals:
 
     def __init__(self) -> None:
         self._received, writer = os.pipe()
-        os.set_blocking(writer, False)
+        for end in (self._received, writer):
+            os.set_blocking(end, False)
         for number in _ASKING:
             # Only signals with a Python handler are written to the pipe.
             signal.signal(number, lambda *_: None)
@@ -79,7 +81,9 @@ class _Signals:
 
     def wait_beside(self, events: Sequence[Connection | int]) -> set[int]:
         """Wait for a signal or one of the events; return the signals that came."""
-        if self._received in wait([self._received, *events]):
+        wait([self._received, *events])
+        # A signal that came with an event may be in the pipe only now, whatever the wait saw.
+        with suppress(BlockingIOError):
             return set(os.read(self._received, 4096))
         return set()
 
