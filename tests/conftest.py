@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -50,6 +51,14 @@ def pytest_report_header() -> str | None:
 # Without the packages nothing in these files can run.
 _NEEDING_POSTGRES = ["**/test_postgres_*.py", "**/test_*_postgres*.py", "adapters/postgres/*.py"]
 collect_ignore_glob = [] if postgres.WITH_POSTGRES else _NEEDING_POSTGRES
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """Save what coverage measured: xdist kills a worker that takes over ten seconds to end, and loses it."""
+    coverage = sys.modules.get("coverage")
+    if coverage is not None and (measuring := coverage.Coverage.current()) is not None:
+        measuring.save()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
