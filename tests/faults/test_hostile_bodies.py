@@ -19,7 +19,8 @@ from tests.servers import Answer, MakeRun, Served, serving_process
 BATCH = "/api/v1/runs/batch"
 MAX_BODY = 16 * 1024 * 1024
 MAX_RUN = 2 * 1024 * 1024
-MAX_SECONDS = 0.1
+# Far above what any of them takes on a busy machine, far below what a pass of quadratic cost would take.
+MAX_SECONDS = 1.0
 MAX_MEBIBYTES = 64
 TRIES = 3
 

@@ -26,8 +26,8 @@ NAMES = 40
 JSON = {"Content-Type": "application/json"}
 COUNTS = ("duration_ms", "items_discovered", "items_succeeded", "items_failed", "items_skipped")
 
-LATE = 1.0
-"""How much longer than ``drain-seconds`` shutdown may take, in seconds."""
+LATE = 8.0
+"""How much longer than ``drain-seconds`` shutdown may take on a busy machine, in seconds. The clients never end."""
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the memory in /proc")
 
