@@ -6,6 +6,7 @@ import os
 import platform
 import signal
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -170,6 +171,7 @@ def _about(options: argparse.Namespace) -> dict[str, Any]:
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "runsink": version("runsink"),
         "python": platform.python_version(),
+        "python_configured_with": sysconfig.get_config_var("CONFIG_ARGS"),
         "apsw": apsw.apsw_version(),
         "sqlite": apsw.sqlite_lib_version(),
         "aiohttp": version("aiohttp"),

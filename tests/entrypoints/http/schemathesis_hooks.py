@@ -10,8 +10,9 @@ def before_call(_context: Any, case: schemathesis.Case, _options: dict[str, Any]
     """Change a request just before it is sent.
 
     A cursor is only sent as for the first page, since others come from the server. Neither it nor a search is sent with
-    an offset. Rollups are only asked for with ``roots``. A whole number is sent without a fraction: 1.0 is an integer
-    to JSON Schema, and not to this API.
+    an offset. Rollups are only asked for with ``roots``. A list where one state is expected gets an item: an empty one
+    leaves nothing in the URL that could be wrong. ``extra`` does not repeat a name of its run. A whole number is sent
+    without a fraction: 1.0 is an integer to JSON Schema, and not to this API.
     """
     if case.query and "cursor" in case.query:
         case.query["cursor"] = ""
@@ -20,7 +21,20 @@ def before_call(_context: Any, case: schemathesis.Case, _options: dict[str, Any]
         case.query.pop("offset", None)
     if case.query and "rollup" in case.query:
         case.query["roots"] = "true"
-    case.body = _whole(case.body)
+    if case.query and case.query.get("state") == []:
+        case.query["state"] = [""]
+    case.body = _whole(_told_once(case.body))
+
+
+def _told_once(body: Any) -> Any:
+    if not isinstance(body, dict):
+        return body
+    told = dict(body)
+    if isinstance(runs := told.get("runs"), list):
+        told["runs"] = [_told_once(run) for run in runs]
+    if isinstance(extra := told.get("extra"), dict):
+        told["extra"] = {name: value for name, value in extra.items() if name not in told}
+    return told
 
 
 def _whole(value: Any) -> Any:
