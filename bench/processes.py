@@ -77,7 +77,7 @@ def _listening(command: Sequence[str], cwd: Path, log: Path) -> Iterator[Server]
         yield Server(_read_url(process, log), process.pid)
         failed = False
     finally:
-        _stop(process)
+        stop(process)
         if not failed and process.returncode != 0:
             shown = f"{shlex.join(command)} ended with {process.returncode}"
             raise ProcessError(f"{shown}: {log.read_text(errors='replace')[-2000:]}")
@@ -161,7 +161,8 @@ def _read_url(process: "subprocess.Popen[bytes]", log: Path) -> str:
     return found[0]
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> None:
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    """End a process by SIGTERM, and by SIGKILL if it takes too long."""
     process.terminate()
     try:
         process.wait(STOP_SECONDS)

@@ -10,6 +10,7 @@ from bench.floor import FloorTask, run_floor
 from bench.load import LoadTask, run_load
 from bench.nothing import serve_nothing
 from bench.otlp import SpansTask, run_spans
+from bench.peer import PeerTask, run_peer_load
 from bench.queries import QueryTask, run_queries
 from bench.stages import StagesTask, run_stages
 from bench.streams import StreamTask, run_stream
@@ -18,6 +19,7 @@ from bench.unwatched import serve_unwatched
 _KINDS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "floor": lambda task: run_floor(FloorTask(**task)),
     "load": lambda task: run_load(LoadTask(**task)),
+    "peer": lambda task: run_peer_load(PeerTask(**task)),
     "queries": lambda task: run_queries(QueryTask(**task)),
     "spans": lambda task: run_spans(SpansTask(**task)),
     "stages": lambda task: run_stages(StagesTask(**task)),
