@@ -37,6 +37,7 @@ FIGURES = (
     ("step_p95_ms", "step p95 ms"),
     ("runs_per_second", "runs/s"),
     ("over_alone", "of alone"),
+    ("cpu_s_per_1000", "CPU s/1000"),
 )
 
 SIZES: Final = (1000, 10_000)
@@ -52,6 +53,7 @@ _VISITS_SECONDS: Final = 300
 
 _SETTLE_SECONDS: Final = 0.3
 
+_UPLOADS: Final = ("runs_per_second", "cpu_s_per_1000")
 _CASE: Final = Case(SCENARIOS["S2"], "lenient", "minimal")
 _POLL_SECONDS: Final = 2.0
 _POLLED: Final = (
@@ -68,12 +70,11 @@ def measure_page(plan: Plan) -> Measured:
     """Measure the pages in a browser, then uploads alone and beside a page that polls, once each per repetition."""
     measured = Measured()
     with scratch(plan.directory) as directory, _servers(plan, directory) as servers:
-        addresses = _fill(*servers)
-        launches = {_case_of(size): addresses[_case_of(size)] for size in SIZES}
+        visits = _fill(*servers)
         for repetition in range(plan.repetitions):
-            for kind, pages in (("paints", addresses), ("launches", launches)):
+            for kind, task in visits.items():
                 say(repetition, plan.repetitions, kind)
-                for name, sample in _visit(kind, pages, _VISITS_SECONDS).items():
+                for name, sample in _visit(kind, task).items():
                     measured.add(name, sample)
     for repetition in range(plan.repetitions):
         _measure_polling(plan, repetition, measured)
@@ -93,13 +94,15 @@ def _servers(plan: Plan, directory: Path) -> Iterator[tuple[Server, Server]]:
         yield baseline, server
 
 
-def _fill(baseline: Server, server: Server) -> dict[str, str]:
-    """Upload the launches; return the addresses of the pages by their names, the empty one first."""
+def _fill(baseline: Server, server: Server) -> dict[str, VisitsTask]:
+    """Upload the launches; return which pages are visited, by what is measured."""
     for size in SIZES:
         _upload(server, _launch(size))
     sleep(_SETTLE_SECONDS)
     launches = {_case_of(size): f"{server.url}/ui/launch?id={_name_of(size)}" for size in SIZES}
-    return {"empty page": f"{baseline.url}/ui/", "launches": f"{server.url}/ui/", **launches}
+    name, address = list(launches.items())[-1]
+    painted = {"empty page": f"{baseline.url}/ui/", "launches": f"{server.url}/ui/", name: address}
+    return {"paints": VisitsTask(painted), "launches": VisitsTask(launches)}
 
 
 def _case_of(size: int) -> str:
@@ -130,7 +133,7 @@ def _upload(server: Server, runs: Sequence[bytes]) -> None:
                 raise LoadError(f"status {status}: {body[:500]!r}")
 
 
-def _visit(kind: str, addresses: dict[str, str], limit: float) -> dict[str, dict[str, float]]:
+def _visit(kind: str, task: VisitsTask) -> dict[str, dict[str, float]]:
     """Return what a new browser finds, or another one if it does not respond in time.
 
     Raises:
@@ -138,7 +141,7 @@ def _visit(kind: str, addresses: dict[str, str], limit: float) -> dict[str, dict
     """
     for attempt in range(1, _BROWSERS + 1):
         try:
-            return run_worker(kind, VisitsTask(addresses), limit)
+            return run_worker(kind, task, _VISITS_SECONDS)
         except (ProcessError, subprocess.TimeoutExpired) as error:
             print(f"  browser {attempt} of {_BROWSERS} did not respond: {error}", flush=True)
     raise ProcessError(f"none of {_BROWSERS} browsers responded")
@@ -147,22 +150,26 @@ def _visit(kind: str, addresses: dict[str, str], limit: float) -> dict[str, dict
 def _measure_polling(plan: Plan, repetition: int, measured: Measured) -> None:
     """Add uploads alone and beside a page, twice each, so that a machine that gets busier slows down both."""
     first = bool(repetition % 2)
-    rates: dict[bool, list[float]] = {False: [], True: []}
+    samples: dict[bool, list[dict[str, float]]] = {False: [], True: []}
     for polled in (first, not first, not first, first):
         say(repetition, plan.repetitions, "S2 while a page polls" if polled else "S2 alone")
-        rates[polled].append(_rate(plan, polled=polled))
-    alone, beside = (statistics.fmean(rates[polled]) for polled in (False, True))
-    measured.add("S2 alone", {"runs_per_second": alone})
-    measured.add("S2 while a page polls", {"runs_per_second": beside, "over_alone": beside / alone})
+        samples[polled].append(_uploads(plan, polled=polled))
+    alone, beside = (
+        {name: statistics.fmean(one[name] for one in samples[polled]) for name in _UPLOADS} for polled in (False, True)
+    )
+    measured.add("S2 alone", alone)
+    over_alone = beside["runs_per_second"] / alone["runs_per_second"]
+    measured.add("S2 while a page polls", beside | {"over_alone": over_alone})
 
 
-def _rate(plan: Plan, *, polled: bool) -> float:
-    """Return the runs per second that a new server stores."""
+def _uploads(plan: Plan, *, polled: bool) -> dict[str, float]:
+    """Return what uploads to a new server achieve."""
     with scratch(plan.directory) as directory, runsink_server(directory / "runs.db", plan.options) as server:
         sleep(_SETTLE_SECONDS)
         _upload(server, _launch(SIZES[0]))
         with _polling(server) if polled else nullcontext():
-            return float(measure_at(server, _CASE, plan.timing)["figures"]["runs_per_second"])
+            figures: dict[str, float] = measure_at(server, _CASE, plan.timing)["figures"]
+    return figures
 
 
 @contextmanager

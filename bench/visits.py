@@ -11,7 +11,7 @@ from bench.browsing import Tab
 from bench.figures import percentile
 from tests.ui.browsers import running_browser
 
-_PAINTS: Final = 7
+_PAINTS: Final = 11
 """Openings of each page for its first paint, in turn; their median counts."""
 
 _LOADS: Final = 5
