@@ -6,7 +6,6 @@ that is otherwise the same, and a launch of 10,000 runs next to one of 1,000.
 
 import http.client
 import statistics
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
@@ -20,7 +19,7 @@ import orjson
 
 from bench.bodies import batch_body, make_bodies, make_ids, make_pool
 from bench.client import LoadError, Target, connections, fetch
-from bench.figures import Measured
+from bench.figures import Measured, Sample
 from bench.processes import ProcessError, Server, run_worker, runsink_server
 from bench.scenarios import SCENARIOS, Case
 from bench.served import measure_at, scratch
@@ -49,7 +48,7 @@ _BROWSERS: Final = 3
 """Browsers that are tried in a repetition, until one responds."""
 
 _VISITS_SECONDS: Final = 300
-"""How long a browser may take for its part of a repetition: several times what it takes on a busy machine."""
+"""How long a browser may take for each part of a repetition: several times what it takes on a busy machine."""
 
 _SETTLE_SECONDS: Final = 0.3
 
@@ -69,16 +68,33 @@ _POLLED: Final = (
 def measure_page(plan: Plan) -> Measured:
     """Measure the pages in a browser, then uploads alone and beside a page that polls, once each per repetition."""
     measured = Measured()
-    with scratch(plan.directory) as directory, _servers(plan, directory) as servers:
-        visits = _fill(*servers)
-        for repetition in range(plan.repetitions):
-            for kind, task in visits.items():
-                say(repetition, plan.repetitions, kind)
-                for name, sample in _visit(kind, task).items():
-                    measured.add(name, sample)
+    for repetition in range(plan.repetitions):
+        say(repetition, plan.repetitions, "first paints and launches")
+        for name, sample in _measure_pages(plan):
+            measured.add(name, sample)
     for repetition in range(plan.repetitions):
         _measure_polling(plan, repetition, measured)
     return measured
+
+
+def _measure_pages(plan: Plan) -> Sequence[tuple[str, Sample]]:
+    """Return what a new browser finds at new servers, or other ones if it does not respond in time.
+
+    Raises:
+        ProcessError: none of them responded.
+    """
+    for attempt in range(1, _BROWSERS + 1):
+        try:
+            return _visit(plan)
+        except ProcessError as error:
+            print(f"  browser {attempt} of {_BROWSERS} did not respond: {error}", flush=True)
+    raise ProcessError(f"none of {_BROWSERS} browsers responded")
+
+
+def _visit(plan: Plan) -> Sequence[tuple[str, Sample]]:
+    with scratch(plan.directory) as directory, _servers(plan, directory) as servers:
+        visits = _fill(*servers)
+        return [found for kind, task in visits.items() for found in run_worker(kind, task, _VISITS_SECONDS).items()]
 
 
 @contextmanager
@@ -131,20 +147,6 @@ def _upload(server: Server, runs: Sequence[bytes]) -> None:
             status, body = fetch(client, target.post(batch_body(batch), len(batch)))
             if status != 201:
                 raise LoadError(f"status {status}: {body[:500]!r}")
-
-
-def _visit(kind: str, task: VisitsTask) -> dict[str, dict[str, float]]:
-    """Return what a new browser finds, or another one if it does not respond in time.
-
-    Raises:
-        ProcessError: none of them responded.
-    """
-    for attempt in range(1, _BROWSERS + 1):
-        try:
-            return run_worker(kind, task, _VISITS_SECONDS)
-        except (ProcessError, subprocess.TimeoutExpired) as error:
-            print(f"  browser {attempt} of {_BROWSERS} did not respond: {error}", flush=True)
-    raise ProcessError(f"none of {_BROWSERS} browsers responded")
 
 
 def _measure_polling(plan: Plan, repetition: int, measured: Measured) -> None:

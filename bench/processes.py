@@ -87,17 +87,17 @@ def run_worker(kind: str, task: Any, timeout: float) -> dict[str, Any]:
     """Run a task (an attrs object) in its own process and return its result.
 
     Raises:
-        ProcessError: it failed.
-        subprocess.TimeoutExpired: it took longer than ``timeout`` seconds; it and its children were killed.
+        ProcessError: it failed, or took longer than ``timeout`` seconds.
     """
     with subprocess.Popen(
         [*_WORKER, kind], cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         try:
             output, _ = process.communicate(json.dumps(attrs.asdict(task)), timeout)
-        except BaseException:
-            _kill_family(process.pid)
-            raise
+        except subprocess.TimeoutExpired as error:
+            raise ProcessError(f"the worker {kind} took longer than {timeout:g} s") from error
+        finally:
+            _kill_family(process)
     if process.returncode != 0:
         raise ProcessError(f"the worker {kind} failed with {process.returncode}; see above")
     result: dict[str, Any] = json.loads(output)
@@ -145,11 +145,12 @@ def _family(pid: int) -> list[psutil.Process]:
     return [parent, *parent.children(recursive=True)]
 
 
-def _kill_family(pid: int) -> None:
-    """Kill a process with everything that it started, such as a browser."""
-    for process in _family(pid):
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
+def _kill_family(process: "subprocess.Popen[str]") -> None:
+    """Kill a process that has not ended, with everything that it started, such as a browser."""
+    if process.poll() is None:
+        for member in _family(process.pid):
+            with suppress(psutil.NoSuchProcess):
+                member.kill()
 
 
 def _status_kib(pid: int, name: str) -> int:
