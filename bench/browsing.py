@@ -54,7 +54,7 @@ class Tab:
     """A tab with a storage and a cache of its own.
 
     What it waits for in a page has a timeout, after which Playwright raises an error. What the browser itself does has
-    none: opening and closing tabs, starting and stopping to trace.
+    none, such as opening a tab or the end of a trace; whoever uses it must be ready to end the process.
     """
 
     page: Page
