@@ -10,6 +10,12 @@ from playwright.sync_api import Browser, Page
 
 from tests.ui.browsers import WIDE
 
+_PATIENCE_MS: Final = 30_000
+# Frames and paints never come if the browser takes the tab for one in the background.
+_IMPATIENCE: Final = f"""
+new Promise((_, fail) => setTimeout(() => fail(new Error("nothing within {_PATIENCE_MS} ms")), {_PATIENCE_MS}))
+"""
+
 _FIRST_PAINT: Final = """
 () => new Promise((done) => new PerformanceObserver((list) => {
   const paint = list.getEntriesByName("first-paint")[0];
@@ -36,7 +42,7 @@ _SCROLL: Final = f"""
   requestAnimationFrame(() => requestAnimationFrame(done));
 }})
 """
-_COUNT_ELEMENTS: Final = "document.querySelectorAll('*').length"
+_COUNT_ELEMENTS: Final = "() => document.querySelectorAll('*').length"
 
 _CATEGORIES: Final = ["devtools.timeline", "v8", "v8.execute", "blink.user_timing"]
 _SCRIPT: Final = frozenset({"EvaluateScript", "v8.evaluateModule", "v8.callFunction", "FunctionCall", "RunMicrotasks"})
@@ -45,7 +51,11 @@ _LAYOUT: Final = frozenset({"UpdateLayoutTree", "Layout"})
 
 @attrs.frozen
 class Tab:
-    """A tab with a storage and a cache of its own."""
+    """A tab with a storage and a cache of its own.
+
+    What it waits for in a page has a timeout, after which Playwright raises an error. What the browser itself does has
+    none, such as opening a tab or the end of a trace; whoever uses it must be ready to end the process.
+    """
 
     page: Page
     _browser: Browser
@@ -63,25 +73,32 @@ class Tab:
     def first_paint_ms(self, address: str) -> float:
         """Go to an address and return the milliseconds until something was painted."""
         self.page.goto(address)
-        return float(self.page.evaluate(_FIRST_PAINT))
+        painted = float(self._ask(_FIRST_PAINT))
+        # What the page still does must not slow down the one that is opened next.
+        self.page.wait_for_load_state("networkidle")
+        return painted
 
     def load_ms(self, address: str, selector: str) -> float:
         """Go to an address and return the milliseconds of script until an element is there."""
         self._browser.start_tracing(page=self.page, categories=_CATEGORIES)
         self.page.goto(address, wait_until="commit")
-        self.page.evaluate(_WAIT, selector)
+        self._ask(_WAIT, selector)
         return _script_ms(self._browser.stop_tracing())[0]
 
     def scroll_ms(self, selector: str, pixels: int, steps: int) -> Sequence[float]:
         """Scroll an element step by step, each painted before the next; return the script of each in milliseconds."""
         self._browser.start_tracing(page=self.page, categories=_CATEGORIES)
         for _ in range(steps):
-            self.page.evaluate(_SCROLL, [selector, pixels])
+            self._ask(_SCROLL, [selector, pixels])
         return _script_ms(self._browser.stop_tracing())[1:]
 
     def elements(self) -> int:
         """Return the number of elements in the document."""
-        return int(self.page.evaluate(_COUNT_ELEMENTS))
+        return int(self._ask(_COUNT_ELEMENTS))
+
+    def _ask(self, function: str, argument: Any = None) -> Any:
+        """Call a function of JavaScript in the page; it must not take longer than ``_PATIENCE_MS``."""
+        return self.page.evaluate(f"(argument) => Promise.race([({function})(argument), {_IMPATIENCE}])", argument)
 
 
 def _script_ms(trace: bytes) -> Sequence[float]:

@@ -16,17 +16,15 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import orjson
-from playwright.sync_api import Browser
 
 from bench.bodies import batch_body, make_bodies, make_ids, make_pool
-from bench.browsing import Tab
 from bench.client import LoadError, Target, connections, fetch
-from bench.figures import Measured, percentile
-from bench.processes import Server, runsink_server
+from bench.figures import Measured, Sample
+from bench.processes import ProcessError, Server, run_worker, runsink_server
 from bench.scenarios import SCENARIOS, Case
 from bench.served import measure_at, scratch
 from bench.throughput import Plan, say
-from tests.ui.browsers import running_browser
+from bench.visits import VisitsTask
 
 FIGURES = (
     ("first_paint_ms", "first paint ms"),
@@ -38,6 +36,7 @@ FIGURES = (
     ("step_p95_ms", "step p95 ms"),
     ("runs_per_second", "runs/s"),
     ("over_alone", "of alone"),
+    ("cpu_s_per_1000", "CPU s/1000"),
 )
 
 SIZES: Final = (1000, 10_000)
@@ -45,15 +44,15 @@ SIZES: Final = (1000, 10_000)
 
 _BATCH_RUNS: Final = 1000
 _CHILDREN: Final = 8
-_OPENINGS: Final = 3
-"""Openings of each page in a repetition, in turn; their median counts."""
+_BROWSERS: Final = 3
+"""Browsers that are tried in a repetition, until one responds."""
 
-_ROW: Final = "[role=treegrid] .list-row"
-_LIST: Final = ".list"
-_STEPS: Final = 200
-_STEP_PIXELS: Final = 240
+_VISITS_SECONDS: Final = 300
+"""How long a browser may take for each part of a repetition: several times what it takes on a busy machine."""
+
 _SETTLE_SECONDS: Final = 0.3
 
+_UPLOADS: Final = ("runs_per_second", "cpu_s_per_1000")
 _CASE: Final = Case(SCENARIOS["S2"], "lenient", "minimal")
 _POLL_SECONDS: Final = 2.0
 _POLLED: Final = (
@@ -69,18 +68,33 @@ _POLLED: Final = (
 def measure_page(plan: Plan) -> Measured:
     """Measure the pages in a browser, then uploads alone and beside a page that polls, once each per repetition."""
     measured = Measured()
-    with scratch(plan.directory) as directory, running_browser() as browser, _servers(plan, directory) as servers:
-        addresses = _fill(*servers)
-        for repetition in range(plan.repetitions):
-            say(repetition, plan.repetitions, "first paints")
-            for name, sample in _first_paints(browser, addresses).items():
-                measured.add(name, sample)
-            say(repetition, plan.repetitions, "launches")
-            for name, sample in _launches(browser, addresses).items():
-                measured.add(name, sample)
+    for repetition in range(plan.repetitions):
+        say(repetition, plan.repetitions, "first paints and launches")
+        for name, sample in _measure_pages(plan):
+            measured.add(name, sample)
     for repetition in range(plan.repetitions):
         _measure_polling(plan, repetition, measured)
     return measured
+
+
+def _measure_pages(plan: Plan) -> Sequence[tuple[str, Sample]]:
+    """Return what a new browser finds at new servers, or other ones if it does not respond in time.
+
+    Raises:
+        ProcessError: none of them responded.
+    """
+    for attempt in range(1, _BROWSERS + 1):
+        try:
+            return _visit(plan)
+        except ProcessError as error:
+            print(f"  browser {attempt} of {_BROWSERS} did not respond: {error}", flush=True)
+    raise ProcessError(f"none of {_BROWSERS} browsers responded")
+
+
+def _visit(plan: Plan) -> Sequence[tuple[str, Sample]]:
+    with scratch(plan.directory) as directory, _servers(plan, directory) as servers:
+        visits = _fill(*servers)
+        return [found for kind, task in visits.items() for found in run_worker(kind, task, _VISITS_SECONDS).items()]
 
 
 @contextmanager
@@ -96,13 +110,15 @@ def _servers(plan: Plan, directory: Path) -> Iterator[tuple[Server, Server]]:
         yield baseline, server
 
 
-def _fill(baseline: Server, server: Server) -> dict[str, str]:
-    """Upload the launches; return the addresses of the pages by their names, the empty one first."""
+def _fill(baseline: Server, server: Server) -> dict[str, VisitsTask]:
+    """Upload the launches; return which pages are visited, by what is measured."""
     for size in SIZES:
         _upload(server, _launch(size))
     sleep(_SETTLE_SECONDS)
     launches = {_case_of(size): f"{server.url}/ui/launch?id={_name_of(size)}" for size in SIZES}
-    return {"empty page": f"{baseline.url}/ui/", "launches": f"{server.url}/ui/", **launches}
+    name, address = list(launches.items())[-1]
+    painted = {"empty page": f"{baseline.url}/ui/", "launches": f"{server.url}/ui/", name: address}
+    return {"paints": VisitsTask(painted), "launches": VisitsTask(launches)}
 
 
 def _case_of(size: int) -> str:
@@ -133,59 +149,29 @@ def _upload(server: Server, runs: Sequence[bytes]) -> None:
                 raise LoadError(f"status {status}: {body[:500]!r}")
 
 
-def _first_paints(browser: Browser, addresses: dict[str, str]) -> dict[str, dict[str, float]]:
-    """Return the first paint of every page, relative to the first of them; the pages take turns."""
-    rounds: dict[str, list[float]] = {name: [] for name in addresses}
-    for _ in range(_OPENINGS):
-        for name, address in addresses.items():
-            with Tab.opened(browser) as tab:
-                rounds[name].append(tab.first_paint_ms(address))
-    medians = {name: statistics.median(found) for name, found in rounds.items()}
-    baseline = next(iter(medians.values()))
-    return {name: {"first_paint_ms": ms, "over_empty": ms / baseline} for name, ms in medians.items()}
-
-
-def _launches(browser: Browser, addresses: dict[str, str]) -> dict[str, dict[str, float]]:
-    """Return what the launches cost, relative to the smallest."""
-    samples = {}
-    for size in SIZES:
-        name = _case_of(size)
-        loads = []
-        for _ in range(_OPENINGS):
-            with Tab.opened(browser) as tab:
-                loads.append(tab.load_ms(addresses[name], _ROW))
-        samples[name] = {"script_ms": statistics.median(loads), **_scroll(browser, addresses[name])}
-    baseline = samples[_case_of(SIZES[0])]["script_ms"]
-    return {name: {**sample, "over_small": sample["script_ms"] / baseline} for name, sample in samples.items()}
-
-
-def _scroll(browser: Browser, address: str) -> dict[str, float]:
-    """Open every run of the launch and scroll through them."""
-    with Tab.opened(browser) as tab:
-        tab.page.goto(f"{address}&depth=9")
-        tab.page.wait_for_selector(_ROW)
-        tab.page.wait_for_load_state("networkidle")
-        steps = tab.scroll_ms(_LIST, _STEP_PIXELS, _STEPS)
-        return {
-            "elements": tab.elements(),
-            "step_p50_ms": percentile(steps, 0.50),
-            "step_p95_ms": percentile(steps, 0.95),
-        }
-
-
 def _measure_polling(plan: Plan, repetition: int, measured: Measured) -> None:
-    """Add uploads alone and beside a page; every other repetition in the other order."""
-    samples = {}
-    for polled in (False, True)[:: -1 if repetition % 2 else 1]:
+    """Add uploads alone and beside a page, twice each, so that a machine that gets busier slows down both."""
+    first = bool(repetition % 2)
+    samples: dict[bool, list[dict[str, float]]] = {False: [], True: []}
+    for polled in (first, not first, not first, first):
         say(repetition, plan.repetitions, "S2 while a page polls" if polled else "S2 alone")
-        with scratch(plan.directory) as directory, runsink_server(directory / "runs.db", plan.options) as server:
-            sleep(_SETTLE_SECONDS)
-            _upload(server, _launch(SIZES[0]))
-            with _polling(server) if polled else nullcontext():
-                samples[polled] = measure_at(server, _CASE, plan.timing)["figures"]["runs_per_second"]
-    measured.add("S2 alone", {"runs_per_second": samples[False]})
-    beside = {"runs_per_second": samples[True], "over_alone": samples[True] / samples[False]}
-    measured.add("S2 while a page polls", beside)
+        samples[polled].append(_uploads(plan, polled=polled))
+    alone, beside = (
+        {name: statistics.fmean(one[name] for one in samples[polled]) for name in _UPLOADS} for polled in (False, True)
+    )
+    measured.add("S2 alone", alone)
+    over_alone = beside["runs_per_second"] / alone["runs_per_second"]
+    measured.add("S2 while a page polls", beside | {"over_alone": over_alone})
+
+
+def _uploads(plan: Plan, *, polled: bool) -> dict[str, float]:
+    """Return what uploads to a new server achieve."""
+    with scratch(plan.directory) as directory, runsink_server(directory / "runs.db", plan.options) as server:
+        sleep(_SETTLE_SECONDS)
+        _upload(server, _launch(SIZES[0]))
+        with _polling(server) if polled else nullcontext():
+            figures: dict[str, float] = measure_at(server, _CASE, plan.timing)["figures"]
+    return figures
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import IO, Any, Final, cast
@@ -84,19 +84,23 @@ def _listening(command: Sequence[str], cwd: Path, log: Path) -> Iterator[Server]
 
 
 def run_worker(kind: str, task: Any, timeout: float) -> dict[str, Any]:
-    """Run a task (an attrs object) in its own process and return its result."""
-    done = subprocess.run(
-        [*_WORKER, kind],
-        cwd=_ROOT,
-        input=json.dumps(attrs.asdict(task)),
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise ProcessError(f"the worker {kind} failed with {done.returncode}; see above")
-    result: dict[str, Any] = json.loads(done.stdout)
+    """Run a task (an attrs object) in its own process and return its result.
+
+    Raises:
+        ProcessError: it failed, or took longer than ``timeout`` seconds.
+    """
+    with subprocess.Popen(
+        [*_WORKER, kind], cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            output, _ = process.communicate(json.dumps(attrs.asdict(task)), timeout)
+        except subprocess.TimeoutExpired as error:
+            raise ProcessError(f"the worker {kind} took longer than {timeout:g} s") from error
+        finally:
+            _kill_family(process)
+    if process.returncode != 0:
+        raise ProcessError(f"the worker {kind} failed with {process.returncode}; see above")
+    result: dict[str, Any] = json.loads(output)
     return result
 
 
@@ -139,6 +143,14 @@ def _family(pid: int) -> list[psutil.Process]:
         return []
     parent = psutil.Process(pid)
     return [parent, *parent.children(recursive=True)]
+
+
+def _kill_family(process: "subprocess.Popen[str]") -> None:
+    """Kill a process that has not ended, with everything that it started, such as a browser."""
+    if process.poll() is None:
+        for member in _family(process.pid):
+            with suppress(psutil.NoSuchProcess):
+                member.kill()
 
 
 def _status_kib(pid: int, name: str) -> int:

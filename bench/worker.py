@@ -16,9 +16,18 @@ from bench.stages import StagesTask, run_stages
 from bench.streams import StreamTask, run_stream
 from bench.unwatched import serve_unwatched
 
+
+def _run_visits(kind: str, task: dict[str, Any]) -> dict[str, Any]:
+    from bench import visits  # noqa: PLC0415 - the others need no browser
+
+    return {"paints": visits.run_paints, "launches": visits.run_launches}[kind](visits.VisitsTask(**task))
+
+
 _KINDS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "floor": lambda task: run_floor(FloorTask(**task)),
+    "launches": lambda task: _run_visits("launches", task),
     "load": lambda task: run_load(LoadTask(**task)),
+    "paints": lambda task: _run_visits("paints", task),
     "peer": lambda task: run_peer_load(PeerTask(**task)),
     "queries": lambda task: run_queries(QueryTask(**task)),
     "spans": lambda task: run_spans(SpansTask(**task)),

@@ -19,6 +19,43 @@ HOSTILE = (
 )
 
 
+HOLD_FRAMES = """
+const held = [];
+window.requestAnimationFrame = (draw) => held.push(draw);
+window.drawFrames = () => held.splice(0).forEach((draw) => draw(performance.now()));
+"""
+
+
+def test_rows_do_not_wait_for_what_is_computed_over_all_of_them(visit: Visit) -> None:
+    """The panel and the minimap are filled once the rows are painted, with what is chosen by then."""
+    visit.page.add_init_script(HOLD_FRAMES)
+    visit.page.route("**/api/v1/limits", lambda route: route.abort())
+    visit.page.route("**/api/v1/runs?event_id=*", lambda route: route.abort())
+    open_launch(visit)
+    assert visit.page.locator(f"{PANEL} section").count() == 0
+    assert visit.page.get_attribute(".minimap-area", "d") is None
+    visit.page.evaluate("drawFrames()")
+    visit.page.wait_for_selector(f"{PANEL} .causes")
+    assert visit.page.get_attribute(".minimap-area", "d") is not None
+    visit.forgive("ERR_FAILED")
+
+
+def test_a_launch_that_was_left_before_it_was_painted_is_not_shown(visit: Visit) -> None:
+    """What was put off belongs to a page that is gone: it neither loads nor shows anything."""
+    visit.page.add_init_script(HOLD_FRAMES)
+    visit.page.route("**/api/v1/limits", lambda route: route.abort())
+    visit.page.route("**/api/v1/runs?event_id=*", lambda route: route.abort())
+    open_launch(visit)
+    panel = visit.page.query_selector(PANEL)
+    assert panel is not None
+    visit.page.click("nav >> text=Runs")
+    visit.page.wait_for_selector(".page-runs")
+    visit.page.evaluate("drawFrames()")
+    visit.page.evaluate("new Promise((done) => setTimeout(done))")
+    assert panel.evaluate("panel => panel.childElementCount") == 0
+    visit.forgive("ERR_FAILED")
+
+
 def test_every_state_survives_reload_and_back(visit: Visit) -> None:
     """Folds, selection, zoom, filters and the critical path give the same picture again."""
     open_launch(visit)

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from playwright.sync_api import Route
 
 ROWS = "main [role=row], main tbody tr"
+PAINTED = """
+() => new Promise((done, fail) => {
+  setTimeout(() => fail(new Error("nothing was painted")), 20000);
+  new PerformanceObserver(done).observe({type: "paint", buffered: true});
+})
+"""
 SECRET = "reader-0123456789abcdef"
 
 
@@ -32,6 +38,25 @@ def test_every_page_starts(visit_server: Visiting, launch_server: Api, scheme: s
             visit.open(name)
             visit.page.wait_for_selector("main h1")
             assert visit.page.evaluate("document.documentElement.scrollWidth") <= size[0]
+
+
+def test_the_header_is_painted_without_the_styles_of_the_pages(visit: Visit) -> None:
+    """It does not wait for them, and a page does not show itself before it has them."""
+    held: list[Route] = []
+
+    def hold(route: "Route") -> None:
+        held.append(route)
+
+    for name in ("launches", "runs"):
+        visit.page.route(f"**/css/{name}.css", hold)
+    visit.page.goto(f"{visit.url}/ui/runs", wait_until="commit")
+    visit.page.evaluate(PAINTED)
+    assert visit.page.is_visible(".header nav >> text=Commits")
+    assert len(held) == 2
+    assert visit.page.query_selector(".page-runs") is None
+    for route in held:
+        route.continue_()
+    visit.page.wait_for_selector(".page-runs")
 
 
 def test_pages_change_without_loading_the_shell_again(visit: Visit) -> None:

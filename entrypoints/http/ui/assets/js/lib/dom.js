@@ -111,6 +111,15 @@ export function replace(element, ...children) {
 }
 
 /**
+ * Do something as soon as the elements that are there now have been painted.
+ *
+ * @param {() => void} action
+ */
+export function afterPaint(action) {
+  requestAnimationFrame(() => setTimeout(action));
+}
+
+/**
  * @param {Child[]} children
  * @returns {(Node | string)[]}
  */

@@ -55,23 +55,13 @@ export function findProblems(tree) {
  */
 function findRecovered(tree) {
   const recovered = new Uint8Array(tree.runs.length);
-  /** @type {Map<string, number>} the latest start of a successful run for each piece of work */
-  const latestSuccess = new Map();
   const candidates = [];
   for (let index = 1; index < tree.runs.length; index++) {
-    const candidate = tree.problems[index] > 0 && tree.problemsBelow[index] === 0;
-    if (candidate) candidates.push(index);
+    if (tree.problems[index] > 0 && tree.problemsBelow[index] === 0) candidates.push(index);
   }
-  // Naming the work of every run would take too long.
-  const agents = agentsBelow(tree, candidates);
-  for (let index = 1; index < tree.runs.length; index++) {
-    const { status, agent_name } = tree.runs[index];
-    if (status !== "success" || !agents.get(tree.parent[index])?.has(agent_name)) continue;
-    const work = workOf(tree, index);
-    latestSuccess.set(work, Math.max(tree.start[index], latestSuccess.get(work) ?? Number.NEGATIVE_INFINITY));
-  }
+  const successes = laterSuccesses(tree, earliestEnds(tree, candidates));
   for (const index of candidates) {
-    const later = latestSuccess.get(workOf(tree, index));
+    const later = successes.get(tree.parent[index])?.get(workOf(tree, index));
     if (later !== undefined && later >= tree.end[index]) recovered[index] = 1;
   }
   return recovered;
@@ -80,16 +70,48 @@ function findRecovered(tree) {
 /**
  * @param {LaunchTree} tree
  * @param {number[]} indexes
- * @returns {Map<number, Set<string>>} the agents of these runs by the parent
+ * @returns {Map<number, Map<string, number>>} when the first of these runs ended, by parent and agent
  */
-function agentsBelow(tree, indexes) {
-  const agents = new Map();
+function earliestEnds(tree, indexes) {
+  const ends = new Map();
   for (const index of indexes) {
-    const known = agents.get(tree.parent[index]);
-    if (known) known.add(tree.runs[index].agent_name);
-    else agents.set(tree.parent[index], new Set([tree.runs[index].agent_name]));
+    const agents = entryOf(ends, tree.parent[index]);
+    const agent = tree.runs[index].agent_name;
+    agents.set(agent, Math.min(tree.end[index], agents.get(agent) ?? Number.POSITIVE_INFINITY));
   }
-  return agents;
+  return ends;
+}
+
+/**
+ * @param {LaunchTree} tree
+ * @param {Map<number, Map<string, number>>} ends when the first candidate ended, by parent and agent
+ * @returns {Map<number, Map<string, number>>} the latest start of a run that succeeded after that, by parent and work
+ */
+function laterSuccesses(tree, ends) {
+  const successes = new Map();
+  for (let index = 1; index < tree.runs.length; index++) {
+    const { status, agent_name } = tree.runs[index];
+    const ended = status === "success" ? ends.get(tree.parent[index])?.get(agent_name) : undefined;
+    // Naming the work of every run would take too long.
+    if (ended === undefined || tree.start[index] < ended) continue;
+    const works = entryOf(successes, tree.parent[index]);
+    const work = workOf(tree, index);
+    works.set(work, Math.max(tree.start[index], works.get(work) ?? Number.NEGATIVE_INFINITY));
+  }
+  return successes;
+}
+
+/**
+ * @param {Map<number, Map<string, number>>} maps
+ * @param {number} key
+ * @returns {Map<string, number>} the one at this key, which is added if there is none
+ */
+function entryOf(maps, key) {
+  const known = maps.get(key);
+  if (known) return known;
+  const added = new Map();
+  maps.set(key, added);
+  return added;
 }
 
 /**
@@ -104,7 +126,7 @@ function workOf(tree, index) {
   const numbersAreAttempts = tree.problems[parent] === 0 || Boolean(item_name);
   const name = numbersAreAttempts ? withoutNumber(shortName(tree, index)) : run_id;
   // No text holds a NUL, so the parts stay apart.
-  return `${parent}\0${agent_name}\0${job_type}\0${item_name ?? ""}\0${name}`;
+  return `${agent_name}\0${job_type}\0${item_name ?? ""}\0${name}`;
 }
 
 /** @param {string} name */

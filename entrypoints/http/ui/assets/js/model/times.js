@@ -25,9 +25,11 @@ export function placeInTime(runs, parent, now) {
   const end = Float64Array.from(runs, (run, index) => knownEnd(run, start[index], origin));
   const first = start.reduce((least, time) => Math.min(least, time), 0);
   spreadEnds(runs, parent, start, end);
-  const openEnd = endOfOpenRuns(runs, start, end, now - origin, origin);
-  for (let index = 0; index < end.length; index++) {
-    if (Number.isNaN(end[index])) end[index] = endWithin(index, parent, start, end, openEnd);
+  if (end.some(Number.isNaN)) {
+    const openEnd = endOfOpenRuns(runs, start, end, now - origin, origin);
+    for (let index = 0; index < end.length; index++) {
+      if (Number.isNaN(end[index])) end[index] = endWithin(index, parent, start, end, openEnd);
+    }
   }
   return { origin, start, end, first, last: end.reduce((most, time) => Math.max(most, time), 0) };
 }

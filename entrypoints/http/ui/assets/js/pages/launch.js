@@ -1,7 +1,7 @@
 /** One launch: its runs as a tree beside a waterfall, and a panel that says why it failed. */
 
 import { apiPath } from "../lib/api.js";
-import { el, replace, setText } from "../lib/dom.js";
+import { afterPaint, el, replace, setText } from "../lib/dom.js";
 import { count } from "../lib/format.js";
 import { Launch, View } from "../model/launch.js";
 import { fullName } from "../model/names.js";
@@ -20,6 +20,8 @@ import { TreeView } from "./launch/tree_view.js";
 /** @typedef {import("../model/tree.js").TreeResponse} TreeResponse */
 /** @typedef {import("../model/refusals.js").Refusal} Refusal */
 
+/** @typedef {import("./launch/panel.js").Shown & {range: import("../model/time_scale.js").Range}} Beside */
+
 /** How often the bars of open runs grow. */
 const GROW_MS = 2000;
 
@@ -34,6 +36,8 @@ class LaunchPage {
   #refusals = null;
   /** Of a launch of which the tree is only a part. @type {import("../lib/page.js").Rollup | null} */
   #rollup = null;
+  /** What stands beside the rows. @type {Beside | null} */
+  #beside = null;
   /** What is watched, and whether it was shown before. */
   #watched = "";
   #isFirst = true;
@@ -92,6 +96,7 @@ class LaunchPage {
 
   unmount() {
     clearInterval(this.#timer);
+    this.#beside = null;
     this.#tree.destroy();
     this.#panel.destroy();
   }
@@ -108,7 +113,7 @@ class LaunchPage {
   #watch(watched, id, event_id) {
     this.#watched = watched;
     this.#isFirst = true;
-    this.#response = this.#launch = this.#view = this.#refusals = null;
+    this.#response = this.#launch = this.#view = this.#refusals = this.#beside = null;
     clearInterval(this.#timer);
     if (id === "") {
       this.#context.live.watch([]);
@@ -117,7 +122,7 @@ class LaunchPage {
     }
     replace(this.#root, message("Loading…", ""));
     const fail = () => {
-      this.#response = this.#launch = this.#view = null;
+      this.#response = this.#launch = this.#view = this.#beside = null;
       replace(this.#root, message(`There is no run ${id} in this store.`, "It may have been pruned."));
     };
     const parameters = { event_id };
@@ -188,10 +193,19 @@ class LaunchPage {
     const refusals = this.#refusals && launch.refused(this.#refusals);
     this.#showHead(launch, zone, refusals?.length ?? null);
     this.#toolbar.update(view, state);
-    this.#minimap.update(launch, range, selected);
     this.#tree.update({ view, range, path: state.path }, selected, this.#isFirst && selected >= 0);
-    this.#panel.update({ view, selected, zone, refusals });
+    this.#beside = { view, range, selected, zone, refusals };
+    // Figures over all runs take as long as the rows, which are what a reader waits for.
+    if (this.#isFirst) afterPaint(() => this.#showBeside());
+    else this.#showBeside();
     this.#isFirst = false;
+  }
+
+  #showBeside() {
+    if (!this.#beside) return;
+    const { view, range, selected } = this.#beside;
+    this.#minimap.update(view.launch, range, selected);
+    this.#panel.update(this.#beside);
   }
 
   /**
