@@ -204,6 +204,9 @@ class Audit:
     db: Path
     amiss: "Counter[str]" = attrs.field(factory=Counter)
     kept_untold: int = 0
+    """Spans of requests that were not acknowledged when the server was killed."""
+    kept_in_part: int = 0
+    """Requests of which some slices are kept."""
     files: int = 0
 
     def after_a_kill(self, requests: list[Request], cut: Journey) -> None:
@@ -220,6 +223,7 @@ class Audit:
             size, kept = len(request.numbers), request.kept(ends)
             self.amiss["lost"] += request.acknowledged and kept != size
             self.amiss["half"] += kept not in {*range(0, size, SLICE_SPANS), size}
+            self.kept_in_part += 0 < kept < size
             self.kept_untold += 0 if request.acknowledged else max(kept, 0)
         self.amiss["kept of a part"] += any(request.kept(ends) for request in cut)
 
@@ -284,6 +288,7 @@ def test_no_kill_loses_or_doubles_a_span(serve: Serve, tmp_path: Path, scale: Sc
     kinds = ("lost", "doubled", "half", "kept of a part", "strange", "integrity errors", "derived tables")
     found = {kind.replace(" ", "_"): audit.amiss[kind] for kind in kinds}
     broken = sum(request.broken for request in fleet.requests)
-    figures(kills=kills, spans=spans, broken=broken, cut=fleet.cut, kept_untold=audit.kept_untold, **found)
+    kept = {"spans_kept_untold": audit.kept_untold, "requests_kept_in_part": audit.kept_in_part}
+    figures(kills=kills, spans=spans, broken=broken, cut=fleet.cut, **kept, **found)
     assert not +audit.amiss
     assert fleet.cut > 0

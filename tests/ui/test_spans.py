@@ -33,4 +33,4 @@ def test_a_trace_is_a_launch_with_the_attributes_of_its_spans(visit_server: Visi
         assert "problem 1 of 1" in shown
         assert all(text in shown for text in ("no quota left", "1.50 s", "$0.250", "1 234", '"service.name": "fleet"'))
         # One to a line, as in JSON.
-        assert all(f"\n  {line}" in shown for line in json.dumps(CALL, indent=2, sort_keys=True).splitlines()[1:-1])
+        assert all(f"\n{line}\n" in shown for line in json.dumps(CALL, indent=2, sort_keys=True).splitlines()[1:-1])
