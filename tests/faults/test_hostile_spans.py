@@ -119,6 +119,6 @@ def test_requests_that_would_grow_are_bounded(server: Served, figures: Figures, 
     with cost_of(server.process.pid) as cost:
         plain = Exporter(server.api, media_type).send(body)
         packed = Exporter(server.api, media_type).send(gzip.compress(body, 1), Content_Encoding="gzip")
-    assert {plain.status, packed.status} <= ACCEPTED
+    assert {plain.status, packed.status} <= ACCEPTED, (plain, packed)
     assert cost.mebibytes < MAX_MEBIBYTES
     figures(what=what, MiB_more=round(cost.mebibytes))
