@@ -20,6 +20,7 @@ NOT_RUN = {
     "docs/how-to/move-to-postgresql.md": 3,
     "docs/how-to/run-in-a-container.md": 5,
     "docs/how-to/run-under-systemd.md": 3,
+    "docs/how-to/send-traces.md": 4,
     "docs/reference/otlp.md": 1,
     "docs/tutorial.md": 1,
 }

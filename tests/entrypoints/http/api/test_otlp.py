@@ -93,6 +93,22 @@ def test_a_span_that_has_ended_amends_its_run(exporter: Exporter) -> None:
     assert exporter.api.find().body["runs"] == [run]
 
 
+def test_every_store_takes_repeats_and_amends_spans(any_server: Api, media_type: str) -> None:
+    """In slices; a trace that was announced, then sent again while it ran, then ended, and once more."""
+    exporter, numbers = Exporter(any_server, media_type), range(1500)
+    announced = export([span(number, endTimeUnixNano=None) for number in numbers], {"service.name": "fleet"})
+    ended = export([span(number, {"late": number}) for number in numbers], {"service.name": "fleet"})
+    for document, status in ((announced, "running"), (announced, "running"), (ended, "success"), (ended, "success")):
+        assert exporter.partial_success(exporter.send(document)) == (0, "")
+        assert (total(any_server), any_server.find(status=status, limit=1).body["total"]) == (1500, 1500)
+    late = {run["context_json"]["attributes"]["late"] for run in any_server.find(limit=1000).body["runs"]}
+    assert len(late) == 1000
+    other = export([span(0, {"late": 0}, name="other")], {"service.name": "fleet"})
+    rejected, message = exporter.partial_success(exporter.send(other))
+    assert (rejected, message.endswith("was sent before with another item_name; the first one stays")) == (0, True)
+    assert any_server.request("GET", "/api/v1/metadata").body["agent_names"] == ["fleet"]
+
+
 def test_valid_spans_are_stored_beside_rejected_ones(exporter: Exporter) -> None:
     """The message names each rejected span, what was wrong and what would be right, in less than a kibibyte."""
     bad = [span(number, startTimeUnixNano="0") for number in range(1, 2000)]
