@@ -90,6 +90,11 @@ def require_valid(candidate: Candidate) -> Run:
     return candidate
 
 
+def single_upload(candidate: Candidate, admit: Admit) -> Upload:
+    """Return the upload of a single run; raise ``RunRefusedError`` if it is invalid."""
+    return Upload(Mode.SINGLE, (require_valid(candidate),), admit)
+
+
 def ingest(upload: Upload, work: UnitOfWork) -> BatchResult:
     """Store the runs of one upload.
 

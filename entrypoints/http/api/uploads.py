@@ -1,6 +1,7 @@
 """Uploads: lenient and atomic batches, and single runs."""
 
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 
 import attrs
@@ -10,7 +11,7 @@ from adapters.wire.encode import batch_answer, count_error_bytes
 from core.errors import BatchRolledBackError, EveryRunRefusedError, RunRefusedError
 from core.model.batch import BatchResult, Candidate
 from core.ports.observer import Intake
-from core.use_cases.ingest import Admit, Mode, Upload, check_response_size
+from core.use_cases.ingest import Admit, Mode, Upload, check_response_size, single_upload
 from entrypoints.http.api.context import Context
 from entrypoints.http.messages.headers import prefers_minimal
 from entrypoints.http.messages.request_body import Allowance
@@ -56,7 +57,7 @@ class Uploads:
         )
         self.context.access.charge_runs(request, 1)
         try:
-            result = await self.context.completions.wait(application.create(candidate, lease_of(request).cover))
+            result = await self._write(single_upload(candidate, lease_of(request).cover))
         except RunRefusedError as error:
             application.note(Intake.SINGLE, BatchResult((), 1, 0, 0, failed=1, refused=(error.refused,)))
             raise
@@ -66,11 +67,17 @@ class Uploads:
     async def _ingest(self, intake: Intake, upload: Upload) -> BatchResult:
         """Store the runs and note what became of them, rejected batches included."""
         try:
-            result = await self.context.completions.wait(self.context.application.ingest(upload))
+            result = await self._write(upload)
         except (EveryRunRefusedError, BatchRolledBackError) as error:
             self.context.application.note(intake, error.result)
             raise
         self.context.application.note(intake, result)
+        return result
+
+    async def _write(self, upload: Upload) -> BatchResult:
+        result: BatchResult = await self.context.completions.wait_for(
+            partial(self.context.application.hand_over, upload)
+        )
         return result
 
     async def _read_batch(self, request: web.Request) -> list[Candidate]:
