@@ -52,12 +52,13 @@ class Uploads:
         application = self.context.application
         candidate = await self.context.decode(
             request,
-            Allowance.of_run(application.limits),
+            self.context.run_allowance,
             lambda body: application.decoder.run(body, application.clock.now()),
         )
         self.context.access.charge_runs(request, 1)
         try:
-            result = await self._write(single_upload(candidate, lease_of(request).cover))
+            upload = single_upload(candidate, lease_of(request).cover)
+            result: BatchResult = await self.context.completions.wait_for(partial(application.hand_over, upload))
         except RunRefusedError as error:
             application.note(Intake.SINGLE, BatchResult((), 1, 0, 0, failed=1, refused=(error.refused,)))
             raise
@@ -67,17 +68,12 @@ class Uploads:
     async def _ingest(self, intake: Intake, upload: Upload) -> BatchResult:
         """Store the runs and note what became of them, rejected batches included."""
         try:
-            result = await self._write(upload)
+            hand_over = self.context.application.hand_over
+            result: BatchResult = await self.context.completions.wait_for(partial(hand_over, upload))
         except (EveryRunRefusedError, BatchRolledBackError) as error:
             self.context.application.note(intake, error.result)
             raise
         self.context.application.note(intake, result)
-        return result
-
-    async def _write(self, upload: Upload) -> BatchResult:
-        result: BatchResult = await self.context.completions.wait_for(
-            partial(self.context.application.hand_over, upload)
-        )
         return result
 
     async def _read_batch(self, request: web.Request) -> list[Candidate]:

@@ -51,11 +51,12 @@ class Completions:
 
     def _deliver(self) -> None:
         self._waking = False
+        now = self._loop.time()
         while self._done:
             done, waiter = self._done.popleft()
             error = done.exception()
             if not isinstance(error, StoreError):
-                self.succeeded_at = self._loop.time()
+                self.succeeded_at = now
             if waiter.cancelled():
                 continue
             if error is None:
