@@ -107,9 +107,10 @@ async def _read(request: web.Request, allowed: Allowance, lease: Lease) -> bytes
 def _take(request: web.Request, allowed: Allowance, lease: Lease) -> bytes:
     """Return a body that has arrived whole, as a small one does with its head."""
     content = request.content.read_nowait()
-    lease.grow(len(content))
     if len(content) > allowed.max_bytes:
         raise _too_large(allowed)
+    lease.grow(len(content))
+    say_continue(request)
     return content
 
 
