@@ -129,9 +129,9 @@ def test_a_commit_wakes_the_loop_once(
             woken.append(call)
             return wake(*call, **options)
 
-        monkeypatch.setattr(loop, "call_soon_threadsafe", count_wakes)
         completions = Completions()
         begun = await begin(store, [wait_for(completions, writer, item) for item in ("first", "a", "b", "c")])
+        monkeypatch.setattr(loop, "call_soon_threadsafe", count_wakes)
         store.commit_allowed.set()
         # The loop does nothing until the writing thread has ended.
         writer.close()
