@@ -43,7 +43,10 @@ _T = TypeVar("_T")
 _Item = TypeVar("_Item")
 
 
-@attrs.frozen
+# One of each is made for every request. They are not frozen, because constructing a frozen one takes twice as long.
+
+
+@attrs.define
 class _Mergeable:
     """A use case that handles many items at once, and one of them."""
 
@@ -58,33 +61,44 @@ class _Mergeable:
         return value
 
 
-@attrs.frozen
+@attrs.define
+class Outcome:
+    """What a command returned, or the error it raised; it is asked as a future is."""
+
+    _value: Any = None
+    _error: BaseException | None = None
+
+    def result(self) -> Any:
+        """Return the value, or raise the error."""
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    def exception(self) -> BaseException | None:
+        """Return the error, if any."""
+        return self._error
+
+
+Settle = Callable[[Outcome], object]
+"""Called by the writing thread with the outcome of a command, once; a value is durable by then.
+
+The thread waits for it, so it must return at once, and it must not raise.
+"""
+
+
+@attrs.define
 class _Submitted:
-    """A command and the future for its outcome; ``mergeable`` if it can be executed together with others.
+    """A command and who is told its outcome; ``mergeable`` if it can be executed together with others.
 
     ``at`` is when it was submitted, by ``time.perf_counter``. It is executed in the context of the caller, so that
     lines of the log name the caller's request.
     """
 
     command: Callable[[UnitOfWork], Any]
-    future: "Future[Any]"
+    settle: Settle
     mergeable: _Mergeable | None = None
     at: float = attrs.Factory(time.perf_counter)
     context: Context = attrs.Factory(copy_context)
-
-
-@attrs.frozen
-class _Outcome:
-    """What a command returned, or the error it raised."""
-
-    value: Any = None
-    error: BaseException | None = None
-
-    def deliver(self, future: "Future[Any]") -> None:
-        if self.error is None:
-            future.set_result(self.value)
-        else:
-            future.set_exception(self.error)
 
 
 class GroupCommitWriter:
@@ -118,7 +132,9 @@ class GroupCommitWriter:
             StoreClosedError: after ``close``.
             StoreForkedError: in a process forked since, which does not have the thread.
         """
-        return self._enqueue(_Submitted(command, Future()))
+        future: Future[_T] = _new_future()
+        self._enqueue(_Submitted(command, partial(_complete, future)))
+        return future
 
     def submit_item(
         self, use_case: Callable[[Sequence[_Item], UnitOfWork], Sequence[_T | Exception]], item: _Item
@@ -128,16 +144,21 @@ class GroupCommitWriter:
         ``use_case`` returns a value for each item, or an exception that its future receives. If the use case itself
         raises, it is executed again for each item alone. Raise as ``submit`` does.
         """
-        mergeable = _Mergeable(use_case, item)
-        return self._enqueue(_Submitted(mergeable.execute, Future(), mergeable))
+        future: Future[_T] = _new_future()
+        self.hand_over(use_case, item, partial(_complete, future))
+        return future
 
-    def _enqueue(self, submitted: _Submitted) -> "Future[Any]":
-        # A caller that stops waiting does not withdraw its command.
-        submitted.future.set_running_or_notify_cancel()
+    def hand_over(
+        self, use_case: Callable[[Sequence[_Item], UnitOfWork], Sequence[Any]], item: _Item, settle: Settle
+    ) -> None:
+        """Do the same without a future, whose locks cost a single run more than its place in the queue does."""
+        mergeable = _Mergeable(use_case, item)
+        self._enqueue(_Submitted(mergeable.execute, settle, mergeable))
+
+    def _enqueue(self, submitted: _Submitted) -> None:
         # Commands queued before the end are executed; none can be queued after it.
         with self._lifetime:
             self._waiting.put(submitted)
-        return submitted.future
 
     @property
     def waiting(self) -> int:
@@ -162,7 +183,7 @@ class GroupCommitWriter:
         while not self._closing:
             group = self._next_group()
             for submitted, outcome in zip(group, self._execute(group), strict=True):
-                outcome.deliver(submitted.future)
+                submitted.settle(outcome)
             self._maintain()
 
     def _next_group(self) -> Sequence[_Submitted]:
@@ -196,11 +217,11 @@ class GroupCommitWriter:
                 _log.info("store housekeeping succeeds again")
             self._housekeeping_failing = False
 
-    def _execute(self, group: Sequence[_Submitted]) -> Sequence[_Outcome]:
+    def _execute(self, group: Sequence[_Submitted]) -> Sequence[Outcome]:
         if not group:
             return ()
         if self._aborting:
-            return [_Outcome(error=StoreBusyError("the server stopped before this was written"))] * len(group)
+            return [Outcome(error=StoreBusyError("the server stopped before this was written"))] * len(group)
         begun = time.perf_counter()
         try:
             # What happens to a lone command up to its commit belongs to its caller; a shared commit belongs to nobody.
@@ -208,11 +229,11 @@ class GroupCommitWriter:
         except BaseException as error:  # noqa: BLE001 - every waiting caller must be told, whatever it is
             if isinstance(error, StoreError):
                 self._observer.note_failed_commit()
-            return [_Outcome(error=error)] * len(group)
+            return [Outcome(error=error)] * len(group)
         self._observer.note_commit(len(group), begun - group[0].at, time.perf_counter() - begun)
         return outcomes
 
-    def _retry(self, group: Sequence[_Submitted]) -> Sequence[_Outcome]:
+    def _retry(self, group: Sequence[_Submitted]) -> Sequence[Outcome]:
         """Execute the group, retrying while it conflicts with other processes."""
         for attempt in range(MAX_ATTEMPTS - 1):
             try:
@@ -222,43 +243,58 @@ class GroupCommitWriter:
                 time.sleep(_RANDOM.uniform(0, FIRST_BACKOFF_SECONDS * 2**attempt))
         return self._execute_once(group)
 
-    def _execute_once(self, group: Sequence[_Submitted]) -> Sequence[_Outcome]:
+    def _execute_once(self, group: Sequence[_Submitted]) -> Sequence[Outcome]:
         with self._store.unit_of_work() as work:
             # A lone command needs no savepoint: rolling back the unit of work does the same.
-            outcomes = [_Outcome(group[0].command(work))] if len(group) == 1 else _execute_all(group, work)
+            outcomes = [Outcome(group[0].command(work))] if len(group) == 1 else _execute_all(group, work)
             work.commit()
         return outcomes
 
 
-def _execute_all(group: Sequence[_Submitted], work: UnitOfWork) -> list[_Outcome]:
+def _new_future() -> "Future[Any]":
+    """Return a future that its caller cannot cancel: to stop waiting does not withdraw a command."""
+    future: Future[Any] = Future()
+    future.set_running_or_notify_cancel()
+    return future
+
+
+def _complete(future: "Future[Any]", outcome: Outcome) -> None:
+    error = outcome.exception()
+    if error is None:
+        future.set_result(outcome.result())
+    else:
+        future.set_exception(error)
+
+
+def _execute_all(group: Sequence[_Submitted], work: UnitOfWork) -> list[Outcome]:
     """Execute what can be merged, then the other commands in their order."""
-    outcomes: dict[int, _Outcome] = {}
+    outcomes: dict[int, Outcome] = {}
     merged: dict[Callable[..., Any], dict[int, object]] = {}
     for place, submitted in enumerate(group):
         if submitted.mergeable is not None:
             merged.setdefault(submitted.mergeable.use_case, {})[place] = submitted.mergeable.item
     for use_case, items in merged.items():
         whole = _attempt(partial(use_case, list(items.values())), work)
-        if whole.error is None:
-            outcomes.update(zip(items, map(_outcome_of, whole.value), strict=True))
+        if whole.exception() is None:
+            outcomes.update(zip(items, map(_outcome_of, whole.result()), strict=True))
     for place, submitted in enumerate(group):
         if place not in outcomes:
             outcomes[place] = submitted.context.run(_attempt, submitted.command, work)
     return [outcomes[place] for place in range(len(group))]
 
 
-def _outcome_of(value: object) -> _Outcome:
-    return _Outcome(error=value) if isinstance(value, Exception) else _Outcome(value)
+def _outcome_of(value: object) -> Outcome:
+    return Outcome(error=value) if isinstance(value, Exception) else Outcome(value)
 
 
-def _attempt(command: Callable[[UnitOfWork], Any], work: UnitOfWork) -> _Outcome:
+def _attempt(command: Callable[[UnitOfWork], Any], work: UnitOfWork) -> Outcome:
     """Execute one command. A ``StoreError`` ends the whole unit of work; any other error ends only the command."""
     try:
         with work.savepoint():
-            return _Outcome(command(work))
+            return Outcome(command(work))
     except StoreError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the caller of this command alone
         # What the command had read must not stay in memory for as long as its error.
         traceback.clear_frames(error.__traceback__)
-        return _Outcome(error=error)
+        return Outcome(error=error)

@@ -7,7 +7,7 @@ from typing import Self, TypeVar
 import attrs
 
 from adapters.deadline import Deadline
-from adapters.group_commit import GroupCommitWriter
+from adapters.group_commit import GroupCommitWriter, Settle
 from adapters.refusal_queue import RefusalQueue
 from adapters.system_clock import SystemClock
 from adapters.wire.decode import Decoder
@@ -23,7 +23,7 @@ from core.ports.observer import Intake, Observer, Unobserved
 from core.ports.run_repository import RunReader
 from core.ports.store import Store
 from core.ports.unit_of_work import UnitOfWork
-from core.use_cases.ingest import Admit, Mode, Upload, ingest_all, require_valid
+from core.use_cases.ingest import Admit, Upload, ingest_all, single_upload
 from core.use_cases.refusals import list_refusals
 from entrypoints.databases import open_database
 from entrypoints.settings import Settings
@@ -75,9 +75,13 @@ class Application:
         """Store an upload, together with others that arrive at the same time."""
         return self.writer.submit_item(ingest_all, upload)
 
+    def hand_over(self, upload: Upload, settle: Settle) -> None:
+        """Do the same without a future: ``settle`` is told the outcome, in another thread."""
+        self.writer.hand_over(ingest_all, upload, settle)
+
     def create(self, candidate: Candidate, admit: Admit) -> "Future[BatchResult]":
         """Do the same with a single run; raise ``RunRefusedError`` at once if it is invalid."""
-        return self.ingest(Upload(Mode.SINGLE, (require_valid(candidate),), admit))
+        return self.ingest(single_upload(candidate, admit))
 
     def read(self, query: Callable[[RunReader], _T], cancellation: Cancellation | None = None) -> _T:
         """Run a reading use case in the calling thread."""

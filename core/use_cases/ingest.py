@@ -83,11 +83,11 @@ class Upload:
     indices: Sequence[int] | None = None
 
 
-def require_valid(candidate: Candidate) -> Run:
-    """Return a candidate that is a run; raise ``RunRefusedError`` for any other."""
+def single_upload(candidate: Candidate, admit: Admit) -> Upload:
+    """Return the upload of a single run; raise ``RunRefusedError`` if it is invalid."""
     if isinstance(candidate, RefusedRun):
         raise RunRefusedError(candidate)
-    return candidate
+    return Upload(Mode.SINGLE, (candidate,), admit)
 
 
 def ingest(upload: Upload, work: UnitOfWork) -> BatchResult:

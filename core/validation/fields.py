@@ -220,7 +220,7 @@ def parse_timestamp(value: object) -> Timestamp:
 
 def format_timestamp(instant: datetime) -> Timestamp:
     """Return the stored form of a timezone-aware instant."""
-    return Timestamp(instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z")
+    return Timestamp(f"{instant.astimezone(UTC).isoformat(timespec='microseconds')[:26]}Z")
 
 
 def parse_json_object(value: object) -> dict[str, object]:

@@ -11,9 +11,9 @@ from aiohttp import web
 
 from entrypoints.http.guard.access import Access
 from entrypoints.http.guard.origins import Origins
-from entrypoints.http.messages.compression import compress
+from entrypoints.http.messages.compression import MIN_COMPRESSED_BYTES, compress
 from entrypoints.http.messages.export_responses import TRACES_PATH, export_error_response
-from entrypoints.http.messages.responses import REASON, error_response
+from entrypoints.http.messages.responses import REASON, error_response, tell_request_id
 from entrypoints.http.pressure.admission import AdmissionControl
 from entrypoints.http.pressure.worker_pool import WorkerPool
 from entrypoints.http.rejections import RequestObserver
@@ -47,17 +47,19 @@ class Pipeline:
         """Respond to a request. Its bytes count as in flight until the response is sent."""
         begun = time.perf_counter()
         admission = self.responses if request.method in _READING else self.uploads
+        connection = connection_of(request)
         with admission.lease() as lease:
-            connection_of(request).lease = lease
+            connection.lease = lease
             try:
                 response = await self._respond(request, handler)
             except asyncio.CancelledError:
-                connection_of(request).note_abandoned(request)
+                connection.note_abandoned(request)
                 raise
-            if isinstance(response, web.Response) and isinstance(response.body, bytes):
+            if isinstance(response, web.Response) and isinstance(body := response.body, bytes):
                 # What was done is done: a response that came out larger than expected counts, and is not rejected.
-                lease.hold(len(response.body))
-            await compress(request, response, self.compressing)
+                lease.hold(len(body))
+                if len(body) >= MIN_COMPRESSED_BYTES:
+                    await compress(request, response, body, self.compressing)
             if self.draining.is_set():
                 response.force_close()
             # The client may have disconnected.
@@ -69,6 +71,12 @@ class Pipeline:
                 response.body = None
         self._note(request, response, time.perf_counter() - begun)
         return response
+
+    async def complete_head(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Add the headers that every response has, errors included (a response-prepare signal)."""
+        self.access.tell_limits(request, response)
+        self.origins.tell_browser(request, response)
+        tell_request_id(response)
 
     async def _respond(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         """Return the handler's response, or an error response."""

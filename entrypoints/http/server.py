@@ -30,7 +30,7 @@ from entrypoints.http.api.uploads import Uploads
 from entrypoints.http.guard.access import Access
 from entrypoints.http.guard.origins import Origins
 from entrypoints.http.messages.request_log import RequestLog
-from entrypoints.http.messages.responses import check_expectation, tell_request_id
+from entrypoints.http.messages.responses import check_expectation
 from entrypoints.http.middleware import Pipeline
 from entrypoints.http.pressure.admission import AdmissionControl
 from entrypoints.http.pressure.completions import Completions
@@ -199,7 +199,7 @@ async def _open(
 ) -> _Endpoint:
     """Accept connections from these sockets, and serve these routes."""
     app = web.Application(middlewares=[pipeline.handle])
-    app.on_response_prepare.extend([pipeline.access.tell_limits, pipeline.origins.tell_browser, tell_request_id])
+    app.on_response_prepare.append(pipeline.complete_head)
     app.add_routes(mounted.routes)
     app_runner = web.AppRunner(app)
     await app_runner.setup()

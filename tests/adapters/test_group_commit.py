@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from itertools import count
-from threading import Event
+from queue import SimpleQueue
+from threading import Event, current_thread
 
 import pytest
 
 from adapters import group_commit
-from adapters.group_commit import MAX_ATTEMPTS, MAX_COMMANDS_PER_COMMIT, GroupCommitWriter
+from adapters.group_commit import MAX_ATTEMPTS, MAX_COMMANDS_PER_COMMIT, GroupCommitWriter, Outcome
 from core.errors import StoreBusyError, StoreClosedError, StoreError, StoreFullError, TransactionConflictError
 from core.ports.unit_of_work import UnitOfWork
 from tests.contract.samples import HANG_GUARD_SECONDS, all_keys, outcome_in_fork, sample_run
@@ -426,6 +427,39 @@ def test_items_that_fail_together_are_executed_one_by_one(store: ObservedStore, 
     assert isinstance(items[1].exception(HANG_GUARD_SECONDS), BoomError)
     assert items[2].result(HANG_GUARD_SECONDS) == "c"
     assert all_keys(store) == {"a", "c", "first"}
+
+
+def test_an_item_is_settled_after_its_commit(store: ObservedStore, writer: GroupCommitWriter) -> None:
+    """Who hands it over is told its value or its error, once, by the writing thread; a value is durable by then."""
+    settled: SimpleQueue[tuple[Outcome, int, str]] = SimpleQueue()
+
+    def settle(outcome: Outcome) -> None:
+        settled.put((outcome, store.commits, current_thread().name))
+
+    hold_first_commit(store, writer)
+    for key in ("a", "B"):
+        writer.hand_over(add_items, key, settle)
+    assert settled.empty()
+    store.commit_allowed.set()
+    (stored, *told), (failed, *_) = [settled.get(timeout=HANG_GUARD_SECONDS) for _ in range(2)]
+    assert stored.result() == "a of 2"
+    assert stored.exception() is None
+    assert told == [2, "runsink-writer"]
+    assert isinstance(failed.exception(), BoomError)
+    with pytest.raises(BoomError):
+        failed.result()
+    assert all_keys(store) == {"first", "a"}
+    assert settled.empty()
+
+
+def test_an_item_is_settled_when_its_commit_fails(store: ObservedStore, writer: GroupCommitWriter) -> None:
+    """Its outcome is the error of the store, and nothing of it is stored."""
+    settled: SimpleQueue[Outcome] = SimpleQueue()
+    store.commit_allowed.set()
+    store.commit_fails = StoreFullError("the disk is full")
+    writer.hand_over(add_items, "a", settled.put)
+    assert isinstance(settled.get(timeout=HANG_GUARD_SECONDS).exception(), StoreFullError)
+    assert all_keys(store) == set()
 
 
 def test_a_lone_item_fails_alone(store: ObservedStore, writer: GroupCommitWriter) -> None:

@@ -46,6 +46,12 @@ class Context:
     """What every path in a response begins with: the prefix that clients use, or nothing."""
     version: str
     """The version of the server."""
+    run_allowance: Allowance = attrs.field(init=False)
+    """The limits of the body of a run, or of changes to one."""
+
+    @run_allowance.default
+    def _run_allowance(self) -> Allowance:
+        return Allowance.of_run(self.application.limits)
 
     async def decode(self, request: web.Request, allowed: Allowance, decode: Callable[[bytes], _T]) -> _T:
         """Read and decode a JSON body; decode a large one in a thread."""

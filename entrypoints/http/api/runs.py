@@ -9,7 +9,6 @@ from core.use_cases.query import bounded, get_run
 from core.use_cases.update import associate_commit, update_run
 from entrypoints.http.api.context import Context
 from entrypoints.http.api.run_pages import PageSender
-from entrypoints.http.messages.request_body import Allowance
 from entrypoints.http.messages.responses import json_response
 from entrypoints.http.transport.connections import lease_of
 
@@ -45,7 +44,7 @@ class Runs:
         application, event_id = self.context.application, request.match_info["event_id"]
         changes = await self.context.decode(
             request,
-            Allowance.of_run(application.limits),
+            self.context.run_allowance,
             lambda body: application.structurer.changes(decode_json(body)),
         )
         now, admit = application.clock.now(), lease_of(request).cover
@@ -56,7 +55,7 @@ class Runs:
         application, event_id = self.context.application, request.match_info["event_id"]
         commit = await self.context.decode(
             request,
-            Allowance.of_run(application.limits),
+            self.context.run_allowance,
             lambda body: application.structurer.commit(decode_json(body)),
         )
         now, admit = application.clock.now(), lease_of(request).cover

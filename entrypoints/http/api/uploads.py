@@ -1,6 +1,7 @@
 """Uploads: lenient and atomic batches, and single runs."""
 
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 
 import attrs
@@ -10,7 +11,7 @@ from adapters.wire.encode import batch_answer, count_error_bytes
 from core.errors import BatchRolledBackError, EveryRunRefusedError, RunRefusedError
 from core.model.batch import BatchResult, Candidate
 from core.ports.observer import Intake
-from core.use_cases.ingest import Admit, Mode, Upload, check_response_size
+from core.use_cases.ingest import Admit, Mode, Upload, check_response_size, single_upload
 from entrypoints.http.api.context import Context
 from entrypoints.http.messages.headers import prefers_minimal
 from entrypoints.http.messages.request_body import Allowance
@@ -51,12 +52,13 @@ class Uploads:
         application = self.context.application
         candidate = await self.context.decode(
             request,
-            Allowance.of_run(application.limits),
+            self.context.run_allowance,
             lambda body: application.decoder.run(body, application.clock.now()),
         )
         self.context.access.charge_runs(request, 1)
         try:
-            result = await self.context.completions.wait(application.create(candidate, lease_of(request).cover))
+            upload = single_upload(candidate, lease_of(request).cover)
+            result: BatchResult = await self.context.completions.wait_for(partial(application.hand_over, upload))
         except RunRefusedError as error:
             application.note(Intake.SINGLE, BatchResult((), 1, 0, 0, failed=1, refused=(error.refused,)))
             raise
@@ -66,7 +68,8 @@ class Uploads:
     async def _ingest(self, intake: Intake, upload: Upload) -> BatchResult:
         """Store the runs and note what became of them, rejected batches included."""
         try:
-            result = await self.context.completions.wait(self.context.application.ingest(upload))
+            hand_over = self.context.application.hand_over
+            result: BatchResult = await self.context.completions.wait_for(partial(hand_over, upload))
         except (EveryRunRefusedError, BatchRolledBackError) as error:
             self.context.application.note(intake, error.result)
             raise

@@ -51,8 +51,8 @@ class Access:
         if self.keyring and not _is_open(request.path):
             _check_token(self._token(request), request)
 
-    async def tell_limits(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Add the remaining quota to each response to a request that counts (a response-prepare signal)."""
+    def tell_limits(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Add the remaining quota to a response, if its request counts."""
         if self.rate_limits and not _is_unlimited(request):
             response.headers.update(self.rate_limits.fields(self._client(request)))
 

@@ -69,8 +69,8 @@ class Origins:
             raise RejectedRequestError(HTTPStatus.FORBIDDEN, detail, reason=Reason.ORIGIN)
         return None
 
-    async def tell_browser(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Add to every response, errors included, which pages may read it (a response-prepare signal)."""
+    def tell_browser(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Add to a response which pages may read it."""
         response.headers.update(_EVERY_RESPONSE)
         if self.allowed:
             response.headers.add(hdrs.VARY, hdrs.ORIGIN)

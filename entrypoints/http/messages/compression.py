@@ -16,18 +16,16 @@ INLINE_RESPONSE_BYTES = 64 * 1024
 """Responses up to this size are compressed on the event loop, in less than a millisecond."""
 
 
-async def compress(request: web.Request, response: web.StreamResponse, pool: WorkerPool) -> None:
-    """Compress a complete response if worthwhile and accepted by the client; a large one in a thread."""
-    if not (isinstance(response, web.Response) and isinstance(response.body, bytes)):
-        return
-    if len(response.body) < MIN_COMPRESSED_BYTES or "Content-Encoding" in response.headers:
+async def compress(request: web.Request, response: web.Response, body: bytes, pool: WorkerPool) -> None:
+    """Compress a response with this body if its client accepts that; a large one in a thread."""
+    if "Content-Encoding" in response.headers:
         return
     response.headers["Vary"] = "Accept-Encoding"
     coding = choose_coding(request)
     if coding is None:
         return
     try:
-        response.body = await _encoded(coding, response.body, pool)
+        response.body = await _encoded(coding, body, pool)
     except OverloadedError:
         # The request is done; its response must not be lost for want of a thread.
         return

@@ -82,7 +82,7 @@ async def read_json_body(request: web.Request, allowed: Allowance, lease: Lease,
 async def read_body(request: web.Request, allowed: Allowance, lease: Lease, run_in_thread: RunInThread) -> bytes:
     """Return the decompressed bytes of a body of any type; raise as ``read_json_body``, but for its values."""
     coding = content_coding(request)
-    content = await _read(request, allowed, lease)
+    content = _take(request, allowed, lease) if request.content.is_eof() else await _read(request, allowed, lease)
     if coding is not None:
         sent = len(content)
         content = await _decompressed(coding, content, allowed, run_in_thread)
@@ -102,6 +102,16 @@ async def _read(request: web.Request, allowed: Allowance, lease: Lease) -> bytes
         if len(chunks) > allowed.max_bytes:
             raise _too_large(allowed)
     return bytes(chunks)
+
+
+def _take(request: web.Request, allowed: Allowance, lease: Lease) -> bytes:
+    """Return a body that has arrived whole, as a small one does with its head."""
+    content = request.content.read_nowait()
+    if len(content) > allowed.max_bytes:
+        raise _too_large(allowed)
+    lease.grow(len(content))
+    say_continue(request)
+    return content
 
 
 async def _decompressed(coding: str, content: bytes, allowed: Allowance, run_in_thread: RunInThread) -> bytes:

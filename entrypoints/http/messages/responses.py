@@ -143,8 +143,8 @@ def detail_response(status: int, detail: str, headers: Mapping[str, str] | None 
     return json_response(body, status=status, headers=headers)
 
 
-async def tell_request_id(_request: web.Request, response: web.StreamResponse) -> None:
-    """Add its id to the response of every request that reaches the application (a response-prepare signal)."""
+def tell_request_id(response: web.StreamResponse) -> None:
+    """Add the id of the current request to its response."""
     response.headers[HEADER] = current_request_id() or ""
 
 

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from adapters.group_commit import Outcome, Settle
 from core.errors import StoreError
 
 _T = TypeVar("_T")
@@ -20,7 +22,7 @@ class Completions:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._done: deque[tuple[Future[Any], asyncio.Future[Any]]] = deque()
+        self._done: deque[tuple[Future[Any] | Outcome, asyncio.Future[Any]]] = deque()
         self._waking = False
         self.succeeded_at = self._loop.time()
         """Loop time at which the store last succeeded."""
@@ -31,9 +33,15 @@ class Completions:
         future.add_done_callback(lambda done: self._announce(done, waiter))
         return await waiter
 
-    def _announce(self, future: Future[Any], waiter: asyncio.Future[Any]) -> None:
-        """Queue a finished future for delivery; called in the thread that finished it."""
-        self._done.append((future, waiter))
+    async def wait_for(self, submit: Callable[[Settle], object]) -> Any:
+        """Do the same with what ``submit`` hands over to another thread."""
+        waiter: asyncio.Future[Any] = self._loop.create_future()
+        submit(lambda outcome: self._announce(outcome, waiter))
+        return await waiter
+
+    def _announce(self, done: Future[Any] | Outcome, waiter: asyncio.Future[Any]) -> None:
+        """Queue what is done for delivery; called in the thread that did it."""
+        self._done.append((done, waiter))
         # Set before waking and cleared before delivering, so every item is delivered by this wake-up or the next.
         if not self._waking:
             self._waking = True
@@ -43,14 +51,15 @@ class Completions:
 
     def _deliver(self) -> None:
         self._waking = False
+        now = self._loop.time()
         while self._done:
-            future, waiter = self._done.popleft()
-            error = future.exception()
+            done, waiter = self._done.popleft()
+            error = done.exception()
             if not isinstance(error, StoreError):
-                self.succeeded_at = self._loop.time()
+                self.succeeded_at = now
             if waiter.cancelled():
                 continue
             if error is None:
-                waiter.set_result(future.result())
+                waiter.set_result(done.result())
             else:
                 waiter.set_exception(error)

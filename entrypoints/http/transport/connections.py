@@ -10,6 +10,7 @@ One periodic sweep checks all deadlines, so that requests need no timers.
 
 import asyncio
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum, auto
@@ -317,7 +318,7 @@ class Connections(web.Server):
         self.log = hooks.log
         self._take_pressure = hooks.take_pressure
         self.ids = RequestIds()
-        self.time = asyncio.get_running_loop().time
+        self.time = time.monotonic
         self.seconds: Mapping[Phase, float] = {
             Phase.FRESH: limits.max_header_seconds,
             Phase.HEAD: limits.max_header_seconds,
@@ -405,8 +406,9 @@ def _late(what: str, seconds: Mapping[Phase, float], phase: Phase) -> str:
 
 def connection_of(request: web.Request) -> Connection:
     """Return the connection of a request."""
-    assert isinstance(request.protocol, Connection)  # noqa: S101 - created only here
-    return request.protocol
+    protocol = request.protocol
+    assert isinstance(protocol, Connection)  # noqa: S101 - created only here
+    return protocol
 
 
 def lease_of(request: web.Request) -> Lease:

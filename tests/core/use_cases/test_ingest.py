@@ -29,7 +29,7 @@ from core.use_cases.ingest import (
     check_response_size,
     ingest,
     ingest_all,
-    require_valid,
+    single_upload,
 )
 from tests.contract.samples import at, everything, sample_run
 from tests.fakes.run_repository import CountedWork
@@ -284,7 +284,7 @@ def test_what_shares_an_add_is_bounded(sizes: list[int], adds: list[int], monkey
 def test_create_refuses_a_bad_run(work: UnitOfWork) -> None:
     """The error carries the refused run, and its message lists every validation error."""
     with pytest.raises(RunRefusedError, match="start_time one; start_time two") as caught:
-        require_valid(refused(0, "one", "two"))
+        single_upload(refused(0, "one", "two"), ADMIT)
     assert caught.value.refused == refused(0, "one", "two")
     assert everything(work.runs) == ()
 

@@ -1,10 +1,17 @@
 """Which bodies an upload accepts, how large they may be, and what ``Prefer`` does."""
 
+import asyncio
 import json
+from collections.abc import Callable
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
-from tests.servers import Api, MakeRun
+from entrypoints.http.messages.request_body import Allowance, UnacceptableBodyError, read_body
+from entrypoints.http.pressure.admission import AdmissionControl
+from entrypoints.http.rejections import Reason
+from tests.servers import DEADLINE_SECONDS, Api, MakeRun
 
 BATCH = "/api/v1/runs/batch"
 ATOMIC = "/api/v1/runs/batch-transactional"
@@ -222,3 +229,37 @@ def test_minimal_answer_still_names_errors_and_conflicts(shared_server: Api, mak
     assert (answer.status, answer.counts, answer.body["runs"]) == (500, (3, 1, 1, 1), [])
     assert answer.bad_fields == {(2, "status")}
     assert [conflict["fields"] for conflict in answer.body["conflicts"]] == [["run_id"]]
+
+
+@pytest.mark.parametrize(("size", "status"), [(10, 200), (11, 413)])
+def test_a_body_that_arrives_with_its_head_is_limited_as_any_other(size: int, status: int) -> None:
+    """What was sent in one piece is there at once, and is compared with the limit before it counts."""
+    admission = AdmissionControl(1000, "waiting", Reason.REQUEST_BYTES)
+    held = []
+
+    async def handle(request: web.Request) -> web.Response:
+        await request.content.wait_eof()
+        with admission.lease() as lease:
+            try:
+                body = await read_body(request, Allowance(10, "the_limit", 1, 1), lease, never_run)
+            except UnacceptableBodyError as error:
+                return web.Response(status=error.status, text=error.detail)
+            finally:
+                held.append(admission.held)
+        return web.Response(body=body)
+
+    async def send() -> tuple[int, str]:
+        app = web.Application()
+        app.router.add_post("/", handle)
+        async with TestClient(TestServer(app)) as client, client.post("/", data=b"x" * size) as answer:
+            return answer.status, await answer.text()
+
+    answered, text = asyncio.run(asyncio.wait_for(send(), DEADLINE_SECONDS))
+    assert answered == status
+    assert text == ("x" * size if status == 200 else "the body exceeds 10 bytes (the_limit)")
+    assert held == [size if status == 200 else 0]
+
+
+async def never_run(_work: Callable[[], bytes]) -> bytes:
+    """Fail: a small body needs no other thread."""
+    raise AssertionError
