@@ -154,7 +154,7 @@ def in_new_schema(url: str) -> str:
 
 
 def _distribute_runs(url: str) -> None:
-    """Create the tables, and distribute the runs as the documentation says."""
+    """Create the tables, and make those of a cluster of them as the documentation says."""
     import psycopg  # noqa: PLC0415 - not in every environment
 
     from adapters.postgres import PostgresStore  # noqa: PLC0415 - needs psycopg
@@ -163,6 +163,7 @@ def _distribute_runs(url: str) -> None:
     PostgresStore(url, "the cluster", Limits()).close()
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SELECT create_distributed_table('runs', 'event_id', shard_count => %s)", (CITUS_SHARDS,))
+        connection.execute("SELECT citus_add_local_table_to_metadata('versions')")
 
 
 def drop_schema(url: str) -> None:
