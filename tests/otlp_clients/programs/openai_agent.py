@@ -1,38 +1,40 @@
-"""Agents of OpenAI's SDK: a planner whose tool is a forecaster, which has a tool; instrumented as the argument says.
+"""Two runs of an agent of OpenAI's SDK: its tool is another agent, whose tool works once and then fails.
 
-``fails`` makes the tool of the forecaster fail, which the model is told.
+The argument says who instruments it.
 """
 
+import os
 import sys
 
-from agents import Agent, Runner, function_tool, set_default_openai_api, set_trace_processors
+from agents import Agent, Runner, function_tool, set_trace_processors
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-instrumentation, model, *flags = sys.argv[1:]
-provider = TracerProvider()
-provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-set_default_openai_api("chat_completions")
-if instrumentation == "openinference":
+if sys.argv[1] == "openinference":
     from openinference.instrumentation.openai_agents import OpenAIAgentsInstrumentor
-
-    OpenAIAgentsInstrumentor().instrument(tracer_provider=provider)
 else:
     from opentelemetry.instrumentation.openai_agents import OpenAIAgentsInstrumentor
 
-    OpenAIAgentsInstrumentor(replace_existing_processors=True).instrument(tracer_provider=provider)
+provider = TracerProvider()
+provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+set_trace_processors([])  # that of OpenAI would send traces there
+OpenAIAgentsInstrumentor().instrument(tracer_provider=provider)
+stations = iter(["canary station"])
 
 
 @function_tool
 def weather(city: str) -> str:
     """Return the weather in a city."""
-    if "fails" in flags:
-        raise ConnectionError("no station responds")
-    return f"canary weather in {city}"
+    for station in stations:
+        return f"{station} in {city}: rain"
+    raise ConnectionError("no station responds")
 
 
-forecaster = Agent("forecaster", instructions="canary instructions", tools=[weather], model=model)
-ask = forecaster.as_tool("ask_forecaster", "Ask the forecaster.")
-planner = Agent("planner", instructions="canary instructions", tools=[ask], model=model)
-print(Runner.run_sync(planner, "canary question").final_output)
+model = os.environ["MODEL"]
+forecaster = Agent("forecaster", instructions="canary: forecast", tools=[weather], model=model)
+ask_forecaster = forecaster.as_tool("ask_forecaster", "Ask the forecaster.")
+planner = Agent("planner", instructions="canary: plan", tools=[ask_forecaster], model=model)
+for _ in range(2):
+    Runner.run_sync(planner, "canary question")
+provider.shutdown()

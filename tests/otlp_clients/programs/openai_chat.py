@@ -1,21 +1,29 @@
-"""One request to a model with the client of OpenAI, which the package named by the argument instruments."""
+"""A request to each of two models with the client of OpenAI; the second never responds.
 
+The argument says who instruments it.
+"""
+
+import os
 import sys
+from contextlib import suppress
 
-import openai
+from openai import APITimeoutError, OpenAI
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-instrumentation, model = sys.argv[1:]
-provider = TracerProvider()
-provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-if instrumentation == "openinference":
+if sys.argv[1] == "openinference":
     from openinference.instrumentation.openai import OpenAIInstrumentor
 else:
     from opentelemetry.instrumentation.openai import OpenAIInstrumentor
+
+provider = TracerProvider()
+provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
 OpenAIInstrumentor().instrument(tracer_provider=provider)
 
-client = openai.OpenAI(timeout=0.5, max_retries=0)
-answer = client.chat.completions.create(model=model, messages=[{"role": "user", "content": "canary question"}])
-print(answer.choices[0].message.content)
+client = OpenAI(max_retries=0)
+messages = [{"role": "system", "content": "canary: plan"}, {"role": "user", "content": "canary question"}]
+client.chat.completions.create(model=os.environ["MODEL"], messages=messages)
+with suppress(APITimeoutError):
+    client.chat.completions.create(model=os.environ["SILENT_MODEL"], messages=messages, timeout=0.5)
+provider.shutdown()

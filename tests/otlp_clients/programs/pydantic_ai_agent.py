@@ -1,34 +1,21 @@
-"""An agent of Pydantic AI whose tool is another agent, which has a tool of its own.
+"""Two runs of an agent of Pydantic AI: its tool is another agent, whose tool works once and then fails."""
 
-``model`` talks to the API of OpenAI, ``function`` is computed here. ``fails`` makes the inner tool fail.
-"""
+import os
+from contextlib import suppress
 
-import sys
-
-from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from pydantic_ai import Agent
-from pydantic_ai.models.test import TestModel
+from pydantic_ai import Agent, InstrumentationSettings
 
-model_name, *flags = sys.argv[1:]
 provider = TracerProvider()
 provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-trace.set_tracer_provider(provider)
-Agent.instrument_all()
+Agent.instrument_all(InstrumentationSettings(tracer_provider=provider))
 
-model = TestModel(custom_output_text="canary answer") if model_name == "test" else f"openai-chat:{model_name}"
-forecaster = Agent(model, name="forecaster", instructions="canary instructions")
-planner = Agent(model, name="planner")
-
-
-@forecaster.tool_plain
-def weather(city: str) -> str:
-    """Return the weather in a city."""
-    if "fails" in flags:
-        raise ConnectionError("no station responds")
-    return f"canary weather in {city}"
+model = f"openai-chat:{os.environ['MODEL']}"
+planner = Agent(model, name="planner", instructions="canary: plan")
+forecaster = Agent(model, name="forecaster", instructions="canary: forecast")
+stations = iter(["canary station"])
 
 
 @planner.tool_plain
@@ -37,4 +24,15 @@ async def ask_forecaster(question: str) -> str:
     return (await forecaster.run(question)).output
 
 
-print(planner.run_sync("canary question").output)
+@forecaster.tool_plain
+def weather(city: str) -> str:
+    """Return the weather in a city."""
+    for station in stations:
+        return f"{station} in {city}: rain"
+    raise ConnectionError("no station responds")
+
+
+planner.run_sync("canary question")
+with suppress(ConnectionError):
+    planner.run_sync("canary question")
+provider.shutdown()

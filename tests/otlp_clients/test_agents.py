@@ -1,0 +1,177 @@
+"""Instrumented agents and clients of models, unmodified, export what they do to a served process.
+
+How they name things is theirs. What they send becomes the tree, types, status, usage and errors of runs; and what people
+and models said is kept only if that is set.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+import pytest
+
+from tests.otlp_clients.clients import SERVICE, Client, Reader, outline
+from tests.otlp_clients.fake_model import (
+    CACHED_TOKENS,
+    CONTENT,
+    INPUT_TOKENS,
+    MODEL,
+    OUTPUT_TOKENS,
+    REASONING_TOKENS,
+    SILENT_MODEL,
+)
+from tests.servers import Serve
+
+USAGE = {
+    "input_tokens": INPUT_TOKENS,
+    "output_tokens": OUTPUT_TOKENS,
+    "cache_read_tokens": CACHED_TOKENS,
+    "reasoning_tokens": REASONING_TOKENS,
+}
+MODEL_TYPES = ("chat", "LLM")
+MODEL_NAMES = ("gen_ai.response.model", "gen_ai.request.model", "llm.model_name")
+
+SAID_TO_MODELS = [f"{CONTENT}: plan", f"{CONTENT} question", f"{CONTENT} answer"]
+SAID_BY_AGENTS = [*SAID_TO_MODELS, f"{CONTENT}: forecast", f"{CONTENT} city", f"{CONTENT} station"]
+
+
+@attrs.frozen
+class Agent:
+    """A program that runs an agent twice: what becomes of the run whose tool works, and of that whose tool fails."""
+
+    client: Client
+    works: str
+    fails: str
+    error: str
+    priced: bool = False
+
+
+PYDANTIC_AI = Agent(
+    Client("pydantic_ai_agent.py"),
+    works="""
+planner: invoke_agent planner (invoke_agent) success
+  planner: chat gpt-4o (chat) success
+  planner: execute_tool ask_forecaster (execute_tool) success
+    forecaster: invoke_agent forecaster (invoke_agent) success
+      forecaster: chat gpt-4o (chat) success
+      forecaster: execute_tool weather (execute_tool) success
+      forecaster: chat gpt-4o (chat) success
+  planner: chat gpt-4o (chat) success
+""",
+    fails="""
+planner: invoke_agent planner (invoke_agent) failure
+  planner: chat gpt-4o (chat) success
+  planner: execute_tool ask_forecaster (execute_tool) failure
+    forecaster: invoke_agent forecaster (invoke_agent) failure
+      forecaster: chat gpt-4o (chat) success
+      forecaster: execute_tool weather (execute_tool) failure
+""",
+    error="no station responds",
+    priced=True,
+)
+
+_OPENINFERENCE_TREE = f"""
+{SERVICE}: Agent workflow (AGENT) success
+  {SERVICE}: Agent workflow (CHAIN) success
+    {SERVICE}: planner (AGENT) success
+      {SERVICE}: turn (CHAIN) success
+        {SERVICE}: response (LLM) success
+        {SERVICE}: ask_forecaster (TOOL) success
+          {SERVICE}: Agent workflow (CHAIN) success
+            {SERVICE}: forecaster (AGENT) success
+              {SERVICE}: turn (CHAIN) success
+                {SERVICE}: response (LLM) success
+                {SERVICE}: weather (TOOL) success
+              {SERVICE}: turn (CHAIN) success
+                {SERVICE}: response (LLM) success
+      {SERVICE}: turn (CHAIN) success
+        {SERVICE}: response (LLM) success
+"""
+OPENINFERENCE = Agent(
+    Client("openai_agent.py", ("openinference",)),
+    works=_OPENINFERENCE_TREE,
+    fails=_OPENINFERENCE_TREE.replace("weather (TOOL) success", "weather (TOOL) failure"),
+    error="Error running tool",
+)
+
+_OPENLLMETRY_TREE = f"""
+{SERVICE}: Agent Workflow (workflow) success
+  planner: planner.agent (invoke_agent) success
+    {SERVICE}: openai.response (chat) success
+    {SERVICE}: ask_forecaster.tool (execute_tool) success
+    {SERVICE}: openai.response (chat) success
+  forecaster: forecaster.agent (invoke_agent) success
+    {SERVICE}: openai.response (chat) success
+    {SERVICE}: weather.tool (execute_tool) success
+    {SERVICE}: openai.response (chat) success
+"""
+OPENLLMETRY = Agent(
+    Client("openai_agent.py", ("openllmetry",)),
+    works=_OPENLLMETRY_TREE,
+    fails=_OPENLLMETRY_TREE.replace("weather.tool (execute_tool) success", "weather.tool (execute_tool) failure"),
+    error="Error running tool",
+)
+
+with_content = pytest.mark.parametrize("kept", [False, True], ids=["content-dropped", "content-kept"])
+
+
+def exported(serve: Serve, client: Client, model_url: str, *, kept: bool) -> list[list[dict[str, Any]]]:
+    """Run a program against the model and a new server; return the trees of its runs."""
+    with serve("--port", "0", *(["--otlp-content"] if kept else [])) as served:
+        model = {"OPENAI_BASE_URL": model_url, "OPENAI_API_KEY": "any", "MODEL": MODEL, "SILENT_MODEL": SILENT_MODEL}
+        client.run(served.api.url, **model)
+        return Reader(served.api).trees()
+
+
+def assert_usage(runs: Sequence[Mapping[str, Any]], *, priced: bool) -> None:
+    """Fail unless the calls of the model, and they alone, have the usage that it reported, and a price if one is sent."""
+    for run in runs:
+        attributes, metrics = run["context_json"]["attributes"], run["metrics_json"]
+        if run["job_type"] not in MODEL_TYPES:
+            assert metrics is None
+            continue
+        assert MODEL in [attributes.get(name) for name in MODEL_NAMES]
+        cost = {"cost_usd": attributes["operation.cost"]} if priced else {}
+        assert metrics == {**USAGE, **cost}
+
+
+def assert_content(runs: object, said: Sequence[str], *, kept: bool) -> None:
+    """Fail unless everything that was said is in the runs, or nothing of it."""
+    text = json.dumps(runs)
+    assert [phrase for phrase in said if phrase not in text] == [] if kept else CONTENT not in text
+
+
+@with_content
+@pytest.mark.parametrize(
+    "agent", [PYDANTIC_AI, OPENINFERENCE, OPENLLMETRY], ids=["pydantic-ai", "openinference", "openllmetry"]
+)
+def test_agents_become_trees_of_runs(serve: Serve, model_url: str, agent: Agent, *, kept: bool) -> None:
+    """An agent whose tool is another agent: every call is a run, where it belongs, and only what failed has an error."""
+    works, fails = exported(serve, agent.client, model_url, kept=kept)
+    assert outline(works) == agent.works.strip().splitlines()
+    assert outline(fails) == agent.fails.strip().splitlines()
+    for run in [*works, *fails]:
+        assert (agent.error in (run["error_summary"] or "")) == (run["status"] == "failure")
+    assert_usage([*works, *fails], priced=agent.priced)
+    assert_content([works, fails], SAID_BY_AGENTS, kept=kept)
+
+
+@with_content
+@pytest.mark.parametrize(
+    ("instrumentation", "job_type", "unanswered"),
+    [("openinference", "LLM", "failure"), ("openllmetry", "chat", "timeout")],
+    ids=["openinference", "openllmetry"],
+)
+def test_calls_of_models_become_runs(  # noqa: PLR0913 - the parameters of the test
+    serve: Serve, model_url: str, instrumentation: str, job_type: str, unanswered: str, *, kept: bool
+) -> None:
+    """One that is answered, and one that is not; that this was a timeout is known where ``error.type`` says so."""
+    client = Client("openai_chat.py", (instrumentation,))
+    (answered,), (silent,) = exported(serve, client, model_url, kept=kept)
+    assert (answered["job_type"], answered["status"]) == (job_type, "success")
+    assert (silent["job_type"], silent["status"], silent["metrics_json"]) == (job_type, unanswered, None)
+    assert "Request timed out." in silent["error_summary"]
+    assert "APITimeoutError" in silent["error_details"]
+    assert_usage([answered], priced=False)
+    assert_content([answered, silent], SAID_TO_MODELS, kept=kept)
