@@ -78,7 +78,9 @@ def test_without_a_token_that_may_write_nothing_is_stored(
         assert str(status) in client.run(served.api.url, **headers)
         reader = Reader(served.api, SECRETS["read"])
         assert reader.runs() == []
-        counted = f'runsink_http_request_duration_seconds_count{{method="POST",route="/v1/traces",status="{status}"}} 1.0'
+        counted = (
+            f'runsink_http_request_duration_seconds_count{{method="POST",route="/v1/traces",status="{status}"}} 1.0'
+        )
         assert counted in reader.get("/metrics").body
 
 
