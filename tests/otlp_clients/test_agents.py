@@ -1,11 +1,11 @@
 """Instrumented agents and clients of models, unmodified, export what they do to a served process.
 
-How they name things is theirs. What they send becomes the tree, types, status, usage and errors of runs. What people and
-models said is kept only if that is set.
+How they name things is theirs. What they send becomes the tree, types, status, usage and errors of runs. Each program
+exports to two servers, of which only one keeps what people and models said.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -113,19 +113,39 @@ OPENLLMETRY = Agent(
     error="Error running tool",
 )
 
-with_content = pytest.mark.parametrize("kept", [False, True], ids=["content-dropped", "content-kept"])
+Tree = list[dict[str, Any]]
 
 
-def exported(serve: Serve, client: Client, model_url: str, *, kept: bool) -> list[list[dict[str, Any]]]:
-    """Run a program against the model and a new server; return the trees of its runs."""
-    with serve("--port", "0", *(["--otlp-content"] if kept else [])) as served:
+@attrs.frozen
+class Stored:
+    """The trees of runs that became of one program, on a server with default settings and on one that keeps content."""
+
+    plain: list[Tree]
+    with_content: list[Tree]
+
+
+def exported(serve: Serve, client: Client, model_url: str) -> Stored:
+    """Run a program against the model and two new servers."""
+    with (
+        serve("--port", "0", "--db", "plain.db") as plain,
+        serve("--port", "0", "--db", "content.db", "--otlp-content") as with_content,
+    ):
         model = {"OPENAI_BASE_URL": model_url, "OPENAI_API_KEY": "any", "MODEL": MODEL, "SILENT_MODEL": SILENT_MODEL}
-        client.run(served.api.url, **model)
-        return Reader(served.api).trees()
+        client.run(plain.api.url, SECOND_ENDPOINT=with_content.api.url, **model)
+        return Stored(Reader(plain.api).trees(), Reader(with_content.api).trees())
 
 
-def assert_usage(runs: Sequence[Mapping[str, Any]], *, priced: bool) -> None:
-    """Fail unless the calls of the model, and they alone, have the usage that it reported; and the cost that was sent."""
+def assert_only_one_has_content(stored: Stored, said: Sequence[str]) -> None:
+    """Fail unless everything that was said is kept where that is set, and nothing of it elsewhere."""
+    text = json.dumps(stored.with_content)
+    assert [phrase for phrase in said if phrase not in text] == []
+    attributes = [pair for tree in stored.plain for run in tree for pair in run["context_json"]["attributes"].items()]
+    assert {name for name, value in attributes if CONTENT in str(value)} == set()
+    assert CONTENT not in json.dumps(stored.plain)
+
+
+def assert_usage(runs: Tree, *, priced: bool) -> None:
+    """Fail unless only the calls of the model have metrics: the usage that it reported, and any cost that was sent."""
     for run in runs:
         attributes, metrics = run["context_json"]["attributes"], run["metrics_json"]
         if run["job_type"] not in MODEL_TYPES:
@@ -136,47 +156,35 @@ def assert_usage(runs: Sequence[Mapping[str, Any]], *, priced: bool) -> None:
         assert metrics == {**USAGE, **cost}
 
 
-def assert_content(runs: Sequence[Mapping[str, Any]], said: Sequence[str], *, kept: bool) -> None:
-    """Fail unless everything that was said is in the runs, or nothing of it."""
-    text = json.dumps(runs)
-    if kept:
-        assert [phrase for phrase in said if phrase not in text] == []
-        return
-    attributes = [pair for run in runs for pair in run["context_json"]["attributes"].items()]
-    assert {name for name, value in attributes if CONTENT in str(value)} == set()
-    assert CONTENT not in text
-
-
-@with_content
 @pytest.mark.parametrize(
     "agent", [PYDANTIC_AI, OPENINFERENCE, OPENLLMETRY], ids=["pydantic-ai", "openinference", "openllmetry"]
 )
-def test_agents_become_trees_of_runs(serve: Serve, model_url: str, agent: Agent, *, kept: bool) -> None:
+def test_agents_become_trees_of_runs(serve: Serve, model_url: str, agent: Agent) -> None:
     """The tool of the agent is another agent: every call is a run in its place, and only what failed has an error."""
-    works, fails = exported(serve, agent.client, model_url, kept=kept)
-    assert outline(works) == agent.works.strip().splitlines()
-    assert outline(fails) == agent.fails.strip().splitlines()
-    for run in [*works, *fails]:
-        assert (agent.error in (run["error_summary"] or "")) == (run["status"] == "failure")
-    assert_usage([*works, *fails], priced=agent.priced)
-    assert_content([*works, *fails], SAID_BY_AGENTS, kept=kept)
+    stored = exported(serve, agent.client, model_url)
+    for works, fails in (stored.plain, stored.with_content):
+        assert outline(works) == agent.works.strip().splitlines()
+        assert outline(fails) == agent.fails.strip().splitlines()
+        for run in [*works, *fails]:
+            assert (agent.error in (run["error_summary"] or "")) == (run["status"] == "failure")
+        assert_usage([*works, *fails], priced=agent.priced)
+    assert_only_one_has_content(stored, SAID_BY_AGENTS)
 
 
-@with_content
 @pytest.mark.parametrize(
     ("instrumentation", "job_type", "unanswered"),
     [("openinference", "LLM", "failure"), ("openllmetry", "chat", "timeout")],
     ids=["openinference", "openllmetry"],
 )
-def test_calls_of_models_become_runs(  # noqa: PLR0913 - the parameters of the test
-    serve: Serve, model_url: str, instrumentation: str, job_type: str, unanswered: str, *, kept: bool
+def test_calls_of_models_become_runs(
+    serve: Serve, model_url: str, instrumentation: str, job_type: str, unanswered: str
 ) -> None:
     """One that is answered, and one that is not; that this was a timeout is known where ``error.type`` says so."""
-    client = Client("openai_chat.py", (instrumentation,))
-    (answered,), (silent,) = exported(serve, client, model_url, kept=kept)
-    assert (answered["job_type"], answered["status"]) == (job_type, "success")
-    assert (silent["job_type"], silent["status"], silent["metrics_json"]) == (job_type, unanswered, None)
-    assert "Request timed out." in silent["error_summary"]
-    assert "APITimeoutError" in silent["error_details"]
-    assert_usage([answered], priced=False)
-    assert_content([answered, silent], SAID_TO_MODELS, kept=kept)
+    stored = exported(serve, Client("openai_chat.py", (instrumentation,)), model_url)
+    for (answered,), (silent,) in (stored.plain, stored.with_content):
+        assert (answered["job_type"], answered["status"]) == (job_type, "success")
+        assert (silent["job_type"], silent["status"], silent["metrics_json"]) == (job_type, unanswered, None)
+        assert "Request timed out." in silent["error_summary"]
+        assert "APITimeoutError" in silent["error_details"]
+        assert_usage([answered], priced=False)
+    assert_only_one_has_content(stored, SAID_TO_MODELS)

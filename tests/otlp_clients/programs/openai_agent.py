@@ -17,7 +17,8 @@ else:
     from opentelemetry.instrumentation.openai_agents import OpenAIAgentsInstrumentor
 
 provider = TracerProvider()
-provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+for exporter in (OTLPSpanExporter(), OTLPSpanExporter(f"{os.environ['SECOND_ENDPOINT']}/v1/traces")):
+    provider.add_span_processor(BatchSpanProcessor(exporter))
 set_trace_processors([])  # that of OpenAI would send traces there
 OpenAIAgentsInstrumentor().instrument(tracer_provider=provider)
 stations = iter(["canary station"])

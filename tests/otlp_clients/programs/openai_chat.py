@@ -18,7 +18,8 @@ else:
     from opentelemetry.instrumentation.openai import OpenAIInstrumentor
 
 provider = TracerProvider()
-provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+for exporter in (OTLPSpanExporter(), OTLPSpanExporter(f"{os.environ['SECOND_ENDPOINT']}/v1/traces")):
+    provider.add_span_processor(BatchSpanProcessor(exporter))
 OpenAIInstrumentor().instrument(tracer_provider=provider)
 
 client = OpenAI(max_retries=0)

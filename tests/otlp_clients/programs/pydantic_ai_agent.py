@@ -9,7 +9,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from pydantic_ai import Agent, InstrumentationSettings
 
 provider = TracerProvider()
-provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+for exporter in (OTLPSpanExporter(), OTLPSpanExporter(f"{os.environ['SECOND_ENDPOINT']}/v1/traces")):
+    provider.add_span_processor(BatchSpanProcessor(exporter))
 Agent.instrument_all(InstrumentationSettings(tracer_provider=provider))
 
 model = f"openai-chat:{os.environ['MODEL']}"

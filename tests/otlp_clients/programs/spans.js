@@ -1,4 +1,4 @@
-/** The spans of `spans.py` by the JavaScript SDK, in the encoding that the argument names; the environment sets the rest. */
+/** The spans of `spans.py` by the JavaScript SDK. The argument is the encoding, the environment sets the rest. */
 
 import { DiagConsoleLogger, DiagLogLevel, SpanKind, SpanStatusCode, diag } from "@opentelemetry/api";
 import { OTLPTraceExporter as JsonExporter } from "@opentelemetry/exporter-trace-otlp-http";
