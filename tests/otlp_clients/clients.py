@@ -69,11 +69,13 @@ class Reader:
 
     def trees(self) -> list[list[dict[str, Any]]]:
         """Return the runs of every tree, parents before children, each with its ``depth``."""
-        runs = {run["run_id"]: run for run in self.runs()}
-        roots = [run for run in runs.values() if run["parent_run_id"] is None]
-        trees = [self.get(f"/api/v1/runs/{root['run_id']}/tree").body["runs"] for root in roots]
+        runs = self.runs()
+        by_name = {run["run_id"]: run for run in runs}
+        assert len(by_name) == len(runs), "some spans are stored more than once"
+        roots = [run["run_id"] for run in runs if run["parent_run_id"] is None]
+        trees = [self.get(f"/api/v1/runs/{root}/tree").body["runs"] for root in roots]
         assert sum(map(len, trees)) == len(runs), "some runs have a parent that is not there"
-        return [[{**runs[place["run_id"]], "depth": place["depth"]} for place in tree] for tree in trees]
+        return [[{**by_name[place["run_id"]], "depth": place["depth"]} for place in tree] for tree in trees]
 
 
 def outline(tree: list[dict[str, Any]]) -> list[str]:
