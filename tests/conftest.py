@@ -17,6 +17,7 @@ from tests import postgres
 from tests.figures import Figures, Scale
 from tests.launcher import Command
 from tests.logs import assert_shows_none, secrets_of
+from tests.otlp_clients import clients as otlp_clients
 from tests.servers import (
     DEADLINE_SECONDS,
     RUNSINK,
@@ -43,14 +44,18 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_FIGURES] = []
 
 
-def pytest_report_header() -> str | None:
+def pytest_report_header() -> list[str]:
     """Report if some tests are not collected."""
-    return None if postgres.WITH_POSTGRES else postgres.ABSENT
+    absent = {postgres.ABSENT: not postgres.WITH_POSTGRES, otlp_clients.ABSENT: not otlp_clients.INSTALLED}
+    return [line for line, is_absent in absent.items() if is_absent]
 
 
 # Without the packages nothing in these files can run.
 _NEEDING_POSTGRES = ["**/test_postgres_*.py", "**/test_*_postgres*.py", "adapters/postgres/*.py"]
-collect_ignore_glob = [] if postgres.WITH_POSTGRES else _NEEDING_POSTGRES
+collect_ignore_glob = [
+    *([] if postgres.WITH_POSTGRES else _NEEDING_POSTGRES),
+    *([] if otlp_clients.INSTALLED else ["otlp_clients/test_*.py"]),
+]
 
 
 @pytest.hookimpl(trylast=True)

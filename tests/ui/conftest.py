@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from entrypoints.settings import Settings
+from tests.node import install
 from tests.servers import Api, running_server
 from tests.ui.browsers import CHROMIUM, HAS_PLAYWRIGHT, Visit, running_browser, visiting
-from tests.ui.node import install
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -33,7 +33,7 @@ def pytest_report_header() -> str | None:
 @pytest.fixture(scope="session")
 def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the packages in ``package-lock.json``, installed once for all processes of pytest."""
-    return install(tmp_path_factory.getbasetemp().parent / "npm.lock")
+    return install(Path(__file__).parent, tmp_path_factory.getbasetemp().parent / "npm.lock")
 
 
 @pytest.fixture(scope="session")

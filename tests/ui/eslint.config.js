@@ -47,5 +47,5 @@ export default [
   },
   { files: ["**/assets/js/**"], languageOptions: { globals: globals.browser } },
   { files: ["**/assets/js/theme.js"], languageOptions: { sourceType: "script" } },
-  { files: ["tests/ui/**"], languageOptions: { globals: globals.nodeBuiltin } },
+  { files: ["tests/**"], languageOptions: { globals: globals.nodeBuiltin } },
 ];

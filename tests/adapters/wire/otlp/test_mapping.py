@@ -273,6 +273,19 @@ def test_message_content_is_dropped_unless_it_is_kept(name: str) -> None:
     assert kept.context_json.count('"secret"') == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("model_request_parameters", '{"output_mode": "text", "instruction_parts": [{"content": "secret"}]}'),
+        ("llm.invocation_parameters", '{"model": "m", "instructions": "secret"}'),
+        ("input.images.0.image.url", "data:image/png;base64,secret"),
+    ],
+)
+def test_what_clients_send_beside_messages_is_content_as_well(name: str, value: str) -> None:
+    """Parameters of a request may repeat the instructions; pictures are part of what was said."""
+    assert "secret" not in (run_of({name: value}).context_json or "")
+
+
 def test_content_is_dropped_from_every_span() -> None:
     """Also from one whose names were all seen before, but for that."""
     secret = {"input.value": "secret"}

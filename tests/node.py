@@ -1,4 +1,4 @@
-"""The tools of JavaScript that the tests of the page use."""
+"""The packages of npm that some tests use."""
 
 import fcntl
 import os
@@ -9,19 +9,18 @@ from typing import Final
 
 import pytest
 
-HERE: Final = Path(__file__).parent
 MINIMUM: Final = (20, 19)
-"""What ``engines`` in ``package.json`` says."""
+"""What ``engines`` says in every ``package.json``."""
 
 SECONDS: Final = 300
 """Only a guard against tools that hang."""
 
 
-def run_npm(*arguments: str) -> None:
-    """Run npm here; fail with everything it prints unless it succeeds."""
+def run_npm(folder: Path, *arguments: str) -> None:
+    """Run npm in a folder; fail with everything it prints unless it succeeds."""
     done = subprocess.run(
         ["npm", *arguments],
-        cwd=HERE,
+        cwd=folder,
         env={**os.environ, "NO_COLOR": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -32,8 +31,8 @@ def run_npm(*arguments: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def install(lock_file: Path) -> Path:
-    """Install what ``package-lock.json`` names, unless it is, and return where it is; one process at a time."""
+def install(folder: Path, lock_file: Path) -> Path:
+    """Install what the folder's ``package-lock.json`` names, unless it is, and return where; one process at a time."""
     for name in ("node", "npm"):
         if shutil.which(name) is None:
             pytest.skip(f"{name} is not installed")
@@ -41,10 +40,10 @@ def install(lock_file: Path) -> Path:
         pytest.skip(f"node is older than {'.'.join(map(str, MINIMUM))}")
     with lock_file.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        installed, wanted = HERE / "node_modules" / ".package-lock.json", HERE / "package-lock.json"
+        installed, wanted = folder / "node_modules" / ".package-lock.json", folder / "package-lock.json"
         if not installed.is_file() or installed.stat().st_mtime < wanted.stat().st_mtime:
-            run_npm("ci", "--ignore-scripts")
-    return HERE / "node_modules"
+            run_npm(folder, "ci", "--ignore-scripts")
+    return folder / "node_modules"
 
 
 def _version() -> tuple[int, ...]:
