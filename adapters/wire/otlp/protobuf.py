@@ -172,8 +172,8 @@ def _attributes(pairs: Iterable[KeyValue]) -> Attributes:
     found: Attributes = {}
     for pair in pairs:
         value = pair.value
-        # Members that are not set read as defaults. Nearly all attributes are texts or integers, and asking for the kind
-        # of each would take a sixth of the time to decode.
+        # What is not set reads as empty or 0. Nearly all attributes are texts or integers, and asking for the kind of
+        # each takes a sixth of the time to decode.
         found[pair.key] = value.string_value or value.int_value or _value(value)
     return found
 

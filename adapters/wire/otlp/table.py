@@ -1,7 +1,7 @@
 """Which field of a run comes from where in a span: the table that the mapping, the documentation and the tests read."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
@@ -197,8 +197,6 @@ METRICS: Final[dict[str, tuple[str, ...]]] = {
 }
 """The attributes of the span that each metric is taken from, in order: the first that is a number."""
 
-_METRIC_RANKS: Final = {name: (metric, rank) for metric, names in METRICS.items() for rank, name in enumerate(names)}
-
 CONTEXT: Final[dict[str, str]] = {
     "trace_id": "in lower-case hex",
     "span_id": "in lower-case hex",
@@ -218,16 +216,22 @@ KINDS: Final = ("unspecified", "internal", "server", "client", "producer", "cons
 """The kinds of spans, by their numbers."""
 
 
-def read_metrics(attributes: Attributes) -> dict[str, int | float] | None:
-    """Return the metrics that a span reports, or ``None`` if there are none."""
-    found: dict[str, int | float] = {}
-    ranks: dict[str, int] = {}
-    for name in _METRIC_RANKS.keys() & attributes.keys():
-        value = attributes[name]
-        metric, rank = _METRIC_RANKS[name]
-        # A truth value is no number here, though ``bool`` is a kind of ``int``.
-        if type(value) in _NUMBERS and rank <= ranks.get(metric, rank):
-            found[metric], ranks[metric] = value, rank
+def metrics_among(attributes: Attributes) -> dict[str, list[str]]:
+    """Return the part of ``METRICS`` that attributes of these names may report, whatever their values."""
+    found = {metric: [name for name in names if name in attributes] for metric, names in METRICS.items()}
+    return {metric: names for metric, names in found.items() if names}
+
+
+def read_metrics(attributes: Attributes, among: Mapping[str, Sequence[str]] = METRICS) -> dict[str, Any] | None:
+    """Return the metrics that a span reports, or ``None`` if there are none; ``among`` is from ``metrics_among``."""
+    found = {}
+    for metric, names in among.items():
+        for name in names:
+            value = attributes.get(name)
+            # A truth value is no number here, though ``bool`` is a kind of ``int``.
+            if type(value) in _NUMBERS:
+                found[metric] = value
+                break
     return found or None
 
 
