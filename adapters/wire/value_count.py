@@ -15,7 +15,7 @@ def holds_more_values(body: bytes, limit: int) -> bool:
     comma or an opening bracket. First count these everywhere and, only if there are too many, outside strings. The
     count of a text that is not JSON is arbitrary.
     """
-    if len(body.translate(None, _NO_SEPARATORS)) <= limit:
+    if len(body) <= limit or len(body.translate(None, _NO_SEPARATORS)) <= limit:
         return False
     plain = body.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in body else body
     skeleton = plain.translate(None, _NO_SEPARATORS_OR_QUOTES)

@@ -12,12 +12,22 @@ from typing import Any, Final
 import attrs
 import msgspec
 
-from adapters.wire.canonical import canonical_object
+from adapters.wire.canonical import canonical_json, canonical_object
 from adapters.wire.json_text import NotJsonError, decode_json
 from adapters.wire.otlp.content import drop_content
 from adapters.wire.otlp.shortening import shorten_span
 from adapters.wire.otlp.spans import NO_ID, Attributes, Origin, Span
-from adapters.wire.otlp.table import OVERRIDES, TABLE, Source, context_of, instant, read_metrics, span_identity
+from adapters.wire.otlp.table import (
+    OVERRIDES,
+    TABLE,
+    Read,
+    Source,
+    context_of,
+    instant,
+    metrics_among,
+    read_metrics,
+    span_identity,
+)
 from adapters.wire.structure import RULES, Structurer, kind_of
 from core.model.batch import Candidate, RefusedRun, Sent
 from core.model.run import FIELDS, SERVER_FIELDS, JsonText, Run, Timestamp
@@ -26,6 +36,9 @@ from core.validation.fields import InvalidValueError, describe
 
 PENDING: Final = ("logfire.span_type", "pending_span")
 """The attribute of spans that only announce another one, which follows."""
+
+_MOST_PLANS, _MOST_NAMES = 64, 100
+"""How many plans an origin remembers, and for how many names at most: a client may send any."""
 
 _MOST_HARMLESS, _LONGEST_HARMLESS = 1000, 100
 """How many names are remembered at least, and how long they may be: a client may send any."""
@@ -42,23 +55,41 @@ _RULE_OF: Final[dict[str, Callable[[object], Any]]] = {field.name: RULES[kind_of
 _OF_ATTRIBUTES: Final = {name: sources for name, sources in TABLE.items() if sources[0].attribute}
 """The fields that depend on attributes alone. So what they are for most spans is known from the resource."""
 
-_ROWS_BY_ATTRIBUTE: Final = {
-    source.attribute: (_POSITIONS[name], name)
+_Row = tuple[int, Callable[[object], Any], list[Read]]
+"""The position of a field, its rule, and what reads its sources, in order."""
+
+
+def _row(name: str) -> _Row:
+    return _POSITIONS[name], _RULE_OF[name], [source.read for source in TABLE[name]]
+
+
+_ROWS_OF_ATTRIBUTES: Final = [
+    ({source.attribute for source in sources if source.attribute}, _row(name))
     for name, sources in _OF_ATTRIBUTES.items()
-    for source in sources
-    if source.attribute
-}
-_STORED: Final = [(_POSITIONS[name], sources[0].read) for name, sources in TABLE.items() if sources[0].stored]
-_OTHERS: Final = [
-    (_POSITIONS[name], _RULE_OF[name], [source.read for source in sources])
-    for name, sources in TABLE.items()
-    if name not in _OF_ATTRIBUTES and not sources[0].stored
 ]
+_STORED: Final = [(_POSITIONS[name], sources[0].read) for name, sources in TABLE.items() if sources[0].stored]
+_OTHERS: Final = [_row(name) for name, sources in TABLE.items() if name not in _OF_ATTRIBUTES and not sources[0].stored]
 _METRICS, _CONTEXT = _POSITIONS["metrics_json"], _POSITIONS["context_json"]
 _JSON_FIELDS: Final = frozenset(field.name for field in attrs.fields(Run) if kind_of(field) is JsonText)
 
 
 _EMPTY: Final = Span(NO_ID, NO_ID, NO_ID, "", 0, 0, 0, {}, [], [], 0, "")
+
+
+@attrs.frozen
+class _Plan:
+    """What the names of a span's attributes decide: the rows of the table to read, and what else there is."""
+
+    rows: list[_Row]
+    metrics: dict[str, list[str]]
+    overriding: bool
+
+    @classmethod
+    def of(cls, attributes: Attributes) -> "_Plan":
+        """Return the plan for all spans whose attributes have the same names."""
+        names = attributes.keys()
+        rows = [row for deciding, row in _ROWS_OF_ATTRIBUTES if not names.isdisjoint(deciding)]
+        return cls([*_OTHERS, *rows], metrics_among(attributes), not names.isdisjoint(OVERRIDES.keys()))
 
 
 @attrs.frozen
@@ -70,6 +101,7 @@ class EncodedOrigin:
     resource: msgspec.Raw
     scope: msgspec.Raw
     overrides: dict[str, object]
+    _plans: dict[tuple[str, ...], _Plan] = attrs.Factory(dict)
 
     @classmethod
     def of(cls, origin: Origin) -> "EncodedOrigin":
@@ -79,6 +111,16 @@ class EncodedOrigin:
         for name, sources in _OF_ATTRIBUTES.items():
             values[_POSITIONS[name]] = _first_fit(name, sources, _EMPTY, origin.resource)
         return cls(origin, values, resource, scope, _overrides(origin.resource))
+
+    def plan(self, attributes: Attributes) -> _Plan:
+        """Return the plan for a span with these attributes, which is the same for most spans of an origin."""
+        names = tuple(attributes)
+        plan = self._plans.get(names)
+        if plan is None:
+            plan = _Plan.of(attributes)
+            if len(self._plans) < _MOST_PLANS and len(names) <= _MOST_NAMES:
+                self._plans[names] = plan
+        return plan
 
 
 @attrs.frozen
@@ -130,20 +172,19 @@ def _run(span: Span, origin: EncodedOrigin, now: Timestamp) -> Run:
     resource = origin.origin.resource
     for position, read_stored in _STORED:
         values[position] = read_stored(span, resource)
-    for attribute in _ROWS_BY_ATTRIBUTE.keys() & span.attributes.keys():
-        position, name = _ROWS_BY_ATTRIBUTE[attribute]
-        values[position] = _first_fit(name, _OF_ATTRIBUTES[name], span, resource)
-    for position, rule, reads in _OTHERS:
+    plan = origin.plan(span.attributes)
+    for position, rule, reads in plan.rows:
         for read in reads:
-            value = read(span, resource)
-            if value is not None and value != "":
+            if value := read(span, resource):
                 values[position] = rule(value)
                 break
-    metrics = read_metrics(span.attributes)
+        else:
+            values[position] = None
+    metrics = read_metrics(span.attributes, plan.metrics)
     if metrics is not None:
-        values[_METRICS] = canonical_object(metrics)
+        values[_METRICS] = canonical_json(metrics)
     values[_CONTEXT] = canonical_object(context_of(span, origin.resource, origin.scope))
-    if origin.overrides or not OVERRIDES.keys().isdisjoint(span.attributes):
+    if origin.overrides or plan.overriding:
         for name, value in (origin.overrides | _overrides(span.attributes)).items():
             values[_POSITIONS[name]] = _RULE_OF[name](value)
     for position in _SERVER_POSITIONS:

@@ -89,7 +89,8 @@ def _fields(message: bytes) -> Iterator[tuple[int, bytes | None]]:
     """Yield the number of each field, and the content of one that has a length; raise ``UndecodableExportError``."""
     at, end = 0, len(message)
     while at < end:
-        tag, at = _varint(message, at)
+        # Nearly every tag is one byte; calling for it would take a quarter of the time to find the spans.
+        tag, at = (message[at], at + 1) if message[at] < 0x80 else _varint(message, at)
         kind, content = tag & 7, None
         if kind == _LENGTH:
             size, at = _varint(message, at)
@@ -172,23 +173,14 @@ def _attributes(pairs: Iterable[KeyValue]) -> Attributes:
     found: Attributes = {}
     for pair in pairs:
         value = pair.value
-        kind = value.WhichOneof("value")
-        # Nearly all attributes are texts or integers, and a call for each would be a fifth of the time to decode.
-        if kind == "string_value":
-            found[pair.key] = value.string_value
-        elif kind == "int_value":
-            found[pair.key] = value.int_value
-        else:
-            found[pair.key] = _converted(kind, value)
+        # What is not set reads as empty or 0. Nearly all attributes are texts or integers, and asking for the kind of
+        # each takes a sixth of the time to decode.
+        found[pair.key] = value.string_value or value.int_value or _value(value)
     return found
 
 
 def _value(value: AnyValue) -> object:
-    return _converted(value.WhichOneof("value"), value)
-
-
-def _converted(kind: str | None, value: AnyValue) -> object:
-    convert = _CONVERSIONS.get(kind)
+    convert = _CONVERSIONS.get(value.WhichOneof("value"))
     return None if convert is None else convert(value)
 
 

@@ -26,13 +26,17 @@ _RESOURCE_SHARE: Final = 0.75
 """How much of that a resource may take; the rest is for the scope."""
 
 
-@attrs.frozen
+@attrs.define
 class SpanSlice:
-    """Some candidates, the number of the span of each (counting from 0), and what was left out of which."""
+    """Some candidates, the number of the span of each (counting from 0), and what was left out of which.
+
+    After the ``last`` one there is no need to ask for another.
+    """
 
     candidates: list[Candidate] = attrs.Factory(list)
     indices: list[int] = attrs.Factory(list)
     warnings: list[str] = attrs.Factory(list)
+    last: bool = False
 
     def add(self, candidate: Candidate, index: int) -> None:
         """Add a candidate."""
@@ -62,6 +66,7 @@ def read_slices(groups: Sequence[SpanGroup], mapper: SpanMapper, now: Timestamp)
                 yield part
                 part, size = SpanSlice(), 0
     if part.candidates or part.warnings:
+        part.last = True
         yield part
 
 

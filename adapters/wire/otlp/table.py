@@ -1,8 +1,9 @@
 """Which field of a run comes from where in a span: the table that the mapping, the documentation and the tests read."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 import attrs
@@ -44,9 +45,13 @@ class Source:
 
 def instant(nanoseconds: int) -> Timestamp:
     """Return the timestamp of 64-bit nanoseconds since 1970, truncated to microseconds."""
-    # Every span has two, and ``format_timestamp``, which is for any time zone, takes several times as long.
-    naive = _EPOCH + timedelta(0, 0, nanoseconds // 1000)
-    return Timestamp(naive.isoformat("T", "microseconds") + "Z")
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return Timestamp(f"{_whole_second(seconds)}.{rest // 1000:06d}Z")
+
+
+@lru_cache(maxsize=64)  # Every span has two times, and those of a request are close together.
+def _whole_second(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat()
 
 
 def span_identity(trace_id: str, span_id: str) -> str:
@@ -192,8 +197,6 @@ METRICS: Final[dict[str, tuple[str, ...]]] = {
 }
 """The attributes of the span that each metric is taken from, in order: the first that is a number."""
 
-_METRIC_RANKS: Final = {name: (metric, rank) for metric, names in METRICS.items() for rank, name in enumerate(names)}
-
 CONTEXT: Final[dict[str, str]] = {
     "trace_id": "in lower-case hex",
     "span_id": "in lower-case hex",
@@ -213,16 +216,22 @@ KINDS: Final = ("unspecified", "internal", "server", "client", "producer", "cons
 """The kinds of spans, by their numbers."""
 
 
-def read_metrics(attributes: Attributes) -> dict[str, int | float] | None:
-    """Return the metrics that a span reports, or ``None`` if there are none."""
-    found: dict[str, int | float] = {}
-    ranks: dict[str, int] = {}
-    for name in _METRIC_RANKS.keys() & attributes.keys():
-        value = attributes[name]
-        metric, rank = _METRIC_RANKS[name]
-        # A truth value is no number here, though ``bool`` is a kind of ``int``.
-        if type(value) in _NUMBERS and rank <= ranks.get(metric, rank):
-            found[metric], ranks[metric] = value, rank
+def metrics_among(attributes: Attributes) -> dict[str, list[str]]:
+    """Return the part of ``METRICS`` that attributes of these names may report, whatever their values."""
+    found = {metric: [name for name in names if name in attributes] for metric, names in METRICS.items()}
+    return {metric: names for metric, names in found.items() if names}
+
+
+def read_metrics(attributes: Attributes, among: Mapping[str, Sequence[str]] = METRICS) -> dict[str, Any] | None:
+    """Return the metrics that a span reports, or ``None`` if there are none; ``among`` is from ``metrics_among``."""
+    found = {}
+    for metric, names in among.items():
+        for name in names:
+            value = attributes.get(name)
+            # A truth value is no number here, though ``bool`` is a kind of ``int``.
+            if type(value) in _NUMBERS:
+                found[metric] = value
+                break
     return found or None
 
 

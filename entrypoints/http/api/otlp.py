@@ -42,6 +42,8 @@ class Otlp:
     """The handlers of what OpenTelemetry exports."""
 
     context: Context
+    _readers: dict[ExportFormat, _Reader] = attrs.Factory(lambda: {ExportFormat.JSON: cast(_Reader, json)})
+    """The decoders that are loaded."""
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of this resource."""
@@ -68,9 +70,12 @@ class Otlp:
         )
 
     async def _reader(self, form: ExportFormat) -> _Reader:
-        """Return the decoder of an encoding, which for Protocol Buffers may have to be loaded."""
-        if form is ExportFormat.JSON:
-            return json
+        """Return the decoder of an encoding; that for Protocol Buffers is loaded when it is first needed."""
+        if form not in self._readers:
+            self._readers[form] = await self._load_protobuf(form)
+        return self._readers[form]
+
+    async def _load_protobuf(self, form: ExportFormat) -> _Reader:
         try:
             return cast(_Reader, await self.context.pools.decoding.run(partial(import_module, _PROTOBUF)))
         except ImportError:
@@ -95,10 +100,12 @@ class Otlp:
     async def _write(self, slices: Iterator[SpanSlice]) -> "_Report":
         """Store the slices one after another; each is decoded when the one before it is durable."""
         report, decode = _Report(), partial(next, slices, None)
-        while (part := await self.context.pools.decoding.run(decode, begun=True)) is not None:
+        more = True
+        while more and (part := await self.context.pools.decoding.run(decode, begun=True)) is not None:
             result = await self.context.write(partial(ingest_amending, part.candidates, part.indices))
             self.context.application.note(Intake.OTLP, result)
             report.add(part, result)
+            more = not part.last
         return report
 
 

@@ -1,8 +1,10 @@
 """Which field of a run comes from where in a span: the table row by row, what takes precedence, and what is wrong."""
 
 import json
+from itertools import combinations
 from typing import Any
 
+import attrs
 import pytest
 
 from adapters.wire.otlp.content import CONTENT_INDEXED, CONTENT_NAMES, CONTENT_PREFIXES
@@ -56,6 +58,7 @@ ROWS: list[tuple[str, Any, dict[str, Any]]] = [
     ("parent_run_id", "launch-7", {"resource": {"runsink.parent_run_id": "launch-7"}}),
     ("parent_run_id", f"{TRACE}-{PARENT}", {"parentSpanId": PARENT, "resource": {"runsink.parent_run_id": "l"}}),
     ("start_time", "2026-01-31T12:00:00.123456Z", {}),
+    ("start_time", "2026-01-31T12:00:00.000007Z", {"startTimeUnixNano": str(START // 10**9 * 10**9 + 7_999)}),
     ("start_time", "2554-07-21T23:34:33.709551Z", {"startTimeUnixNano": str(2**64 - 1), "endTimeUnixNano": "0"}),
     ("end_time", "2026-01-31T12:00:01.623456Z", {}),
     ("end_time", None, {"endTimeUnixNano": "0"}),
@@ -93,6 +96,7 @@ ROWS: list[tuple[str, Any, dict[str, Any]]] = [
     ("item_name", None, {"name": ""}),
     ("product", "fleet", {"resource": {"service.name": "fleet"}}),
     ("product", None, {}),
+    ("product", None, {"attributes": {"service.name": 7}, "resource": {"service.name": "fleet"}}),
     ("product_family", "agents", {"resource": {"service.namespace": "agents"}}),
     ("platform", "openai", {"attributes": {"gen_ai.provider.name": "openai", "gen_ai.system": "az.ai.openai"}}),
     ("platform", "openai", {"attributes": {"gen_ai.system": "openai"}}),
@@ -132,6 +136,22 @@ def test_metrics_are_not_added_up() -> None:
     assert json.loads(found) == {"input_tokens": 7, "output_tokens": 2.5}
     assert run_of({"gen_ai.usage.input_tokens": "many", "gen_ai.usage.output_tokens": True}).metrics_json is None
     assert run_of({}).metrics_json is None
+
+
+NAMES = ("gen_ai.agent.name", "service.name", "gen_ai.usage.input_tokens", "llm.usage.prompt_tokens", "runsink.status")
+
+
+@pytest.mark.parametrize("filler", [0, 200])
+def test_a_span_becomes_the_same_run_alone_and_among_others(filler: int) -> None:
+    """Whichever attributes the others have, and whatever values; also with more of them than are remembered."""
+    others = [{f"other.{number}.{place}": 1 for place in range(number)} for number in range(filler)]
+    subsets = [names for size in range(len(NAMES) + 1) for names in combinations(NAMES, size)]
+    given = [dict.fromkeys(names, value) for value in ("failure", 7) for names in subsets]
+    spans = [span(number, attributes) for number, attributes in enumerate([*others, *given, *others])]
+    resource = {"service.name": "fleet", "gen_ai.provider.name": "openai"}
+    together = candidates(export(spans, resource))
+    found = [attrs.evolve(one, index=0) if isinstance(one, RefusedRun) else one for one in together]
+    assert found == [one for each in spans for one in candidates(export([each], resource))]
 
 
 def test_the_context_holds_everything_as_sent() -> None:
