@@ -22,6 +22,9 @@ SERVICE: Final = "fleet"
 SECONDS: Final = 120
 """Only a guard against programs that hang."""
 
+PATIENCE: Final = "60000"
+"""How long exporters try: milliseconds, which the Python SDK takes for seconds. Theirs is short for a busy machine."""
+
 
 @attrs.frozen
 class Client:
@@ -33,9 +36,14 @@ class Client:
     def run(self, url: str, **environment: str) -> str:
         """Export to the server at this URL; return what the program complains of. It must end with 0."""
         interpreter = "node" if self.program.endswith(".js") else sys.executable
+        common = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": url,
+            "OTEL_EXPORTER_OTLP_TIMEOUT": PATIENCE,
+            "OTEL_SERVICE_NAME": SERVICE,
+        }
         done = subprocess.run(
             [interpreter, HERE / "programs" / self.program, *self.arguments],
-            env=_environment(OTEL_EXPORTER_OTLP_ENDPOINT=url, OTEL_SERVICE_NAME=SERVICE, **environment),
+            env=_environment(**common, **environment),
             capture_output=True,
             text=True,
             timeout=SECONDS,
