@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import apsw
+import hypothesis
 import pytest
 
 from entrypoints.settings import Settings
@@ -40,8 +41,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Create the store of this run's figures."""
+    """Create the store of this run's figures, and let no example fail because the machine is busy."""
     config.stash[_FIGURES] = []
+    hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+    hypothesis.settings.load_profile("busy")
 
 
 def pytest_report_header() -> list[str]:

@@ -18,7 +18,7 @@ from core.ports.store import Store
 from tests.contract.samples import at, everything, keep, read, sample_run
 from tests.properties.strategies import kept_runs
 
-EXAMPLES = settings(deadline=None, max_examples=60)
+EXAMPLES = settings(max_examples=60)
 
 NAMES = ("", "a", "b")
 

@@ -17,7 +17,7 @@ from core.ports.unit_of_work import UnitOfWork
 from tests.contract.samples import all_keys, at, sample_run
 from tests.properties.strategies import kept_timestamps, texts
 
-EXAMPLES = settings(deadline=None, max_examples=40)
+EXAMPLES = settings(max_examples=40)
 
 
 def sample_job(job_id: str = "job-1", **fields: Any) -> Job:

@@ -30,9 +30,7 @@ from core.ports.store import Store
 from core.use_cases.query import rest_of
 from tests.contract.samples import at, keep, read, sample_run
 
-PROPERTY = settings(
-    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+PROPERTY = settings(max_examples=60, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 T = TypeVar("T")
 

@@ -96,7 +96,7 @@ def test_what_is_read_is_what_was_added(store: Store, kept: Refusal) -> None:
     NAMES,
     st.integers(1, KEEP),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_pages_are_those_of_a_plain_list(
     used_store: Store, added: list[Refusal], run_id: str | None, field: str | None, limit: int
 ) -> None:

@@ -238,7 +238,7 @@ def test_a_page_of_large_runs_is_removed_in_parts(store: Store) -> None:
     assert [run.event_id for run in read(store, everything)] == ["d"]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     numbers=st.lists(st.integers(0, 20), min_size=1, max_size=12),
     until=st.integers(0, 20),

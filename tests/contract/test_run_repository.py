@@ -16,7 +16,7 @@ from core.ports.store import Store
 from tests.contract.samples import add, agent_names, at, everything, keep, read, sample_run
 from tests.properties.strategies import kept_runs, texts
 
-EXAMPLES = settings(deadline=None, max_examples=60)
+EXAMPLES = settings(max_examples=60)
 
 
 def test_add_keeps_every_new_run(store: Store) -> None:

@@ -23,7 +23,7 @@ def expected(tree: Tree, name: str, parent: str | None = None) -> dict[str, str 
     return parents
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(trees)
 def test_parents_in_tasks(tree: Tree) -> None:
     """However tasks interleave, each run has the one for its parent inside which it was started."""
@@ -40,7 +40,7 @@ def test_parents_in_tasks(tree: Tree) -> None:
     assert parents == expected(tree, "r")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(tree=trees, inline=st.booleans())
 def test_parents_in_threads(tree: Tree, *, inline: bool) -> None:
     """The same holds for threads whose work is bound, whether or not the runs also nest within a thread."""

@@ -155,7 +155,6 @@ def test_no_request_is_answered_with_a_fault(server: Served, scale: Scale, figur
 
     @settings(
         max_examples=scale(200, 10_000),
-        deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     @given(request=requests())

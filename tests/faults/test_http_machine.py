@@ -113,7 +113,6 @@ def test_http_store_is_the_models(scale: Scale, figures: Figures) -> None:
     run_state_machine_as_test(
         _machines(seen),
         settings=settings(
-            deadline=None,
             max_examples=scale(15, 2000),
             stateful_step_count=20,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

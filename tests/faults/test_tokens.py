@@ -168,7 +168,7 @@ header_values = st.one_of(
 def test_no_header_is_a_fault_of_the_server(guarded: Api, scale: Scale) -> None:
     """Any header gets 401 or another 4xx, unless it has the token, which is accepted."""
 
-    @settings(max_examples=scale(150, 10_000), deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=scale(150, 10_000), suppress_health_check=list(HealthCheck), database=None)
     @given(header_values)
     def ask(value: bytes) -> None:
         status, answer = ask_raw(guarded, value)

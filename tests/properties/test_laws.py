@@ -44,9 +44,9 @@ from tests.properties.strategies import (
     sent_timestamps,
 )
 
-EXAMPLES = settings(deadline=None, max_examples=200)
-SOME = settings(deadline=None, max_examples=80)
-FEW = settings(deadline=None, max_examples=40)
+EXAMPLES = settings(max_examples=200)
+SOME = settings(max_examples=80)
+FEW = settings(max_examples=40)
 
 NOW = Timestamp("2026-06-01T00:00:00.000000Z")
 STRUCTURER = Structurer()

@@ -41,4 +41,4 @@ class SqliteMachine(SharingMachine):
 
 TestMemory = MemoryMachine.TestCase
 TestSqlite = SqliteMachine.TestCase
-TestMemory.settings = TestSqlite.settings = settings(deadline=None, max_examples=25, stateful_step_count=20)
+TestMemory.settings = TestSqlite.settings = settings(max_examples=25, stateful_step_count=20)

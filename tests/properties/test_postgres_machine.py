@@ -33,7 +33,5 @@ def test_postgres_holds_what_the_model_holds(postgres_server: str) -> None:
     """Whatever is sent in any order, the database and a dictionary hold the same."""
     run_state_machine_as_test(
         lambda: PostgresMachine(postgres_server),
-        settings=settings(
-            deadline=None, max_examples=25, stateful_step_count=20, suppress_health_check=[HealthCheck.too_slow]
-        ),
+        settings=settings(max_examples=25, stateful_step_count=20, suppress_health_check=[HealthCheck.too_slow]),
     )

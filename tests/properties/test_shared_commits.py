@@ -107,7 +107,7 @@ def _outcome(call: Callable[[], BatchResult]) -> object:
         return type(error), str(error), getattr(error, "result", None), getattr(error, "refused", None)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(plans=st.lists(planned(), min_size=2, max_size=6), most=st.integers(1, 12))
 def test_uploads_that_share_a_commit_fare_as_if_alone(plans: list[Planned], most: int) -> None:
     """Results, errors, conflicts and counts are the same; so are the stored runs, their order, and what is admitted.

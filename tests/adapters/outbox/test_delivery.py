@@ -112,7 +112,7 @@ calls = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(calls=calls, faults=st.lists(st.sampled_from(FAULTS), max_size=20), window=st.integers(1, 5))
 def test_exactly_once_in_order(calls: list[tuple[str, int]], faults: list[str], window: int) -> None:
     """Under any failures the server ends as if each call had been carried out once, in order."""

@@ -34,7 +34,7 @@ def moved(run: Run, name: str, start: str) -> Run:
     return attrs.evolve(run, run_id=Name(name), agent_name=Name(name), start_time=Timestamp(start))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     steps=st.lists(
         st.integers(1, 40) | st.tuples(st.lists(st.integers(0, 199), max_size=20), st.sampled_from(["run-1", "x"])),

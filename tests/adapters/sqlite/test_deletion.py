@@ -51,7 +51,7 @@ def assert_found(runs: SqliteRunRepository, kept: Sequence[Run]) -> None:
         assert runs.count(which) == len(same)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     steps=st.lists(st.one_of(st.integers(1, 40), st.sampled_from(sorted(DELETIONS))), max_size=12),
     turns=st.tuples(st.integers(4, 40), st.integers(4, 200)),

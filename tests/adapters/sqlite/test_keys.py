@@ -16,7 +16,7 @@ from core.model.listing import PageRequest, RunFilter
 from core.model.run import EventId, Run, Text
 from tests.contract.samples import add, at, everything, keep, read, sample_run
 
-EXAMPLES = settings(deadline=None, max_examples=40)
+EXAMPLES = settings(max_examples=40)
 
 
 def hurry(patch: pytest.MonkeyPatch, *turns: int, stride: int = 1) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import apsw
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from adapters.sqlite import SqliteStore
 from adapters.sqlite.connection import open_reader
@@ -156,7 +156,6 @@ def test_runs_of_one_name_are_read_across_slices(tmp_path: Path, monkeypatch: py
         assert work.runs.count(own) == 10
 
 
-@settings(deadline=None)
 @given(time=kept_timestamps())
 def test_a_start_is_exact(time: Timestamp) -> None:
     """For any instant in the years 1 to 9999, the start is the number of microseconds since 2028."""

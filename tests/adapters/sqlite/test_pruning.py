@@ -25,7 +25,7 @@ from tests.faults.audit import disagreements
 LARGE = "x" * 20_000
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     steps=st.lists(st.tuples(st.booleans(), st.integers(1, 40)), max_size=12),
     turns=st.tuples(st.integers(4, 40), st.integers(4, 200)),

@@ -24,7 +24,7 @@ def counted(value: Any) -> int:
     return max(len(inside), 1) + sum(map(counted, inside))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(document=DOCUMENTS, ascii_only=st.booleans(), indent=st.none() | st.just(1))
 def test_the_count_is_that_of_the_document(document: Any, ascii_only: bool, indent: int | None) -> None:  # noqa: FBT001
     """The limit is exact, whatever the strings contain."""

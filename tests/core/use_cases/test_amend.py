@@ -17,7 +17,7 @@ from core.use_cases.update import associate_commit, update_run
 from tests.contract.samples import at, everything, sample_run
 from tests.fakes.run_repository import CountedWork
 
-EXAMPLES = settings(deadline=None, max_examples=200)
+EXAMPLES = settings(max_examples=200)
 
 LATER = {"created_at": at(5), "updated_at": at(5)}
 

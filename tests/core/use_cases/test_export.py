@@ -103,7 +103,7 @@ def test_each_page_is_read_by_itself() -> None:
     assert found == ["0", "behind", "1", "ahead", "2"]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(sent=st.lists(sent_runs(), max_size=5, unique_by=lambda run: str(run["event_id"])), step=st.integers(9, 3000))
 def test_a_stream_of_an_export_makes_the_same_store(sent: list[dict[str, Any]], step: int) -> None:
     """Every field comes back but the times of the server, and in the same order."""
@@ -120,7 +120,6 @@ def test_a_stream_of_an_export_makes_the_same_store(sent: list[dict[str, Any]], 
     assert (again.existing, again.conflicts) == (len(runs), ())
 
 
-@settings(deadline=None)
 @given(run=kept_runs())
 def test_a_csv_has_every_field_and_no_formula(run: Run) -> None:
     """Read as CSV, each cell is the field, with an apostrophe where a spreadsheet would evaluate it."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import attrs
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.memory import MemoryStore
@@ -139,7 +139,6 @@ def one_by_one(store: Store, sent: Sequence[Candidate]) -> StreamResult:
     )
 
 
-@settings(deadline=None)
 @given(sent=candidates(), cuts=st.lists(st.integers(0, 20), max_size=5))
 def test_a_stream_is_what_its_runs_are_one_by_one(sent: list[Candidate], cuts: list[int]) -> None:
     """However it is cut into chunks."""

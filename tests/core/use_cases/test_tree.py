@@ -16,7 +16,7 @@ from core.model.tree import MAX_CAUSES, MAX_COMMITS, Cause, RolledUpCommit, Roll
 from core.use_cases.tree import read_rollup, read_tree, roll_up_each
 from tests.contract.samples import at, keep, sample_run
 
-PROPERTY = settings(max_examples=100, deadline=None, derandomize=True)
+PROPERTY = settings(max_examples=100, derandomize=True)
 
 Spec = dict[str, Any]
 

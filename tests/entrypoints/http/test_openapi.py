@@ -48,7 +48,7 @@ FACETS = "/api/v1/facets"
 TREE = "/api/v1/runs/{id}/tree"
 
 MINIMAL = {"Prefer": "return=minimal"}
-SOME = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SOME = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def check(schema: Mapping[str, Any], value: object) -> None:

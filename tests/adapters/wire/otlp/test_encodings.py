@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.wire.otlp import json as json_spans
@@ -88,7 +88,6 @@ def with_numbers(part: Any) -> Any:
     }
 
 
-@settings(deadline=None)
 @given(st.lists(spans(), max_size=4), ATTRIBUTES, ATTRIBUTES)
 def test_both_encodings_give_the_same_runs(
     sent: list[dict[str, Any]], resource: dict[str, Any], scope: dict[str, Any]
