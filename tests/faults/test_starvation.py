@@ -1,6 +1,8 @@
 """Clients that do not read, and long reads: memory is bounded, and uploads and shutdown do not wait."""
 
+import http.client
 import json
+import re
 import socket
 import statistics
 import time
@@ -15,6 +17,7 @@ import pytest
 from adapters.sqlite import SqliteStore
 from tests.faults.memory import resident_bytes
 from tests.figures import Figures, Scale
+from tests.jobs import wait_until
 from tests.servers import DEADLINE_SECONDS, POST_RUN, Api, MakeRun, Serve, Served
 
 MIB = 1024 * 1024
@@ -276,3 +279,35 @@ def test_stopping_keeps_its_time_whatever_is_in_flight(
     assert status == 0
     assert took <= drain_seconds + LATE
     figures(drain_seconds=drain_seconds, took=f"{took:.1f} s")
+
+
+def test_clients_that_leave_while_a_tree_is_read_keep_no_room(
+    serve: Serve, make_run: MakeRun, scale: Scale, figures: Figures
+) -> None:
+    """At whatever moment they leave: in the end no byte of a response counts as in flight."""
+    clients = scale(40, 400)
+    with serve("--port", "0") as served:
+        runs = [make_run(run_id="root")]
+        runs += [make_run(run_id=f"child-{number}", parent_run_id="root") for number in range(2000)]
+        for first in range(0, len(runs), 1000):
+            assert served.api.lenient(runs[first : first + 1000], Prefer="return=minimal").status == 201
+        path = "/api/v1/runs/root/tree"
+        begun = time.monotonic()
+        with closing(http.client.HTTPConnection(urlsplit(served.api.url).netloc, timeout=DEADLINE_SECONDS)) as client:
+            # Without ``request``, which holds a response against the OpenAPI document: it would take seconds.
+            client.request("GET", path)
+            assert len(client.getresponse().read()) > MIB
+        took = time.monotonic() - begun
+        for number in range(clients):
+            with silent_clients(served.api, [request_line(path)]):
+                time.sleep(took * 1.2 * number / clients)
+        wait_until(lambda: response_bytes_in_flight(served.api) == 0)
+    figures(clients=clients, tree=f"{took * 1000:.0f} ms")
+
+
+def response_bytes_in_flight(api: Api) -> float:
+    """Return what the metrics say."""
+    text = api.request("GET", "/metrics").body
+    found = re.search(r'^runsink_in_flight_bytes\{kind="response"\} (\S+)$', text, re.MULTILINE)
+    assert found
+    return float(found[1])

@@ -70,36 +70,37 @@ class AdmissionControl:
                 self._reason,
             )
 
-    def admit(self, more: int, own: int) -> None:
-        """Count ``more`` bytes for a request that holds ``own`` already, or raise ``OverloadedError``."""
+    def admit(self, lease: "Lease", more: int) -> None:
+        """Count ``more`` bytes for a request, or raise ``OverloadedError``."""
         with self._lock:
-            self.check(more, own)
-            self._count(more)
+            if not lease.released:
+                self.check(more, lease.size)
+                self._count(lease, more)
 
-    def try_admit(self, more: int, own: int) -> bool:
-        """Count more bytes beside the ``own`` of the same request, if there is room; return whether there was."""
+    def try_admit(self, lease: "Lease", more: int) -> bool:
+        """Count more bytes for a request if there is room; return whether there was."""
         with self._lock:
-            others = self.held - own
+            if lease.released:
+                return True
+            others = self.held - lease.size
             if others and self.held + more > self.limit:
                 return False
-            self._count(more)
+            self._count(lease, more)
             return True
 
-    def force(self, more: int) -> None:
-        """Count bytes that can no longer be rejected; a negative number releases them."""
+    def force(self, lease: "Lease", size: int) -> None:
+        """Count exactly ``size`` bytes for a request, which can no longer be rejected."""
         with self._lock:
-            self._count(more)
+            if not lease.released:
+                self._count(lease, size - lease.size)
 
-    def finish(self, size: int) -> None:
-        """Release processed bytes and update the throughput."""
+    def release(self, lease: "Lease", *, processed: bool) -> None:
+        """Release the bytes of a request, and update the throughput if they were processed."""
         with self._lock:
-            now = self._clock()
-            passed = now - self._counted_until
-            faded = math.exp(-passed / MEMORY_SECONDS)
-            self._drained_bytes = self._drained_bytes * faded + size
-            self._busy_seconds = self._busy_seconds * faded + passed
-            self._counted_until = now
-            self.held -= size
+            if processed:
+                self._note_processed(lease.size)
+            self.held -= lease.size
+            lease.size, lease.released = 0, True
 
     def retry_after(self) -> int:
         """Return the seconds until the bytes held now are processed at the recent throughput, at least 1."""
@@ -109,19 +110,35 @@ class AdmissionControl:
         estimate = self.held * busy / self._drained_bytes if self._drained_bytes else busy
         return max(1, min(MAX_RETRY_SECONDS, math.ceil(estimate)))
 
-    def _count(self, more: int) -> None:
+    def _count(self, lease: "Lease", more: int) -> None:
         if not self.held:
             self._counted_until = self._clock()
         self.held += more
+        lease.size += more
+
+    def _note_processed(self, size: int) -> None:
+        now = self._clock()
+        passed = now - self._counted_until
+        faded = math.exp(-passed / MEMORY_SECONDS)
+        self._drained_bytes = self._drained_bytes * faded + size
+        self._busy_seconds = self._busy_seconds * faded + passed
+        self._counted_until = now
 
 
 class Lease:
-    """The bytes in flight of one request, released on leaving the block. Used by one thread at a time."""
+    """The bytes in flight of one request, released on leaving the block.
+
+    The client may be gone before the threads that work for it are done. What they ask for afterwards is neither counted
+    nor rejected: nobody would release it, and nobody is told.
+    """
 
     def __init__(self, admission: AdmissionControl) -> None:
         self._admission = admission
-        self._size = 0
         self._rejected = False
+        self.size = 0
+        """The bytes counted; changed by the admission control alone."""
+        self.released = False
+        """Whether the block was left; set by the admission control alone."""
 
     def __enter__(self) -> Self:
         return self
@@ -129,16 +146,13 @@ class Lease:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._rejected:
-            # A rejected request says nothing about throughput.
-            self._admission.force(-self._size)
-        elif self._size:
-            self._admission.finish(self._size)
+        # A rejected request, or one without bytes, says nothing about throughput.
+        self._admission.release(self, processed=self.size > 0 and not self._rejected)
 
     def require(self, size: int) -> None:
         """Raise ``OverloadedError`` if a body of this size would not fit now; reserve nothing."""
         try:
-            self._admission.check(size, self._size)
+            self._admission.check(size, self.size)
         except OverloadedError:
             self._rejected = True
             raise
@@ -146,30 +160,25 @@ class Lease:
     def grow(self, size: int) -> None:
         """Reserve ``size`` more bytes, or raise ``OverloadedError``."""
         try:
-            self._admission.admit(size, self._size)
+            self._admission.admit(self, size)
         except OverloadedError:
             self._rejected = True
             raise
-        self._size += size
 
     def try_grow(self, size: int) -> bool:
         """Take room for more bytes if there is any; return whether there was."""
-        if not self._admission.try_admit(size, self._size):
-            return False
-        self._size += size
-        return True
+        return self._admission.try_admit(self, size)
 
     def cover(self, size: int) -> None:
         """Reserve at least ``size`` bytes in total, or raise ``OverloadedError``."""
-        if size > self._size:
-            self.grow(size - self._size)
+        if size > self.size:
+            self.grow(size - self.size)
 
     def hold(self, size: int) -> None:
         """Hold so many bytes at least, whatever others hold. Few do not count: they wait in the kernel."""
-        if size > max(self._size, UNCOUNTED_BYTES):
+        if size > max(self.size, UNCOUNTED_BYTES):
             self.resize(size)
 
     def resize(self, size: int) -> None:
         """Hold exactly ``size`` bytes, whatever others hold: for the next part of a response already begun."""
-        self._admission.force(size - self._size)
-        self._size = size
+        self._admission.force(self, size)

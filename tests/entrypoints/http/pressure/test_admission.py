@@ -85,6 +85,19 @@ def test_leaving_gives_everything_back(admission: AdmissionControl) -> None:
     assert admission.held == 0
 
 
+def test_what_a_thread_asks_for_after_its_client_is_gone_is_not_counted(admission: AdmissionControl) -> None:
+    """Nobody would release it. It is not rejected either, whatever others hold."""
+    with holding(admission, 10) as gone:
+        pass
+    holding(admission, 1000)
+    gone.grow(500)
+    gone.cover(700)
+    gone.resize(900)
+    gone.hold(100_000)
+    assert gone.try_grow(500)
+    assert admission.held == 1000
+
+
 def test_retry_after_is_the_time_that_what_waits_takes(admission: AdmissionControl, watch: Watch) -> None:
     """At 100 bytes a second, 900 bytes take 9 seconds."""
     for _ in range(50):
