@@ -9,10 +9,11 @@ import schemathesis
 def before_call(_context: Any, case: schemathesis.Case, _options: dict[str, Any]) -> None:
     """Change a request just before it is sent.
 
-    A cursor is only sent as for the first page, since others come from the server. Neither it nor a search is sent with
-    an offset. Rollups are only asked for with ``roots``. A list where one state is expected gets an item: an empty one
-    leaves nothing in the URL that could be wrong. ``extra`` does not repeat a name of its run. A whole number is sent
-    without a fraction: 1.0 is an integer to JSON Schema, and not to this API.
+    A cursor is only sent as for the first page, since others come from the server. Neither it nor a search is sent
+    with an offset. Rollups are only asked for with ``roots``. A list where one state is expected gets an item: an
+    empty one leaves nothing in the URL that could be wrong. ``extra`` does not repeat a name of its run. No time is
+    on the first or the last day there is, which its offset may take out of the years 1 to 9999. A whole number is
+    sent without a fraction: 1.0 is an integer to JSON Schema, and not to this API.
     """
     if case.query and "cursor" in case.query:
         case.query["cursor"] = ""
@@ -23,7 +24,7 @@ def before_call(_context: Any, case: schemathesis.Case, _options: dict[str, Any]
         case.query["roots"] = "true"
     if case.query and case.query.get("state") == []:
         case.query["state"] = [""]
-    case.body = _whole(_told_once(case.body))
+    case.body = _plain(_told_once(case.body))
 
 
 def _told_once(body: Any) -> Any:
@@ -37,9 +38,11 @@ def _told_once(body: Any) -> Any:
     return told
 
 
-def _whole(value: Any) -> Any:
+def _plain(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer():
         return int(value)
+    if isinstance(value, str) and value.startswith(("0001-01-01", "9999-12-31")):
+        return f"2026-01-31{value[10:]}"
     if isinstance(value, list):
-        return [_whole(one) for one in value]
-    return {name: _whole(one) for name, one in value.items()} if isinstance(value, dict) else value
+        return [_plain(one) for one in value]
+    return {name: _plain(one) for name, one in value.items()} if isinstance(value, dict) else value
