@@ -31,6 +31,7 @@ from tests.servers import (
     running_server,
     serving_process,
 )
+from tests.ui import browsers
 
 _FIGURES: pytest.StashKey[list[str]] = pytest.StashKey()
 
@@ -49,7 +50,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header() -> list[str]:
     """Report if some tests are not collected."""
-    absent = {postgres.ABSENT: not postgres.WITH_POSTGRES, otlp_clients.ABSENT: not otlp_clients.INSTALLED}
+    absent = {
+        postgres.ABSENT: not postgres.WITH_POSTGRES,
+        otlp_clients.ABSENT: not otlp_clients.INSTALLED,
+        browsers.ABSENT: not browsers.HAS_PLAYWRIGHT,
+    }
     return [line for line, is_absent in absent.items() if is_absent]
 
 

@@ -17,6 +17,7 @@ _NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome
 
 CHROMIUM: Final = next(filter(None, map(shutil.which, _NAMES)), None)
 HAS_PLAYWRIGHT: Final = find_spec("playwright") is not None
+ABSENT: Final = "the web page: no Playwright in this environment; tox -e ui runs its tests"
 
 _READ_CELLS: Final = """
 cell => [...document.querySelectorAll(`.list-row ${cell}`)]

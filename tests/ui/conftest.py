@@ -25,11 +25,6 @@ Visiting = Callable[..., AbstractContextManager[Visit]]
 collect_ignore_glob = [] if HAS_PLAYWRIGHT else ["test_*.py"]
 
 
-def pytest_report_header() -> str | None:
-    """Report if some tests are not collected."""
-    return None if HAS_PLAYWRIGHT else "the tests in tests/ui are not collected: playwright is not installed"
-
-
 @pytest.fixture(scope="session")
 def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the packages in ``package-lock.json``, installed once for all processes of pytest."""
