@@ -66,7 +66,7 @@ def test_no_kill_loses_or_repeats_anything(serve: Serve, tmp_path: Path, scale: 
     repeated = [name for name, times in Counter(event_id for event_id in stored).items() if times > 1]
     figures(cycles=cycles, servers=restarts, queued=len(queued), lost=len(lost), out_of_order=len(wrong) + len(torn))
     assert (lost, wrong, torn, repeated) == ([], [], [], [])
-    assert len(queued) > 10 * cycles
+    assert len(queued) > cycles
 
 
 def start_agent(api: Api, outbox: Path, name: str) -> "subprocess.Popen[str]":

@@ -5,15 +5,13 @@ That it responds with no other is checked in all tests that use ``Api``: it judg
 
 import http.client
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import ExitStack
-from typing import Any, NoReturn
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 import attrs
 import pytest
 
-from adapters.group_commit import GroupCommitWriter
 from adapters.sqlite.refusal_repository import SqliteRefusalRepository
 from adapters.sqlite.store import SqliteStore
 from core.errors import StoreBusyError, StoreError, StoreFullError
@@ -158,18 +156,12 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 def fail_store(patched: Patch, error: StoreError) -> None:
     """Let every access to a store fail."""
 
-    def submit(*_: object) -> "Future[Any]":
-        future: Future[Any] = Future()
-        future.set_exception(error)
-        return future
-
-    def read(*_: object) -> NoReturn:
+    def fail(*_: object) -> NoReturn:
         raise error
 
-    patched.setattr(GroupCommitWriter, "submit", submit)
-    patched.setattr(GroupCommitWriter, "submit_item", submit)
-    patched.setattr(SqliteStore, "_reading", read)
-    patched.setattr(SqliteRefusalRepository, "_reading", read)
+    patched.setattr(SqliteStore, "unit_of_work", fail)
+    patched.setattr(SqliteStore, "_reading", fail)
+    patched.setattr(SqliteRefusalRepository, "_reading", fail)
 
 
 def fail_room(patched: Patch) -> None:
