@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -71,7 +72,9 @@ def pytest_sessionfinish() -> None:
     """Save what coverage measured: xdist kills a worker that takes over ten seconds to end, and loses it."""
     coverage = sys.modules.get("coverage")
     if coverage is not None and (measuring := coverage.Coverage.current()) is not None:
-        measuring.save()
+        # It warns of packages that this process did not import, as one that only distributes tests does not.
+        with warnings.catch_warnings(action="ignore"):
+            measuring.save()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
