@@ -287,11 +287,11 @@ def test_clients_that_leave_while_a_tree_is_read_keep_no_room(
     """At whatever moment they leave: in the end no byte of a response counts as in flight."""
     clients = scale(40, 400)
     with serve("--port", "0") as served:
-        runs = [make_run(run_id="root")]
-        runs += [make_run(run_id=f"child-{number}", parent_run_id="root") for number in range(2000)]
+        runs = [make_run(run_id="launch")]
+        runs += [make_run(run_id=f"child-{number}", parent_run_id="launch") for number in range(2000)]
         for first in range(0, len(runs), 1000):
             assert served.api.lenient(runs[first : first + 1000], Prefer="return=minimal").status == 201
-        path = "/api/v1/runs/root/tree"
+        path = "/api/v1/runs/launch/tree"
         begun = time.monotonic()
         with closing(http.client.HTTPConnection(urlsplit(served.api.url).netloc, timeout=DEADLINE_SECONDS)) as client:
             # Without ``request``, which holds a response against the OpenAPI document: it would take seconds.
