@@ -15,5 +15,5 @@ _EMPTY: Final = (
 def serve_empty_page(options: Sequence[str]) -> None:
     """Serve with these options until SIGTERM."""
     read_asset = page.read_asset
-    page.read_asset = lambda file: _EMPTY if file.name == "index.html" else read_asset(file)
+    page.read_asset = lambda asset: _EMPTY if asset[0].name == "index.html" else read_asset(asset)
     serve(args=list(options), prog_name="runsink serve")

@@ -77,18 +77,33 @@ def test_the_shell_loads_what_is_served_and_has_nothing_inline(shared_server: Ap
         assert urljoin("/ui/launch", address) in FILES
 
 
+def source_of(name: str) -> str:
+    """Return an asset as it is in the sources."""
+    return "".join(file.read_text(encoding="utf-8") for file in find_assets()[name])
+
+
 def imported(name: str) -> set[str]:
     """Return the modules that a module needs before it runs, itself included."""
-    source = find_assets()[name].read_text(encoding="utf-8")
+    source = source_of(name)
     found = re.findall(r'^(?:import|export)\b[^;]*?from "([^"]+)";$', source, re.MULTILINE)
     return {name}.union(*(imported(urljoin(f"/{name}", path).removeprefix("/")) for path in found))
 
 
-def test_the_shell_asks_for_all_its_modules_at_once(shared_server: Api) -> None:
-    """Not one after the other, as each import is found; but for none that only some pages need."""
+def test_few_files_are_asked_for_before_the_first_paint(shared_server: Api) -> None:
+    """Every request delays it: one style sheet, and the script that chooses the colours."""
+    shell = fetch(shared_server, "GET", "/ui/").body.decode()
+    assert References(shell.partition("<body>")[0]).loaded == [
+        "assets/icon.svg",
+        "assets/js/theme.js",
+        "assets/css/shell.css",
+    ]
+
+
+def test_every_style_is_in_a_style_sheet_that_the_shell_loads(shared_server: Api) -> None:
+    """What the sources keep in several files is served as one, and no file is forgotten."""
     references = References(fetch(shared_server, "GET", "/ui/").body.decode())
-    modules = {path.removeprefix("assets/") for path in references.loaded if "/js/" in path}
-    assert modules == imported("js/app.js") | {"js/theme.js"}
+    loaded = [path.removeprefix("assets/") for path in references.loaded if path.endswith(".css")]
+    assert sorted(loaded) == [name for name in ASSETS if name.endswith(".css")]
 
 
 @pytest.mark.parametrize("path", FILES)
@@ -98,7 +113,7 @@ def test_every_file_has_its_type(shared_server: Api, path: str) -> None:
     assert (fetched.status, fetched.headers["Content-Type"]) == (200, TYPES[Path(path).suffix])
 
 
-@pytest.mark.parametrize("path", ["/ui/", "/ui/compare", "/ui/assets/js/app.js", "/ui/assets/css/base.css"])
+@pytest.mark.parametrize("path", ["/ui/", "/ui/compare", "/ui/assets/js/app.js", "/ui/assets/css/shell.css"])
 def test_headers(shared_server: Api, path: str) -> None:
     """Only what the server holds is loaded, texts cannot become markup, no page may frame it, no address leaks."""
     headers = fetch(shared_server, "GET", path).headers
@@ -131,6 +146,7 @@ def test_what_the_browser_has_is_not_sent_again(shared_server: Api, path: str) -
         "/ui/assets/index.html",
         "/ui/assets/none.js",
         "/ui/assets/js/",
+        "/ui/assets/css/shell/base.css",
         "/ui/assets/js/app.js/",
         "/ui/assets/../page.py",
         "/ui/assets/..%2Fpage.py",
@@ -190,10 +206,10 @@ def writes(server: Api, path: str) -> int:
 @pytest.mark.parametrize("suffix", [".js", ".css"])
 def test_scripts_and_styles_are_served_without_comments(shared_server: Api, suffix: str) -> None:
     """Every line of code is the one of the source but for its indentation, so that errors name the right line."""
-    for name, file in find_assets().items():
+    for name in ASSETS:
         if not name.endswith(suffix):
             continue
-        source = [line.lstrip(" \t") for line in file.read_text(encoding="utf-8").splitlines()]
+        source = [line.lstrip(" \t") for line in source_of(name).splitlines()]
         served = fetch(shared_server, "GET", f"/ui/assets/{name}").body.decode().splitlines()
         assert len(served) == len(source)
         left_out = [old for old, new in zip(source, served, strict=True) if old != new]
@@ -205,9 +221,9 @@ def test_scripts_and_styles_are_served_without_comments(shared_server: Api, suff
 
 def test_no_text_of_a_script_spans_lines() -> None:
     """Indentation, which is not served, is never a part of a text."""
-    for name, file in find_assets().items():
+    for name, asset in find_assets().items():
         if name.endswith(".js"):
-            lines = read_asset(file).decode().splitlines()
+            lines = read_asset(asset).decode().splitlines()
             assert not [line for line in lines if not line.startswith("//") and line.count("`") % 2], name
 
 
