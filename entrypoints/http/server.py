@@ -1,7 +1,6 @@
 """Start and stop the HTTP server."""
 
 import asyncio
-import select
 import socket
 from collections.abc import Sequence
 from functools import partial
@@ -37,17 +36,15 @@ from entrypoints.http.pressure.completions import Completions
 from entrypoints.http.pressure.readiness import Readiness
 from entrypoints.http.pressure.worker_pool import Pools
 from entrypoints.http.rejections import Reason
+from entrypoints.http.transport.accepting import Acceptor, ConnectionShare
 from entrypoints.http.transport.connection_limits import ConnectionLimits
 from entrypoints.http.transport.connections import CUT_SECONDS, Connections, ServerHooks
-from entrypoints.http.transport.listening import BACKLOG, Listeners
+from entrypoints.http.transport.listening import Listeners
 from entrypoints.http.ui.page import Page
 from entrypoints.settings import Settings
 
 METRICS_CONNECTIONS = 32
 """Maximum connections to the separate port of the metrics; a scraper uses one or two."""
-
-ACCEPT_SECONDS = 1.0
-"""Maximum time spent accepting the backlog on shutdown, while new connections keep arriving."""
 
 
 @attrs.frozen
@@ -63,16 +60,15 @@ class Backend:
 class _Endpoint:
     """Listening sockets, and the web application behind them."""
 
-    sockets: Sequence[socket.socket]
-    sites: Sequence[web.SockSite]
+    acceptors: Sequence[Acceptor]
     runner: web.ServerRunner
     app_runner: web.AppRunner
     connections: Connections
 
     async def stop_accepting(self) -> None:
-        """Close the listening sockets."""
-        for site in self.sites:
-            await site.stop()
+        """Accept the backlog, then close the listening sockets."""
+        for acceptor in self.acceptors:
+            await acceptor.close()
 
     async def close(self) -> None:
         """Abort what is left of the connections."""
@@ -104,7 +100,6 @@ class RunningServer:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._drain_seconds
-        await self._accept_waiting()
         await self._endpoint.stop_accepting()
         # aiohttp's own shutdown discards the rest of bodies still arriving, so it comes last.
         await self._endpoint.connections.drain(self._drain_seconds - 2 * CUT_SECONDS)
@@ -117,19 +112,18 @@ class RunningServer:
         self._pools.close(max(CUT_SECONDS, deadline - loop.time()))
         return max(0.0, deadline - loop.time())
 
-    async def _accept_waiting(self) -> None:
-        """Accept the backlog: its clients are already connected, and closing the listener would reset them."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + ACCEPT_SECONDS
-        while select.select(self._endpoint.sockets, [], [], 0)[0] and loop.time() < deadline:  # noqa: ASYNC110 - no event tells
-            await asyncio.sleep(0)
-        # The last accepted sockets become connections in the next iterations of the loop.
-        for _ in range(3):
-            await asyncio.sleep(0)
 
+async def start_server(
+    backend: Backend,
+    settings: Settings,
+    access: Access,
+    listeners: Listeners,
+    share: ConnectionShare | None = None,
+) -> RunningServer:
+    """Accept connections from these listening sockets, which are closed with the server.
 
-async def start_server(backend: Backend, settings: Settings, access: Access, listeners: Listeners) -> RunningServer:
-    """Accept connections from these listening sockets, which are closed with the server."""
+    A process that shares them with others has a ``share``.
+    """
     application, exposition = backend.application, backend.exposition
     pools = Pools.start()
     limits = ConnectionLimits.of(settings)
@@ -142,6 +136,7 @@ async def start_server(backend: Backend, settings: Settings, access: Access, lis
         lambda: uploads.take_pressure() | responses.take_pressure(),
         exposition.metrics,
         RequestLog(access.token_name),
+        share or ConnectionShare.alone(),
     )
     pipeline = Pipeline(uploads, responses, origins, access, pools.compressing, draining, exposition.metrics)
     context = Context(application, access, Completions(), pools, settings.root_path or "", version("runsink"))
@@ -171,9 +166,8 @@ async def start_server(backend: Backend, settings: Settings, access: Access, lis
     if listeners.metrics:
         few = attrs.evolve(limits, max_connections=METRICS_CONNECTIONS)
         mounted = _Mounted(metrics.routes(), settings.root_path)
-        metrics_endpoint = await _open(
-            pipeline, mounted, few, listeners.metrics, attrs.evolve(hooks, take_pressure=lambda: False)
-        )
+        own = attrs.evolve(hooks, take_pressure=lambda: False, share=ConnectionShare.alone())
+        metrics_endpoint = await _open(pipeline, mounted, few, listeners.metrics, own)
     return RunningServer(endpoint, metrics_endpoint, pools, settings.drain_seconds)
 
 
@@ -207,13 +201,8 @@ async def _open(
     connections = Connections(app_runner.server, limits, hooks, mounted.root_path)
     runner = web.ServerRunner(connections, shutdown_timeout=CUT_SECONDS)
     await runner.setup()
-    # The loop accepts up to ``backlog`` connections at a time. A process that shares the socket accepts one, and
-    # leaves the others to idle processes.
-    sites = [web.SockSite(runner, listening, backlog=1) for listening in sockets]
-    for site, listening in zip(sites, sockets, strict=True):
-        await site.start()
-        listening.listen(BACKLOG)
-    return _Endpoint(sockets, sites, runner, app_runner, connections)
+    acceptors = [Acceptor(listening, connections, hooks.share) for listening in sockets]
+    return _Endpoint(acceptors, runner, app_runner, connections)
 
 
 def api_routes(

@@ -20,6 +20,7 @@ from core.errors import StoreUnusableError
 from entrypoints.application import build_application
 from entrypoints.databases import resolve_database
 from entrypoints.exits import REJECTED
+from entrypoints.http.transport.accepting import ConnectionCounts
 from entrypoints.logs import logging_in_worker, logging_suspended
 from entrypoints.process.worker import STOPPING, Seat, Service, serve_until_stopped
 
@@ -109,6 +110,7 @@ class _Crew:
         self._announced = False
         self._orphaned, self._alive = os.pipe()
         self._board = Board(service.settings.workers)
+        self._counts = ConnectionCounts(service.settings.workers)
 
     def start(self, slot: int) -> None:
         """Start the worker of a slot without waiting until it is ready.
@@ -201,7 +203,7 @@ class _Crew:
         os.close(self._alive)
         with logging_in_worker():
             try:
-                seat = Seat(self._board, slot, self._orphaned)
+                seat = Seat(self._board, slot, self._counts.share_of(slot), self._orphaned)
                 serve_until_stopped(self._service, partial(tell_ready.send, None), seat)
             except StoreUnusableError as error:
                 _log.critical("a worker cannot start: %s", error)

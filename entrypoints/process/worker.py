@@ -15,6 +15,7 @@ from entrypoints.application import Application, build_application
 from entrypoints.http.guard.access import Access
 from entrypoints.http.rejections import Reason
 from entrypoints.http.server import Backend, start_server
+from entrypoints.http.transport.accepting import ConnectionShare
 from entrypoints.http.transport.listening import Listeners
 from entrypoints.logs import dropped_lines, log_loop_error
 from entrypoints.process.job_service import JobService
@@ -37,10 +38,14 @@ class Service:
 
 @attrs.frozen
 class Seat:
-    """The place of a worker among the others: its slot on the board of their metrics, and how it learns of the end."""
+    """The place of a worker among the others.
+
+    Its slot on the board of their metrics, its share of their connections, and how it learns of the end.
+    """
 
     board: Board
     slot: int
+    share: ConnectionShare
     orphaned: int
 
 
@@ -59,11 +64,10 @@ def serve_until_stopped(service: Service, announce: Callable[[], None], seat: Se
     exposition = Exposition(metrics, seat.board, seat.slot) if seat else Exposition(metrics)
     application = build_application(service.settings, metrics)
     jobs = JobService(application, service.settings)
-    orphaned = seat.orphaned if seat else None
     time_left = None
     try:
         with exposition.published():
-            time_left = asyncio.run(_serve(Backend(application, jobs, exposition), service, announce, orphaned))
+            time_left = asyncio.run(_serve(Backend(application, jobs, exposition), service, announce, seat))
     finally:
         close_all(jobs, application, Deadline(time_left))
     _log.info("stopped")
@@ -76,7 +80,7 @@ def close_all(jobs: JobService, application: Application, deadline: Deadline) ->
     application.close(within=deadline.left())
 
 
-async def _serve(backend: Backend, service: Service, announce: Callable[[], None], orphaned: int | None) -> float:
+async def _serve(backend: Backend, service: Service, announce: Callable[[], None], seat: Seat | None) -> float:
     """Serve until stopped; return the seconds left of the drain time."""
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(log_loop_error)
@@ -86,13 +90,14 @@ async def _serve(backend: Backend, service: Service, announce: Callable[[], None
         signal.signal(number, partial(_call_soon, loop, action))
     # A worker starts with them blocked.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, actions)
-    if orphaned is not None:
-        loop.add_reader(orphaned, stop.set)
-    server = await start_server(backend, service.settings, service.access, service.listeners)
+    if seat:
+        loop.add_reader(seat.orphaned, stop.set)
+    share = seat.share if seat else None
+    server = await start_server(backend, service.settings, service.access, service.listeners, share)
     announce()
     await stop.wait()
-    if orphaned is not None:
-        loop.remove_reader(orphaned)
+    if seat:
+        loop.remove_reader(seat.orphaned)
     _log.info("draining: accepted requests are answered, new connections are not accepted")
     time_left = await server.close()
     # Ignore a second signal, such as the supervisor's after one from the terminal, during the rest of the shutdown.

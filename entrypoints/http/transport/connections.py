@@ -31,6 +31,7 @@ from entrypoints.http.messages.responses import SlowBodyError, error_response, r
 from entrypoints.http.pressure.admission import Lease
 from entrypoints.http.pressure.worker_pool import WorkerPool
 from entrypoints.http.rejections import Reason, RequestObserver
+from entrypoints.http.transport.accepting import ConnectionShare
 from entrypoints.http.transport.connection_limits import ConnectionLimits
 from entrypoints.http.transport.mounting import mount
 from entrypoints.request_ids import HEADER, RequestIds, current_request_id
@@ -303,6 +304,7 @@ class ServerHooks:
     take_pressure: Callable[[], bool]
     observer: RequestObserver
     log: RequestLog
+    share: ConnectionShare
 
 
 class Connections(web.Server):
@@ -316,6 +318,7 @@ class Connections(web.Server):
         self.draining = hooks.draining
         self.observer = hooks.observer
         self.log = hooks.log
+        self._share = hooks.share
         self._take_pressure = hooks.take_pressure
         self.ids = RequestIds()
         self.time = time.monotonic
@@ -329,6 +332,7 @@ class Connections(web.Server):
         }
         self._make_request_of_app = mount(inner.request_factory, root_path)
         self._open: set[Connection] = set()
+        self._share.note(0)
         self._options = {
             "access_log": None,
             "auto_decompress": False,
@@ -352,11 +356,13 @@ class Connections(web.Server):
         if len(self._open) >= self.limits.max_connections:
             return False
         self._open.add(connection)
+        self._share.note(len(self._open))
         return True
 
     def leave(self, connection: Connection) -> None:
         """Remove a closed connection."""
         self._open.discard(connection)
+        self._share.note(len(self._open))
 
     async def drain(self, seconds: float) -> None:
         """Close each connection after its next response, and idle ones once no request is in flight.
