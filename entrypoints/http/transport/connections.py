@@ -297,7 +297,7 @@ class ServerHooks:
     """What the connections of a server ask and report to.
 
     ``draining`` is set when the server stops. ``take_pressure`` returns whether a request was rejected for lack of room
-    since it was called last.
+    since it was called last. ``share`` is told how many connections there are.
     """
 
     draining: asyncio.Event
@@ -353,11 +353,11 @@ class Connections(web.Server):
 
     def join(self, connection: Connection) -> bool:
         """Add a connection and return ``True``, or return ``False`` if there are too many."""
-        if len(self._open) >= self.limits.max_connections:
-            return False
-        self._open.add(connection)
+        has_room = len(self._open) < self.limits.max_connections
+        if has_room:
+            self._open.add(connection)
         self._share.note(len(self._open))
-        return True
+        return has_room
 
     def leave(self, connection: Connection) -> None:
         """Remove a closed connection."""

@@ -6,8 +6,10 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import apsw
 import pytest
@@ -37,6 +39,15 @@ def attempts() -> Iterator[None]:
         yield
         time.sleep(0.02)
     pytest.fail("it did not happen in time")
+
+
+def sockets(pid: int) -> int:
+    """Return how many sockets a process has open."""
+    found = 0
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it may have been closed meanwhile
+            found += str(descriptor.readlink()).startswith("socket:")
+    return found
 
 
 def wait_for_replacement(served: Served, killed: int) -> None:
@@ -76,6 +87,25 @@ def test_work_is_shared(serve: Serve, make_run: MakeRun) -> None:
             if sum(worked) > 50:
                 break
         assert min(worked) > sum(worked) / 20
+
+
+def test_few_connections_are_spread_evenly(serve: Serve) -> None:
+    """Each worker gets the same number, nearly every time: on a busy machine one may come too late for its turn."""
+    with serve("--port", "0", "--workers", "3") as served:
+        before = {pid: sockets(pid) for pid in workers(served)}
+        address = urlsplit(served.api.url)
+        even = 0
+        for _ in range(20):
+            with ExitStack() as stack:
+                for _ in range(6):
+                    connection = stack.enter_context(closing(HTTPConnection(address.netloc, timeout=DEADLINE_SECONDS)))
+                    connection.request("GET", "/health")
+                    assert connection.getresponse().read()
+                even += [sockets(pid) - number for pid, number in before.items()] == [2, 2, 2]
+            for _ in attempts():
+                if all(sockets(pid) == number for pid, number in before.items()):
+                    break
+        assert even >= 10
 
 
 def test_killed_worker_is_replaced(serve: Serve, make_run: MakeRun) -> None:
