@@ -10,11 +10,11 @@ from typing import Any, Final, Self
 import attrs
 
 TURN_SECONDS: Final = 0.01
-"""How long a process leaves a connection to others that have fewer: an event loop beside a busy thread needs it."""
+"""How long a process leaves a connection to others that have fewer: so long may a busy event loop take to accept it."""
 
 _PAUSE_SECONDS: Final = 0.001
-_SLACK: Final = 8
-"""The part by which a process may have more connections than another. So many connections are accepted fast."""
+_SLACK_DIVISOR: Final = 8
+"""An eighth more connections than another process are no reason to wait, so that many are accepted fast."""
 
 RETRY_SECONDS: Final = 1.0
 """How long a process without descriptors or memory for another connection waits before it tries again."""
@@ -63,7 +63,7 @@ class ConnectionShare:
     def exceeds_another(self) -> bool:
         """Whether another process has fewer connections: any fewer, or an eighth if they are many."""
         least = min(self._numbers)
-        return self._numbers[self._process] - least > least // _SLACK
+        return self._numbers[self._process] - least > least // _SLACK_DIVISOR
 
 
 class Acceptor:
