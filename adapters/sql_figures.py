@@ -29,15 +29,23 @@ _PERCENTILES: Final = (50, 95)
 
 
 @attrs.frozen
-class MetricsSql:
-    """SQL for the members of ``metrics_json``.
+class FiguresSql:
+    """What each database says in its own SQL.
 
-    ``member`` makes SQL for one of a row's members: a number, or NULL if it does not count as reported. ``rows`` makes
-    what follows ``FROM`` into one that has what ``member`` and the number of the bucket refer to.
+    ``member`` makes SQL for a member of a row's ``metrics_json``: a number, or NULL if it does not count as reported.
+    ``rows`` makes what follows ``FROM`` into one that has what ``member`` and the number of the bucket refer to.
+    ``percentiles`` makes the statement that returns, for each bucket, its number and these percentiles of
+    ``duration_ms`` by nearest rank, from SQL for the bucket and what follows ``FROM``, which leaves out NULL.
     """
 
     member: Callable[[str], str]
     rows: Callable[[str], str]
+    percentiles: Callable[[str, str, Sequence[int]], str]
+
+
+def rank_of(percentile: int, count: str) -> str:
+    """Return SQL for the nearest rank of a percentile, from 1, among so many values."""
+    return f"({count} * {percentile} + 99) / 100"
 
 
 @attrs.frozen
@@ -54,14 +62,14 @@ class Source:
     since: Timestamp | None
 
 
-def compute_statistics(source: Source, request: StatisticsRequest, bucket: str, metrics: MetricsSql) -> Statistics:
+def compute_statistics(source: Source, request: StatisticsRequest, bucket: str, sql: FiguresSql) -> Statistics:
     """Return the statistics of a source; ``bucket`` is SQL for the number of a run's bucket."""
     counts, more = _counts(source, request, bucket)
     if not counts:
         return Statistics(request.bucket_seconds, (), source.examined, source.since is None, source.since)
     since = bucket_start(min(counts), request.bucket_seconds) if more else source.since
     kept = f"{source.sql} AND {bucket} >= {min(counts)}"
-    durations, sums = _durations(source, kept, bucket), _sums(source, kept, request, bucket, metrics)
+    durations, sums = _durations(source, kept, bucket, sql), _sums(source, kept, request, bucket, sql)
     buckets = tuple(
         Bucket(bucket_start(number, request.bucket_seconds), runs, durations.get(number), sums.get(number, {}))
         for number, runs in counts.items()
@@ -94,30 +102,22 @@ def _counts(source: Source, request: StatisticsRequest, bucket: str) -> tuple[Ma
     return dict(islice(counts.items(), request.max_buckets)), len(counts) > request.max_buckets
 
 
-def _durations(source: Source, kept: str, bucket: str) -> Mapping[int, Durations]:
-    places = [f"max(CASE WHEN place = (runs * {share} + 99) / 100 THEN duration_ms END)" for share in _PERCENTILES]
-    sql = (
-        f"SELECT bucket, {', '.join(places)} FROM ("
-        f"SELECT {bucket} AS bucket, duration_ms, count(*) OVER (PARTITION BY {bucket}) AS runs, "
-        f"row_number() OVER (PARTITION BY {bucket} ORDER BY duration_ms) AS place "
-        f"FROM {kept} AND duration_ms IS NOT NULL) AS placed GROUP BY bucket"
-    )
-    return {number: Durations(Count(p50), Count(p95)) for number, p50, p95 in source.query(sql)}
+def _durations(source: Source, kept: str, bucket: str, sql: FiguresSql) -> Mapping[int, Durations]:
+    statement = sql.percentiles(bucket, f"{kept} AND duration_ms IS NOT NULL", _PERCENTILES)
+    return {number: Durations(Count(p50), Count(p95)) for number, p50, p95 in source.query(statement)}
 
 
-def _sums(
-    source: Source, kept: str, request: StatisticsRequest, bucket: str, metrics: MetricsSql
-) -> Mapping[int, Metrics]:
+def _sums(source: Source, kept: str, request: StatisticsRequest, bucket: str, sql: FiguresSql) -> Mapping[int, Metrics]:
     if not request.metrics:
         return {}
     # As doubles, because a sum of integers may exceed 64 bits.
-    sums = [f"sum(1.0 * {metrics.member(name)})" for name in request.metrics]
-    sql = f"SELECT {bucket}, {', '.join(sums)} FROM {metrics.rows(kept)} GROUP BY 1"
+    sums = [f"sum(1.0 * {sql.member(name)})" for name in request.metrics]
+    statement = f"SELECT {bucket}, {', '.join(sums)} FROM {sql.rows(kept)} GROUP BY 1"
     return {
         number: {
             name: plain_number(float(total))
             for name, total in zip(request.metrics, totals, strict=True)
             if total is not None
         }
-        for number, *totals in source.query(sql)
+        for number, *totals in source.query(statement)
     }

@@ -11,8 +11,8 @@ import psycopg
 from adapters.postgres.binary_arrays import TextArray
 from adapters.postgres.errors import translated_errors
 from adapters.postgres.statements import (
+    FIGURES_SQL,
     METRICS_BYTES,
-    METRICS_SQL,
     SUMMARY_BYTES,
     TEXT_BYTES,
     bucket_of,
@@ -107,7 +107,7 @@ class PostgresRunReader(RunReader):
 
     def statistics(self, which: RunFilter, request: StatisticsRequest) -> Statistics:
         source = self._source(which, request.max_runs)
-        return compute_statistics(source, request, bucket_of(request.bucket_seconds), METRICS_SQL)
+        return compute_statistics(source, request, bucket_of(request.bucket_seconds), FIGURES_SQL)
 
     def facets(self, which: RunFilter, request: FacetsRequest) -> Facets:
         return compute_facets(self._source(which, request.max_runs), request)

@@ -1,10 +1,11 @@
 """Statistics and facets on SQLite."""
 
+from collections.abc import Sequence
 from typing import Any, Final, cast
 
 import apsw
 
-from adapters.sql_figures import MetricsSql, Source, compute_facets, compute_statistics
+from adapters.sql_figures import FiguresSql, Source, compute_facets, compute_statistics, rank_of
 from adapters.sqlite.errors import translated_errors
 from adapters.sqlite.listing import RunList
 from adapters.sqlite.schema import EPOCH, metric_of, time_of
@@ -13,9 +14,6 @@ from core.model.statistics import Facets, FacetsRequest, Statistics, StatisticsR
 
 _FIRST_SECOND: Final = -62_135_596_800  # 0001-01-01
 _NEWEST_FIRST: Final = PageRequest()
-
-# SQLite keeps the last texts parsed, and an index has some members.
-_METRICS: Final = MetricsSql(metric_of, rows=str)
 
 
 class SqliteFigures:
@@ -28,7 +26,7 @@ class SqliteFigures:
     def statistics(self, which: RunFilter, request: StatisticsRequest) -> Statistics:
         """See the port."""
         source = self._source(which, request.max_runs)
-        return compute_statistics(source, request, _bucket(request.bucket_seconds), _METRICS)
+        return compute_statistics(source, request, _bucket(request.bucket_seconds), _SQL)
 
     def facets(self, which: RunFilter, request: FacetsRequest) -> Facets:
         """See the port."""
@@ -51,3 +49,14 @@ def _bucket(seconds: int) -> str:
     # SQLite truncates quotients toward 0, so count from a multiple of the width before the first year.
     first = _FIRST_SECOND // seconds
     return f"((start + {(EPOCH - first * seconds) * 1_000_000}) / {seconds * 1_000_000} + {first})"
+
+
+def _percentiles(bucket: str, source: str, percentiles: Sequence[int]) -> str:
+    # A sorted array takes a quarter of the time of window functions.
+    array = "json_group_array(duration_ms ORDER BY duration_ms)"
+    places = [f"json_extract({array}, '$[' || ({rank_of(one, 'count(*)')} - 1) || ']')" for one in percentiles]
+    return f"SELECT {bucket}, {', '.join(places)} FROM {source} GROUP BY 1"
+
+
+# SQLite keeps the last texts parsed, and an index has some members, so the rows need nothing more.
+_SQL: Final = FiguresSql(metric_of, rows=str, percentiles=_percentiles)
