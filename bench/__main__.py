@@ -37,7 +37,7 @@ def main() -> None:
         print(f"{part}: {options.reps} repetitions of {options.seconds:g} s", flush=True)
         found[part] = _PARTS[part](options)
         if options.json:
-            options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+            options.json.write_text(json.dumps(found, indent=2, default=str) + "\n", encoding="utf-8")
 
 
 def _parts(options: argparse.Namespace) -> Sequence[str]:
@@ -196,7 +196,7 @@ def _about(options: argparse.Namespace) -> dict[str, Any]:
         "system": platform.platform(),
         "processors": os.cpu_count(),
         "load_average": os.getloadavg(),
-        "options": {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()},
+        "options": vars(options),
     }
 
 
