@@ -184,7 +184,7 @@ def test_a_file_whose_making_was_cut_short_is_made_anew(tmp_path: Path, cut_at: 
 @pytest.mark.usefixtures("_small_wal")
 def test_the_same_without_syncing_loses_runs(tmp_path: Path, scale: Scale, figures: Figures) -> None:
     """The control: this disk does lose unsynced data, as SQLite's other modes show."""
-    cuts = scale(10, 200)
+    cuts = scale(40, 200)
     for synchronous in ("NORMAL", "OFF"):
         (tmp_path / synchronous).mkdir()
         found = survey(tmp_path / synchronous, cuts, synchronous)
