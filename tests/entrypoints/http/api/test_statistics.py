@@ -64,6 +64,13 @@ def test_statistics(counted: Api) -> None:
     }
 
 
+def test_percentiles_of_many_runs(any_server: Api, make_run: MakeRun) -> None:
+    """By nearest rank, which is rounded up, on every store."""
+    assert any_server.lenient([make_run(event_id=f"e{ms}", duration_ms=ms) for ms in range(14, 0, -1)]).status == 201
+    (bucket,) = stats(any_server).body["buckets"]
+    assert bucket["duration_ms"] == {"p50": 7, "p95": 14}
+
+
 def test_statistics_by_default(counted: Api) -> None:
     """Without parameters the buckets are days, and no metric is summed."""
     body = stats(counted).body
