@@ -90,9 +90,7 @@ class Acceptor:
         deadline = self._loop.time() + DRAIN_SECONDS
         while self._loop.time() < deadline and self._accept():  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0)
-        if self._pause is not None:
-            self._pause.cancel()
-        self._loop.remove_reader(self._listening)
+        self._ignore()
         self._listening.close()
         if self._joining:
             await asyncio.wait(self._joining)
@@ -100,9 +98,15 @@ class Acceptor:
     def _listen(self) -> None:
         self._loop.add_reader(self._listening, self._take_or_leave)
 
+    def _ignore(self) -> None:
+        """Undo ``_listen``, and whatever was to call it later."""
+        if self._pause is not None:
+            self._pause.cancel()
+        self._loop.remove_reader(self._listening)
+
     def _take_or_leave(self) -> None:
         if self._share.exceeds_another:
-            self._loop.remove_reader(self._listening)
+            self._ignore()
             self._leave(self._loop.time() + TURN_SECONDS)
         else:
             self._accept()
@@ -125,7 +129,7 @@ class Acceptor:
             return True
         except OSError as error:
             _log.error("cannot accept connections: %s; trying again", error.strerror)
-            self._loop.remove_reader(self._listening)
+            self._ignore()
             self._pause = self._loop.call_later(RETRY_SECONDS, self._listen)
             return False
         self._share.anticipate()

@@ -146,3 +146,24 @@ def test_accepting_goes_on_when_there_are_descriptors_again(
     assert [record.getMessage() for record in caplog.records] == [
         "cannot accept connections: Too many open files; trying again"
     ]
+
+
+def test_nothing_is_left_of_a_process_that_ends_without_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have left a connection to others a moment before; neither wait goes on after the socket is closed."""
+    monkeypatch.setattr(accepting, "TURN_SECONDS", 0.5)
+    ending, idle = processes(2)
+    (listening,) = listen("127.0.0.1", 0)
+    errors: list[object] = []
+
+    async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: errors.append(context))
+        ending.share.note(1)
+        acceptor = Acceptor(ExhaustedSocket(fileno=listening.dup().detach()), ending.protocol, ending.share)
+        await connect(listening, 1)
+        await asyncio.sleep(0.01)
+        await acceptor.close()
+        await asyncio.sleep(accepting.TURN_SECONDS + 0.1)
+
+    with listening:
+        asyncio.run(run())
+    assert (errors, ending.accepted, idle.accepted) == ([], 0, 0)
