@@ -30,7 +30,7 @@ _PERCENTILES: Final = (50, 95)
 
 @attrs.frozen
 class FiguresSql:
-    """What each database says in its own SQL.
+    """The terms of statistics that differ between databases.
 
     ``member`` makes SQL for a member of a row's ``metrics_json``: a number, or NULL if it does not count as reported.
     ``rows`` makes what follows ``FROM`` into one that has what ``member`` and the number of the bucket refer to.

@@ -88,7 +88,7 @@ def _parsed(kept: str) -> str:
 
 
 def _percentiles(bucket: str, source: str, percentiles: Sequence[int]) -> str:
-    # Tried on Citus as well, unlike a sorted array.
+    # Window functions were tried on Citus as well; a sorted array was not.
     places = [f"max(CASE WHEN place = {rank_of(one, 'runs')} THEN duration_ms END)" for one in percentiles]
     return (
         f"SELECT bucket, {', '.join(places)} FROM ("
