@@ -124,7 +124,7 @@ _long_texts = attrgetter(*LONG_TEXTS)
 
 def count_text_bytes(run: Run) -> int:
     """Return the number of UTF-8 bytes in a run's long texts; its other fields add a few hundred."""
-    return count_bytes("".join([text for text in _long_texts(run) if text]))
+    return count_bytes("".join(filter(None, _long_texts(run))))
 
 
 def count_bytes(text: str) -> int:

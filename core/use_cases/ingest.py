@@ -4,7 +4,7 @@ It works inside a unit of work that its caller has entered and will commit. Uplo
 ``add`` as well, since every statement costs as much as several runs. Nothing is acknowledged before that commit.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum, auto
 from itertools import chain, islice
 from operator import attrgetter
@@ -139,22 +139,28 @@ def _parts(intakes: Sequence["_Intake"]) -> Iterator[Sequence["_Intake"]]:
 
 def _add(intakes: Sequence["_Intake"], work: UnitOfWork) -> None:
     """Store the first run of each ``event_id`` unless it exists, and tell the intake of every other run so."""
-    groups: dict[EventId, list[tuple[_Intake, int, Run]]] = {}
+    firsts: dict[EventId, _Sent] = {}
+    repeated: dict[EventId, list[_Sent]] = {}
     for intake in intakes:
         for index, run in intake.runs:
-            groups.setdefault(run.event_id, []).append((intake, index, run))
-    existing: set[EventId] = set()
+            sent = intake, index, run
+            if firsts.setdefault(run.event_id, sent) is not sent:
+                repeated.setdefault(run.event_id, []).append(sent)
 
     def note_existing(stored: Run) -> None:
-        existing.add(stored.event_id)
-        for intake, index, run in groups[stored.event_id]:
-            intake.note_existing(index, run, stored)
+        intake, index, run = firsts[stored.event_id]
+        intake.note_existing(index, run, stored)
+        if repeated:
+            _note_repeated(repeated.pop(stored.event_id, ()), stored)
 
-    work.runs.add([group[0][2] for group in groups.values()], note_existing)
-    for (_, _, first), *repeated in [group for group in groups.values() if len(group) > 1]:
-        if first.event_id not in existing:
-            for intake, index, run in repeated:
-                intake.note_existing(index, run, first)
+    work.runs.add([run for _, _, run in firsts.values()], note_existing)
+    for event_id, others in repeated.items():
+        _note_repeated(others, firsts[event_id][2])
+
+
+def _note_repeated(others: Iterable["_Sent"], stored: Run) -> None:
+    for intake, index, run in others:
+        intake.note_existing(index, run, stored)
 
 
 class _Intake:
@@ -222,6 +228,10 @@ class _Intake:
                 return EveryRunRefusedError(result)
             case _:
                 return None
+
+
+_Sent = tuple[_Intake, int, Run]
+"""A run with its index in an upload."""
 
 
 def _error_of(admit: Admit, size: int) -> Exception | None:

@@ -19,7 +19,7 @@ from entrypoints.http.transport.accepting import ConnectionShare
 from entrypoints.http.transport.listening import Listeners
 from entrypoints.logs import dropped_lines, log_loop_error
 from entrypoints.process.job_service import JobService
-from entrypoints.process.memory import return_large_blocks
+from entrypoints.process.memory import return_large_blocks, spare_long_lived_objects
 from entrypoints.settings import Settings
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
@@ -94,6 +94,7 @@ async def _serve(backend: Backend, service: Service, announce: Callable[[], None
         loop.add_reader(seat.orphaned, stop.set)
     share = seat.share if seat else None
     server = await start_server(backend, service.settings, service.access, service.listeners, share)
+    spare_long_lived_objects()
     announce()
     await stop.wait()
     if seat:
