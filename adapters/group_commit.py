@@ -2,7 +2,6 @@
 
 import logging
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextvars import Context, copy_context
@@ -15,6 +14,7 @@ from typing import Any, Final, TypeVar
 import attrs
 
 from adapters.lifetime import Lifetime
+from adapters.tracebacks import release_locals
 from core.errors import StoreBusyError, StoreError, TransactionConflictError
 from core.ports.observer import Observer, Unobserved
 from core.ports.store import Store
@@ -296,5 +296,5 @@ def _attempt(command: Callable[[UnitOfWork], Any], work: UnitOfWork) -> Outcome:
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the caller of this command alone
         # What the command had read must not stay in memory for as long as its error.
-        traceback.clear_frames(error.__traceback__)
+        release_locals(error)
         return Outcome(error=error)

@@ -11,6 +11,7 @@ import attrs
 import cattrs
 from cattrs.errors import AttributeValidationNote, ForbiddenExtraKeysError
 
+from adapters.tracebacks import release_locals
 from adapters.wire.canonical import canonical_json
 from adapters.wire.json_text import NotJsonError, decode_json
 from core.errors import InvalidChangesError, InvalidCommitError, InvalidFieldsError, InvalidQueryError
@@ -92,6 +93,7 @@ class Structurer:
             given = _with_extra(given)
             return self._structure(given | dict.fromkeys(SERVER_FIELDS, received_at), Run, InvalidFieldsError)
         except InvalidFieldsError as error:
+            release_locals(error)
             return RefusedRun(index, _shown_id(sent, "event_id"), _shown_id(sent, "run_id"), error.errors)
 
     def changes(self, value: object) -> RunChanges:

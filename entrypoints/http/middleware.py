@@ -9,6 +9,7 @@ from typing import Final
 import attrs
 from aiohttp import web
 
+from adapters.tracebacks import release_locals
 from entrypoints.http.guard.access import Access
 from entrypoints.http.guard.origins import Origins
 from entrypoints.http.messages.compression import MIN_COMPRESSED_BYTES, compress
@@ -89,7 +90,9 @@ class Pipeline:
             return await handler(request)
         except Exception as error:  # noqa: BLE001 - the client still gets a response
             respond = export_error_response if request.path == TRACES_PATH else error_response
-            return respond(error, request)
+            response = respond(error, request)
+            release_locals(error)
+            return response
 
     def _note(self, request: web.Request, response: web.StreamResponse, seconds: float) -> None:
         resource = request.match_info.route.resource

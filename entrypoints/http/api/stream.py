@@ -10,6 +10,7 @@ import attrs
 from aiohttp import web
 
 from adapters.spool import Spool, SpoolWriter
+from adapters.tracebacks import release_locals
 from adapters.wire.encode import job_answer, stream_answer
 from core.model.job import Job, JobId
 from core.model.stream import StreamFormat, StreamResult
@@ -66,6 +67,7 @@ class Stream:
             await self._feed(request, taker)
         except Exception as error:  # noqa: BLE001 - every error ends the stream, with what was stored before
             failure = describe_error(error, request)
+            release_locals(error)
             await taker.settle()
         connection_of(request).end_stream()
         return await _respond(taker.result, failure, progress)

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextvars import Context, copy_context
@@ -13,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
+from adapters.tracebacks import release_locals
 from entrypoints.http.pressure.admission import OverloadedError
 from entrypoints.http.rejections import Reason
 
@@ -42,8 +42,10 @@ class _Job:
             self.future.set_result(self.context.run(self.call))
         except BaseException as error:  # noqa: BLE001 - passed on to whoever awaits the outcome
             # What the call had read must not stay in memory for as long as its error.
-            traceback.clear_frames(error.__traceback__)
+            release_locals(error)
             self.future.set_exception(error)
+            # The frame, which the error refers to, must not refer to the future.
+            del self
 
 
 class WorkerPool:

@@ -1,0 +1,22 @@
+"""Tracebacks of errors, which keep everything that their frames refer to."""
+
+import traceback
+
+
+def release_locals(error: BaseException) -> None:
+    """Release what the frames of an error refer to, and those of the errors that led to it or are part of it.
+
+    A frame may refer to its error, directly or by a future that carries it. Then neither is freed until the garbage
+    collector runs, and what failed requests had sent would add up meanwhile. The lines of the traceback remain.
+    """
+    left: list[BaseException | None] = [error]
+    done: set[int] = set()
+    while left:
+        one = left.pop()
+        if one is None or id(one) in done:
+            continue
+        done.add(id(one))
+        traceback.clear_frames(one.__traceback__)
+        left += one.__cause__, one.__context__
+        if isinstance(one, BaseExceptionGroup):
+            left += one.exceptions
