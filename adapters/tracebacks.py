@@ -3,14 +3,16 @@
 import traceback
 
 
-def release_locals(error: BaseException) -> None:
+def release_locals(error: BaseException, outer: BaseException | None = None) -> None:
     """Release what the frames of an error refer to, and those of the errors that led to it or are part of it.
 
-    A frame may refer to its error, directly or by a future that carries it. Then neither is freed until the garbage
+    ``outer`` is what a caller was handling already (``sys.exception``); that error is the caller's, and left alone.
+
+    A frame may refer to its error, directly or by a future that carries it. Such a cycle stays until the garbage
     collector runs, and what failed requests had sent would add up meanwhile. The lines of the traceback remain.
     """
     left: list[BaseException | None] = [error]
-    done: set[int] = set()
+    done = {id(outer)}
     while left:
         one = left.pop()
         if one is None or id(one) in done:

@@ -4,6 +4,7 @@ They come from ``json.loads``, or from a caller in the same process. Then they m
 other mappings, or objects of the caller's own classes, which may even raise.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast, get_args
 
@@ -89,11 +90,12 @@ class Structurer:
         except InvalidValueError as error:
             return RefusedRun(index, None, None, (ValidationError(None, str(error)),))
         given = {name: item for name, item in sent.items() if name not in SERVER_FIELDS and not _absent(name, item)}
+        outer = sys.exception()
         try:
             given = _with_extra(given)
             return self._structure(given | dict.fromkeys(SERVER_FIELDS, received_at), Run, InvalidFieldsError)
         except InvalidFieldsError as error:
-            release_locals(error)
+            release_locals(error, outer)
             return RefusedRun(index, _shown_id(sent, "event_id"), _shown_id(sent, "run_id"), error.errors)
 
     def changes(self, value: object) -> RunChanges:

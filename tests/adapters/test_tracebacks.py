@@ -23,7 +23,7 @@ def uncollected() -> Iterator[None]:
     gc.enable()
 
 
-def _fail_in_circle(body: _Body) -> None:
+def _fail_in_cycle(body: _Body) -> None:
     future: Future[None] = Future()
     error = ValueError(f"a body of {type(body).__name__}")
     future.set_exception(error)
@@ -32,14 +32,14 @@ def _fail_in_circle(body: _Body) -> None:
 
 def _fail_from_cause(body: _Body) -> None:
     try:
-        _fail_in_circle(body)
+        _fail_in_cycle(body)
     except ValueError as error:
         raise LookupError from error
 
 
 def _fail_hiding_cause(body: _Body) -> None:
     try:
-        _fail_in_circle(body)
+        _fail_in_cycle(body)
     except ValueError:
         raise LookupError from None
 
@@ -47,13 +47,13 @@ def _fail_hiding_cause(body: _Body) -> None:
 def _fail_in_group(body: _Body) -> None:
     errors: list[Exception] = []
     try:
-        _fail_in_circle(body)
+        _fail_in_cycle(body)
     except ValueError as error:
         errors.append(error)
     raise ExceptionGroup("group", errors)
 
 
-_FAILURES = [_fail_in_circle, _fail_from_cause, _fail_hiding_cause, _fail_in_group]
+_FAILURES = [_fail_in_cycle, _fail_from_cause, _fail_hiding_cause, _fail_in_group]
 
 
 def _kept_after(fail: Callable[[_Body], None], handle: Callable[[BaseException], object]) -> weakref.ref[_Body]:
@@ -67,7 +67,7 @@ def _kept_after(fail: Callable[[_Body], None], handle: Callable[[BaseException],
 
 @pytest.mark.parametrize("fail", _FAILURES)
 def test_what_a_failure_was_about_is_freed(fail: Callable[[_Body], None]) -> None:
-    """Unless its frames are released it stays, until the garbage collector finds the circle."""
+    """Unless its frames are released it stays, until the garbage collector finds the cycle."""
     assert _kept_after(fail, repr)() is not None
     assert _kept_after(fail, release_locals)() is None
 

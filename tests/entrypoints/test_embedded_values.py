@@ -2,6 +2,7 @@
 
 import enum
 import json
+import traceback
 from collections import ChainMap, OrderedDict, UserDict, defaultdict, namedtuple
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
@@ -292,6 +293,21 @@ def test_run_that_is_no_object_is_named(store: RunStore, make_run: MakeRun, numb
     """A value in place of a run fails alone; a mapping other than ``dict`` is read as a run."""
     value = VALUES[number]
     assert refused_alone(store, make_run(), value)
+
+
+def test_error_that_the_caller_handles_keeps_its_variables(store: RunStore, make_run: MakeRun) -> None:
+    """A caller may report its own failure as a run, and the error to a service that shows variables."""
+    try:
+        _fail(42)
+    except ValueError as error:
+        rejected = store.ingest_lenient([make_run(duration_ms="long"), make_run()])
+        frames = [frame.f_locals for frame, _ in traceback.walk_tb(error.__traceback__)]
+    assert rejected.failed == 1
+    assert frames[-1] == {"answer": 42}
+
+
+def _fail(answer: int) -> None:
+    raise ValueError(answer)
 
 
 def test_reason_why_a_run_cannot_be_read_is_told(store: RunStore, make_run: MakeRun) -> None:
