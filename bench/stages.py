@@ -20,6 +20,7 @@ from core.model.run import Run, Timestamp
 from core.ports.run_repository import RunRepository, ignore
 from core.ports.unit_of_work import UnitOfWork
 from core.use_cases.ingest import Mode, Upload, ingest
+from entrypoints.process.memory import spare_long_lived_objects
 
 STAGES = ("decode and check", "ingest, without the store", "look up, insert or read", "begin and commit", "encode")
 
@@ -73,6 +74,7 @@ def run_stages(task: StagesTask) -> dict[str, float]:
     limits = Limits()
     decoder = Decoder(Structurer(), limits)
     store = SqliteStore(Path(task.db))
+    spare_long_lived_objects()
     take = partial(_take, store=store, decoder=decoder, clock=SystemClock())
     try:
         _repeat(take, bodies, task.warmup, task)
