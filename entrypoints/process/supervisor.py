@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection, wait
@@ -55,12 +55,15 @@ def supervise(service: Service, announce: Callable[[], None]) -> int:
     try:
         for slot in range(service.settings.workers):
             crew.start(slot)
-        while not (received := signals.wait_beside(crew.events())) & set(STOPPING):
+        while True:
+            received, events = signals.wait_beside(crew.events())
+            if received & set(STOPPING):
+                break
             if signal.SIGHUP in received:
                 crew.reload_tokens()
             if crew.note_ready():
                 announce()
-            crew.replace_the_dead()
+            crew.replace_the_dead(events)
     except ChildProcessError as error:
         _log.error("%s; stopping", error)
         crew.stop()
@@ -80,13 +83,13 @@ class _Signals:
             signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(writer)
 
-    def wait_beside(self, events: Sequence[Connection | int]) -> set[int]:
-        """Wait for a signal or one of the events; return the signals that came."""
-        wait([self._received, *events])
-        # A signal that came with an event may be in the pipe only now, whatever the wait saw.
+    def wait_beside(self, events: Sequence[Connection | int]) -> tuple[set[int], Collection[object]]:
+        """Wait for a signal or one of the events; return the signals that came, and the events."""
+        happened = wait([self._received, *events])
+        # A signal that came before an event may be in the pipe only now, whatever the wait saw.
         with suppress(BlockingIOError):
-            return set(os.read(self._received, 4096))
-        return set()
+            return set(os.read(self._received, 4096)), happened
+        return set(), happened
 
 
 @attrs.define(eq=False)
@@ -152,13 +155,16 @@ class _Crew:
         self._announced |= first
         return first
 
-    def replace_the_dead(self) -> None:
-        """Replace each worker that exited.
+    def replace_the_dead(self, events: Collection[object]) -> None:
+        """Replace each worker whose exit is one of the events.
+
+        One that exited since may have had the same signal as this process, which has yet to see it.
 
         Raises:
             ChildProcessError: a process cannot be created.
         """
-        for worker in [worker for worker in self._workers if worker.process.exitcode is not None]:
+        exited = [worker for worker in self._workers if worker.process.sentinel in events]
+        for worker in [worker for worker in exited if worker.process.exitcode is not None]:
             process = worker.process
             text = "worker %s exited with status %s; starting another"
             _log.error(text, process.pid, process.exitcode, extra={"worker": process.pid})

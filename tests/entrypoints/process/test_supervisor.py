@@ -3,12 +3,15 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 import apsw
@@ -170,6 +173,30 @@ def test_interrupt_ends_all(serve: Serve) -> None:
                 os.kill(pid, signal.SIGINT)
         assert served.wait() == (0, "")
         assert served.process.returncode == 0
+
+
+_INTERRUPTED_WHILE_ANNOUNCING: Final = """
+import multiprocessing, os, signal, sys, time
+from entrypoints.cli import serve as command
+from entrypoints.settings import Settings
+
+def announce(service, *, opens):
+    os.kill(os.getpid(), signal.SIGINT)
+    for worker in multiprocessing.active_children():
+        os.kill(worker.pid, signal.SIGINT)
+        worker.join()
+
+command._announce = announce
+command.serve(Settings(db=sys.argv[1], port=0, workers=2), opens=False)
+"""
+
+
+def test_interrupt_while_the_server_announces_itself_replaces_no_worker(tmp_path: Path) -> None:
+    """The workers are gone before the supervisor looks at its own signal."""
+    command = [sys.executable, "-c", _INTERRUPTED_WHILE_ANNOUNCING, str(tmp_path / "runs.db")]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=DEADLINE_SECONDS)
+    assert ended.returncode == 0
+    assert "starting another" not in ended.stderr
 
 
 def test_unusable_store_is_said_once(finish: Finish, tmp_path: Path) -> None:
