@@ -19,6 +19,9 @@ ALL_PHASES = "examples,coverage,fuzzing,stateful"
 QUIET = ("--log-level", "warning")
 """Nobody reads the log meanwhile, and thousands of requests fail: the rest of their lines would be dropped."""
 
+# A busy machine makes requests slowly, as elsewhere (``tests/conftest.py``).
+_ALWAYS = ("--seed=1", "--no-color", "--warnings=off", "--suppress-health-check=too_slow")
+
 Choose = Callable[..., list[str]]
 
 
@@ -42,7 +45,7 @@ def found_nothing(directory: Path, *arguments: str) -> bool:
     """Return whether schemathesis found nothing; show what it found."""
     config = HERE / "schemathesis.toml"
     finished = subprocess.run(
-        [SCHEMATHESIS, "--config-file", config, "run", "--seed=1", "--no-color", "--warnings=off", *arguments],
+        [SCHEMATHESIS, "--config-file", config, "run", *_ALWAYS, *arguments],
         cwd=directory,
         env=own_environment({"SCHEMATHESIS_HOOKS": str(HERE / "schemathesis_hooks.py")}),
         stdout=subprocess.PIPE,
