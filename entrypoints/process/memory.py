@@ -11,7 +11,7 @@ _KEPT_BYTES: Final = 16 * 1024 * 1024
 """What the process may keep for the next bodies; without it, each batch would have its pages mapped anew."""
 
 _YOUNG_OBJECTS: Final = 10_000
-"""How many objects more than before start a collection of the young ones; a batch of 1000 runs takes about as many."""
+"""How many new objects start a collection of the young ones, less those freed; a batch of 1000 runs makes about as many."""
 
 
 def return_large_blocks() -> None:
@@ -30,8 +30,8 @@ def spare_long_lived_objects() -> None:
     """Keep the garbage collector from going through what exists now, and have it run less often.
 
     Call it once the server is built. A full collection otherwise goes through every module and class as well, and all
-    threads wait for it: 40 ms, in each second under load. Reference counts free what a request leaves, but for the few
-    small objects that refer to each other.
+    threads wait for it: 40 ms, about once in each second under load. Reference counts free what a request leaves, and
+    ``adapters.tracebacks`` what its errors would keep.
     """
     gc.collect()
     gc.freeze()
