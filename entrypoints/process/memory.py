@@ -11,7 +11,7 @@ _KEPT_BYTES: Final = 16 * 1024 * 1024
 """What the process may keep for the next bodies; without it, each batch would have its pages mapped anew."""
 
 _YOUNG_OBJECTS: Final = 10_000
-"""How many new objects start a collection of the young ones, less those freed; a batch of 1000 runs makes about as many."""
+"""How many new objects, less those freed, start a collection of the young ones; a batch makes about as many."""
 
 
 def return_large_blocks() -> None:
