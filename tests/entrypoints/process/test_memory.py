@@ -1,15 +1,17 @@
 """What a server does about memory, in a process of its own, since it is the same for the whole process."""
 
-import http.client
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
 import pytest
+
+from tests.faults.costs import cost_of
 
 _SERVE: Final = """
 import gc, json, sys
@@ -80,20 +82,20 @@ def test_what_failed_requests_sent_is_freed_at_once(
     tmp_path: Path, path: str, content_type: str, body: bytes, status: int
 ) -> None:
     """It does not wait for the garbage collector, which runs rarely."""
-    peaks = []
-    with _served(tmp_path) as (pid, found):
-        connection = http.client.HTTPConnection("127.0.0.1", found["port"], timeout=30)
-        for _ in range(2):
+    with (
+        _served(tmp_path) as (pid, found),
+        closing(HTTPConnection("127.0.0.1", found["port"], timeout=30)) as connection,
+    ):
+
+        def send() -> None:
+            connection.request("POST", path, body, {"Content-Type": content_type})
+            response = connection.getresponse()
+            answer = response.read()
+            assert response.status == status, answer
+
+        for _ in range(_ROUNDS):
+            send()
+        with cost_of(pid) as cost:
             for _ in range(_ROUNDS):
-                connection.request("POST", path, body, {"Content-Type": content_type})
-                response = connection.getresponse()
-                answer = response.read()
-                assert response.status == status, answer
-            peaks.append(_peak_bytes(pid))
-        connection.close()
-    assert peaks[1] - peaks[0] < _ROUNDS * len(body) / 2
-
-
-def _peak_bytes(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+                send()
+    assert cost.mebibytes < _ROUNDS * len(body) / 2**20 / 2
