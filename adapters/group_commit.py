@@ -229,6 +229,7 @@ class GroupCommitWriter:
         except BaseException as error:  # noqa: BLE001 - every waiting caller must be told, whatever it is
             if isinstance(error, StoreError):
                 self._observer.note_failed_commit()
+            release_locals(error)
             return [Outcome(error=error)] * len(group)
         self._observer.note_commit(len(group), begun - group[0].at, time.perf_counter() - begun)
         return outcomes
@@ -295,6 +296,5 @@ def _attempt(command: Callable[[UnitOfWork], Any], work: UnitOfWork) -> Outcome:
     except StoreError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the caller of this command alone
-        # What the command had read must not stay in memory for as long as its error.
         release_locals(error)
         return Outcome(error=error)

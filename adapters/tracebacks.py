@@ -8,8 +8,12 @@ def release_locals(error: BaseException, outer: BaseException | None = None) -> 
 
     ``outer`` is what a caller was handling already (``sys.exception``); that error is the caller's, and left alone.
 
-    A frame may refer to its error, directly or by a future that carries it. Such a cycle stays until the garbage
-    collector runs, and what failed requests had sent would add up meanwhile. The lines of the traceback remain.
+    An error may wait for long until its client is told, and what it was about must not wait with it. A frame may also
+    refer to its error, directly or by a future that carries it. Such a cycle stays until the garbage collector runs,
+    and what failed requests had sent would add up meanwhile.
+
+    The lines of the traceback remain. So does what a nested function shares with the function around it: a frame keeps
+    its function.
     """
     left: list[BaseException | None] = [error]
     done = {id(outer)}

@@ -4,8 +4,9 @@ It works inside a unit of work that its caller has entered and will commit. Uplo
 ``add`` as well, since every statement costs as much as several runs. Nothing is acknowledged before that commit.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum, auto
+from functools import partial
 from itertools import chain, islice
 from operator import attrgetter
 from typing import Final
@@ -147,15 +148,19 @@ def _add(intakes: Sequence["_Intake"], work: UnitOfWork) -> None:
             if firsts.setdefault(run.event_id, sent) is not sent:
                 repeated.setdefault(run.event_id, []).append(sent)
 
-    def note_existing(stored: Run) -> None:
-        intake, index, run = firsts[stored.event_id]
-        intake.note_existing(index, run, stored)
-        if repeated:
-            _note_repeated(repeated.pop(stored.event_id, ()), stored)
-
-    work.runs.add([run for _, _, run in firsts.values()], note_existing)
+    # Not a nested function: the traceback of what ``admit`` raises would keep its variables, frames cleared or not.
+    found = partial(_note_found, firsts, repeated)
+    work.runs.add([run for _, _, run in firsts.values()], found)
     for event_id, others in repeated.items():
         _note_repeated(others, firsts[event_id][2])
+
+
+def _note_found(firsts: Mapping[EventId, "_Sent"], repeated: dict[EventId, list["_Sent"]], stored: Run) -> None:
+    """Tell the intakes that sent it that a run is stored already."""
+    intake, index, run = firsts[stored.event_id]
+    intake.note_existing(index, run, stored)
+    if repeated:
+        _note_repeated(repeated.pop(stored.event_id, ()), stored)
 
 
 def _note_repeated(others: Iterable["_Sent"], stored: Run) -> None:

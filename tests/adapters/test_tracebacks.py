@@ -5,10 +5,18 @@ import traceback
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import closing
+from pathlib import Path
+from threading import Event
 
 import pytest
 
+from adapters.group_commit import GroupCommitWriter
+from adapters.sqlite import SqliteStore
 from adapters.tracebacks import release_locals
+from core.model.run import Run, Text
+from core.use_cases.ingest import Mode, Upload, ingest_all
+from tests.contract.samples import HANG_GUARD_SECONDS, sample_run
 
 
 class _Body:
@@ -80,3 +88,35 @@ def test_the_lines_of_the_traceback_remain(fail: Callable[[_Body], None]) -> Non
     before = traceback.format_exception(caught.value)
     release_locals(caught.value)
     assert traceback.format_exception(caught.value) == before
+
+
+class _NoRoomError(Exception):
+    """The runs of a result do not fit in memory now."""
+
+
+@pytest.mark.parametrize("together", [1, 2])
+def test_an_upload_without_room_keeps_nothing_that_was_read(tmp_path: Path, together: int) -> None:
+    """Its error may wait in the event loop; the stored runs, which have no room, do not wait with it."""
+    # Keys of its own: what other tests left is not collected either.
+    sent = [sample_run(f"{key}{together}", output_summary=Text("x" * 300_000)) for key in "ab"]
+
+    def reject(size: int) -> None:
+        raise _NoRoomError(size)
+
+    begun, queued = Event(), Event()
+
+    def hold(_work: object) -> None:
+        begun.set()
+        assert queued.wait(HANG_GUARD_SECONDS)
+
+    with closing(SqliteStore(tmp_path / "runs.db")) as store, closing(GroupCommitWriter(store)) as writer:
+        writer.submit_item(ingest_all, Upload(Mode.LENIENT, sent)).result(HANG_GUARD_SECONDS)
+        holding = writer.submit(hold)
+        assert begun.wait(HANG_GUARD_SECONDS)
+        rejected = [writer.submit_item(ingest_all, Upload(Mode.LENIENT, sent, reject)) for _ in range(together)]
+        queued.set()
+        holding.result(HANG_GUARD_SECONDS)
+        errors = [future.exception(HANG_GUARD_SECONDS) for future in rejected]
+        read = [kept for kept in gc.get_objects() if type(kept) is Run and not any(kept is run for run in sent)]
+    assert [type(error) for error in errors] == [_NoRoomError] * together
+    assert [run.event_id for run in read if run in sent] == []

@@ -41,7 +41,6 @@ class _Job:
         try:
             self.future.set_result(self.context.run(self.call))
         except BaseException as error:  # noqa: BLE001 - passed on to whoever awaits the outcome
-            # What the call had read must not stay in memory for as long as its error.
             release_locals(error)
             self.future.set_exception(error)
             # The frame, which the error refers to, must not refer to the future.
