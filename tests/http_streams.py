@@ -29,6 +29,16 @@ def numbers(answer: Answer) -> tuple[int, int, int, int, int]:
     return (*answer.counts, answer.body["last_line"])
 
 
+def stored(api: Api) -> set[str]:
+    """Return the keys of all runs, of a thousand at most."""
+    return set(api.find(limit=1000).event_ids)
+
+
+def is_early_end(answer: Answer, status: int) -> bool:
+    """Return whether a stream ended with this status, a reason and all of the counts."""
+    return answer.status == status and answer.body.keys() == {*MEMBERS, "detail"} and bool(answer.body["detail"])
+
+
 @attrs.frozen
 class Fetched:
     """A response as it came; ``complete`` says whether it came to its end."""

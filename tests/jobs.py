@@ -21,6 +21,9 @@ def sent_run(event_id: str, **fields: Any) -> dict[str, Any]:
     return {"event_id": event_id, **required, **fields}
 
 
+RUNS = [sent_run(f"e{number}") for number in range(5)]
+
+
 def lines(runs: Sequence[object]) -> bytes:
     """Newline-delimited JSON."""
     return b"".join(json.dumps(run).encode() + b"\n" for run in runs)

@@ -13,7 +13,7 @@ from adapters.content_coding import CODINGS, encode
 from core.model.job import JobPage
 from entrypoints.process import job_runner
 from tests.http_streams import MEMBERS, NDJSON, fetch, sending, stream
-from tests.jobs import lines, sent_run, wait_until
+from tests.jobs import RUNS, lines, sent_run, wait_until
 from tests.servers import Answer, Api, Serve, Start
 
 JSON = "application/json"
@@ -30,7 +30,6 @@ JOB_MEMBERS = {
     "detail",
 }
 FINISHED = {"succeeded", "failed", "cancelled"}
-RUNS = [sent_run(f"e{number}") for number in range(5)]
 
 
 @pytest.fixture
