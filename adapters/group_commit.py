@@ -181,14 +181,10 @@ class GroupCommitWriter:
 
     def _run(self) -> None:
         while not self._closing:
-            self._process_group()
+            group = self._next_group()
+            for submitted, outcome in zip(group, self._execute(group), strict=True):
+                submitted.settle(outcome)
             self._maintain()
-
-    def _process_group(self) -> None:
-        """Execute the next group and settle each command; nothing of them is kept while the next one is awaited."""
-        group = self._next_group()
-        for submitted, outcome in zip(group, self._execute(group), strict=True):
-            submitted.settle(outcome)
 
     def _next_group(self) -> Sequence[_Submitted]:
         """Wait a while for one command, then take all that are queued behind it, up to the limit of one commit."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -19,7 +18,6 @@ from core.ports.unit_of_work import UnitOfWork
 from tests.contract.samples import HANG_GUARD_SECONDS, all_keys, outcome_in_fork, sample_run
 from tests.fakes.observer import RecordingObserver
 from tests.fakes.store import ObservedStore
-from tests.jobs import wait_until
 from tests.servers import DEADLINE_SECONDS
 
 
@@ -410,15 +408,6 @@ def test_items_that_share_a_commit_are_executed_together(store: ObservedStore, w
     assert store.commits == 2
 
 
-class Item:
-    """Something to write."""
-
-
-def keep_nothing(items: Sequence[Item], _work: UnitOfWork) -> list[None]:
-    """Write nothing for each of the items."""
-    return [None] * len(items)
-
-
 def add_items_unless_bad(items: Sequence[str], work: UnitOfWork) -> list[str | Exception]:
     """Fail as a whole if one key is bad."""
     work.runs.add([sample_run(key) for key in items])
@@ -478,18 +467,6 @@ def test_a_lone_item_fails_alone(store: ObservedStore, writer: GroupCommitWriter
     store.commit_allowed.set()
     assert isinstance(writer.submit_item(add_items, "A").exception(HANG_GUARD_SECONDS), BoomError)
     assert writer.submit_item(add_items, "b").result(HANG_GUARD_SECONDS) == "b of 1"
-
-
-def test_an_idle_writer_keeps_nothing(store: ObservedStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was written last may be as large as everything that was admitted at once."""
-    monkeypatch.setattr(group_commit, "IDLE_SECONDS", 3600)
-    store.commit_allowed.set()
-    with closing(GroupCommitWriter(store)) as writer:
-        item = Item()
-        kept = weakref.ref(item)
-        writer.submit_item(keep_nothing, item).result(HANG_GUARD_SECONDS)
-        del item
-        wait_until(lambda: kept() is None)
 
 
 def test_an_observer_learns_of_each_commit(store: ObservedStore) -> None:
