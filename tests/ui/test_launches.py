@@ -290,12 +290,14 @@ def test_an_empty_store_says_what_to_do_and_shows_what_comes(visit_server: Visit
 def test_what_is_in_sight_stays_while_launches_come_in(visit_server: Visiting, start: Start) -> None:
     """New launches are added above; neither the row at the top of the window nor the active one changes."""
     now = datetime.now(UTC)
+    # Whatever the time of day: seven launches on each of the days before, none today.
+    end = now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(hours=1)
     with start() as api, visit_server(api.url) as visit:
-        upload_launches(api, end=now - timedelta(hours=1), days=6)
+        upload_launches(api, end=end, days=6)
         open_page(visit)
         page = visit.page
         page.evaluate("document.querySelector('.list').scrollTop = 280")
-        page.click(f"{LAUNCH_ROWS}[data-index='16'] .start", modifiers=[], no_wait_after=True)
+        page.click(f"{LAUNCH_ROWS}[data-index='12'] .start", modifiers=[], no_wait_after=True)
         page.wait_for_url(re.compile(r"/ui/launch\?"))
         page.wait_for_selector(".page-launch")
         visit.go_back()
@@ -305,7 +307,7 @@ def test_what_is_in_sight_stays_while_launches_come_in(visit_server: Visiting, s
         before = page.evaluate(place), page.inner_text(".launches-row[aria-selected=true] .name")
         upload(api, [make_launch(1000 + number, now) for number in range(5)])
         page.wait_for_selector(".totals >> text=47")
-        expect(page.locator(".list")).to_have_js_property("scrollTop", 420)
+        expect(page.locator(".list")).to_have_js_property("scrollTop", 280 + (1 + 5) * 28)
         assert (page.evaluate(place), page.inner_text(".launches-row[aria-selected=true] .name")) == before
 
 
