@@ -8,6 +8,7 @@ import pytest
 
 from adapters.group_commit import GroupCommitWriter
 from adapters.sqlite import SqliteStore, connection
+from adapters.sqlite import store as sqlite_store
 from core.errors import StoreBusyError, StoreFullError, StoreUnusableError
 from core.model.run import Run
 from core.ports.unit_of_work import UnitOfWork
@@ -132,18 +133,53 @@ def test_a_full_disk_is_said_and_nothing_is_kept(path: Path, connections: list[a
     store.close()
 
 
+@pytest.fixture
+def free(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return the free bytes, in a list of one, that stores find on a disk to which nobody else writes."""
+    bytes_ = [2**30]
+    monkeypatch.setattr(sqlite_store, "free_bytes", lambda _path: bytes_[0])
+    return bytes_
+
+
 def test_after_a_full_disk_there_is_no_room_until_a_write_finds_some(
-    path: Path, connections: list[apsw.Connection]
+    path: Path, connections: list[apsw.Connection], free: list[int]
 ) -> None:
     """A limit that cannot be queried is remembered from the write that hit it, until a write succeeds."""
     store = fill_up(path, connections)
     store.check_room()
     with pytest.raises(StoreFullError):
         keep(store, big_run("big"))
-    with pytest.raises(StoreFullError, match="the disk is full"):
-        store.check_room()
+    for less in (0, 1):
+        free[0] -= less
+        with pytest.raises(StoreFullError, match="the disk is full"):
+            store.check_room()
     keep(store, sample_run("small"))
     store.check_room()
+    store.close()
+
+
+def test_after_a_full_disk_there_is_room_once_more_is_free(
+    path: Path, connections: list[apsw.Connection], free: list[int]
+) -> None:
+    """A server that is sent nothing while it has no room does not need a write to see that there is some again."""
+    store = fill_up(path, connections)
+    with pytest.raises(StoreFullError):
+        keep(store, big_run("big"))
+    with pytest.raises(StoreFullError, match="the disk is full"):
+        store.check_room()
+    free[0] += 1
+    store.check_room()
+    store.close()
+
+
+def test_there_is_no_room_on_a_nearly_full_disk(path: Path, free: list[int]) -> None:
+    """With less free space than the next batch may need, no write has to fail first."""
+    store = SqliteStore(path)
+    free[0] = sqlite_store.MIN_FREE_BYTES
+    store.check_room()
+    free[0] -= 1
+    with pytest.raises(StoreFullError, match="the disk is full"):
+        store.check_room()
     store.close()
 
 
