@@ -319,8 +319,7 @@ def test_the_list_does_not_wait_for_the_figures(visit_server: Visiting, stored: 
         visit.open()
         visit.page.wait_for_selector(LAUNCH_ROWS)
         assert visit.page.locator(".chart rect").count() == 0
-        while not held:
-            visit.page.wait_for_timeout(20)
+        visit.wait_until(lambda: bool(held))
         held[0].continue_()
         visit.page.wait_for_selector(".chart rect")
 
