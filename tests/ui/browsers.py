@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import attrs
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -87,6 +87,16 @@ class Visit:
         while not happened():
             assert time.monotonic() < deadline, f"not told in {EVENT_SECONDS} s; faults: {self.faults}"
             self.page.wait_for_timeout(EVENT_INTERVAL_MS)
+
+    def hold(self, address: str) -> "list[Route]":
+        """Hold back requests for an address; return the list that they are added to."""
+        held: list[Route] = []
+
+        def add(route: "Route") -> None:
+            held.append(route)
+
+        self.page.route(address, add)
+        return held
 
     def forgive(self, part: str) -> None:
         """Forget the faults that contain this text; fail if none is told, since a test expects them to be."""

@@ -313,14 +313,13 @@ def test_what_is_in_sight_stays_while_launches_come_in(visit_server: Visiting, s
 
 def test_the_list_does_not_wait_for_the_figures(visit_server: Visiting, stored: tuple[Api, list[Run]]) -> None:
     """Launches are there while statistics and facets are not; they come later."""
-    held: list[Route] = []
     with visit_server(stored[0].url) as visit:
-        visit.page.route("**/api/v1/stats*", lambda route: held.insert(0, route))
+        held = visit.hold("**/api/v1/stats*")
         visit.open()
         visit.page.wait_for_selector(LAUNCH_ROWS)
         assert visit.page.locator(".chart rect").count() == 0
         visit.wait_until(lambda: bool(held))
-        held[0].continue_()
+        held[-1].continue_()
         visit.page.wait_for_selector(".chart rect")
 
 

@@ -42,12 +42,7 @@ def test_every_page_starts(visit_server: Visiting, launch_server: Api, scheme: s
 
 def test_the_header_is_painted_without_the_styles_of_the_pages(visit: Visit) -> None:
     """It does not wait for them, and a page does not show itself before it has them."""
-    held: list[Route] = []
-
-    def hold(route: "Route") -> None:
-        held.append(route)
-
-    visit.page.route("**/css/pages.css", hold)
+    held = visit.hold("**/css/pages.css")
     visit.page.goto(f"{visit.url}/ui/runs", wait_until="commit")
     visit.page.evaluate(PAINTED)
     assert visit.page.is_visible(".header nav >> text=Commits")
