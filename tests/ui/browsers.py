@@ -101,7 +101,7 @@ class Visit:
     def forgive(self, part: str) -> None:
         """Forget the faults that contain this text; fail if none is told, since a test expects them to be."""
         self.wait_until(lambda: any(part in fault for fault in self.faults))
-        self.faults = [fault for fault in self.faults if part not in fault]
+        self.faults[:] = [fault for fault in self.faults if part not in fault]
 
     def cells(self, cell: str) -> list[str]:
         """Return the texts of the cells of a list that a selector finds, in the order of the rows."""

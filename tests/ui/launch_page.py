@@ -12,6 +12,7 @@ ROW: Final = "[role=treegrid] .list-row"
 SELECTED: Final = f"{ROW}[aria-selected=true]"
 PANEL: Final = ".launch-panel"
 
+_WITHOUT_MESSAGE: Final = ".commits .jump:not(:has-text('Commit the translations'))"
 _BEGIN: Final = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 
 
@@ -63,6 +64,9 @@ def picture(visit: Visit) -> Any:
 
 def settled(visit: Visit) -> Any:
     """Return what can be seen once everything was loaded."""
+    # A document reaches this state once, but loads the messages of commits whenever the panel first shows them.
     visit.page.wait_for_load_state("networkidle")
+    visit.page.wait_for_selector(f"{PANEL} > *")
     visit.page.wait_for_selector(f"{PANEL} [aria-busy]", state="detached")
+    visit.page.wait_for_selector(f"{PANEL} {_WITHOUT_MESSAGE}", state="detached")
     return picture(visit)

@@ -132,6 +132,7 @@ def test_launches_are_chosen_from_suggestions_or_named(two_launches: Api, visit_
     """From a launch to the comparison with another one of its agent; a name that does not exist is explained."""
     with visit_server(two_launches.url) as visit:
         visit.open("launch?id=b")
+        visit.page.wait_for_load_state("networkidle")
         visit.page.click("text=Compare…")
         visit.page.wait_for_selector("text=The latest launches of planner, as B")
         assert visit.page.locator(".suggestion .clip").all_text_contents() == ["a"]
@@ -141,10 +142,10 @@ def test_launches_are_chosen_from_suggestions_or_named(two_launches: Api, visit_
         visit.page.fill("input[name=b]", "none such")
         visit.page.press("input[name=b]", "Enter")
         visit.page.wait_for_selector("text=B: Run not found: none such")
-        visit.forgive("404")
         visit.page.fill("input[name=b]", "a")
         visit.page.press("input[name=b]", "Enter")
         visit.page.wait_for_selector(ROW)
+        visit.forgive("404")
 
 
 def test_a_running_launch_grows(two_launches: Api, visit_server: Visiting, make_run: MakeRun) -> None:

@@ -59,6 +59,7 @@ def test_filters_are_in_the_address(visit: Visit) -> None:
     visit.page.press("label:has-text('Agent') input", "Enter")
     visit.page.wait_for_url("**/errors?agent_name=gate-glossary")
     visit.page.wait_for_selector(f"{ROW}[data-index='2']", state="detached")
+    visit.page.wait_for_selector(f"{ROW}[data-index='1']")
     assert set(visit.cells(".what")) == {"4 of 55 checks of glossary failed", "4 of 60 checks of glossary failed"}
     visit.page.select_option("select", "day")
     visit.page.wait_for_selector("text=No problem matches these filters.")

@@ -169,11 +169,11 @@ def test_a_launch_that_does_not_exist_is_told(visit: Visit) -> None:
     """In words, with a way back to the launches."""
     visit.open("launch?id=no%2Fsuch")
     visit.page.wait_for_selector("main >> text=There is no run no/such")
-    visit.forgive("404")
     visit.open("launch")
     visit.page.wait_for_selector("main >> text=No launch is named")
     visit.page.wait_for_selector("main a:has-text('Launches')")
     assert visit.page.get_attribute(".live", "data-state") == "live"
+    visit.forgive("404")
 
 
 def test_on_a_phone_nothing_is_wider_than_the_window(visit_server: Visiting, launch_server: Api) -> None:

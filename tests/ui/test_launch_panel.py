@@ -25,6 +25,7 @@ def test_from_a_failed_launch_to_its_cause_to_its_commit(visit: Visit) -> None:
     """Each is one click away, and says what it is in words."""
     open_launch(visit)
     page = visit.page
+    page.wait_for_load_state("networkidle")
     assert "partial" in (page.text_content(".launch-title") or "")
     page.click(f"{PANEL} >> text=4 of 55 checks of glossary failed")
     page.wait_for_selector(f"{PANEL} >> text=threshold")
@@ -124,6 +125,7 @@ def test_refused_runs_of_the_launch_are_listed(visit_server: Visiting, start: St
         assert server.lenient(runs).counts[3] == 6
         with visit_server(server.url) as visit:
             open_launch(visit)
+            visit.page.wait_for_load_state("networkidle")
             visit.page.click(".facts button >> text=+6 refused")
             visit.page.wait_for_selector(f"{PANEL} .refusals >> text=convert.de.gate-placeholders")
             assert "Refused at upload 6" in (visit.page.text_content(f"{PANEL} .refusals") or "")

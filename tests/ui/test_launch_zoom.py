@@ -7,11 +7,15 @@ from tests.ui.browsers import PHONE, Visit
 from tests.ui.conftest import Visiting
 from tests.ui.launch_page import PANEL, ROW, SELECTED, open_launch, state
 
+MINIMAP_AREA = ".minimap-area[d]"
+"""Drawn once the launch is known; before, the minimap does nothing."""
+
 
 def test_dragging_over_the_minimap_zooms(visit: Visit) -> None:
     """The stretch is in the address; a double click shows everything again."""
     open_launch(visit)
     page = visit.page
+    page.wait_for_selector(MINIMAP_AREA, state="attached")
     box = page.query_selector(".minimap").bounding_box()  # type: ignore[union-attr]
     assert box
     middle = box["y"] + box["height"] / 2
@@ -106,6 +110,7 @@ def test_a_swipe_over_the_minimap_of_a_phone_scrolls(visit_server: Visiting, lau
     """Only a drag to the side zooms."""
     with visit_server(launch_server.url, size=PHONE, has_touch=True) as visit:
         open_launch(visit)
+        visit.page.wait_for_selector(MINIMAP_AREA, state="attached")
         box = visit.page.locator(".minimap").bounding_box()
         assert box
         x, y = box["x"] + 100, box["y"] + 20

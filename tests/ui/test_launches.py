@@ -43,7 +43,7 @@ def open_page(visit: Visit, query: str = "") -> None:
     visit.open(query)
     visit.page.wait_for_selector(LAUNCH_ROWS)
     visit.page.wait_for_selector(".chart rect")
-    visit.page.wait_for_selector(".facet", state="attached")
+    visit.page.wait_for_selector(".facets section:not([hidden]) .facet", state="attached")
 
 
 def shown(page: Page) -> list[str]:
@@ -137,6 +137,7 @@ def test_filters_are_steps_for_back(launches: Visit) -> None:
     page.click(".facet >> text=failed")
     wait_for_query(launches, "status")
     assert page.get_attribute(".facet:has-text('failed')", "aria-pressed") == "true"
+    expect_no(page, "succeeded")
     page.wait_for_selector(f"{LAUNCH_ROWS} .status [aria-label=failed]")
     launches.go_back()
     page.wait_for_url(re.compile(r"agent_name=bench-launcher$"))

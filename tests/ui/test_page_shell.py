@@ -170,7 +170,7 @@ def test_keys_in_a_field_are_text(visit: Visit) -> None:
     visit.page.keyboard.type("j?k/x")
     assert visit.page.query_selector("dialog") is None
     visit.page.keyboard.press("Enter")
-    assert visit.page.url == f"{visit.url}/ui/?q=j%3Fk%2Fx"
+    visit.page.wait_for_url(f"{visit.url}/ui/?q=j%3Fk%2Fx")
     visit.reload()
     visit.page.wait_for_selector("main h1")
     assert visit.page.input_value("input[type=search]") == "j?k/x"
