@@ -8,12 +8,15 @@ from collections import Counter
 from pathlib import Path
 from random import Random
 
+import attrs
+
 from core.model.run import Run
 from entrypoints.client import Client
 from tests.figures import Figures, Scale
+from tests.jobs import wait_until
 from tests.servers import DEADLINE_SECONDS, Api, Serve, own_environment
 
-AGENT = """
+PROGRAM = """
 import itertools, sys, time
 from runsink import Client, RetryPolicy
 url, outbox, name = sys.argv[1:]
@@ -44,9 +47,10 @@ def test_no_kill_loses_or_repeats_anything(serve: Serve, tmp_path: Path, scale: 
             for _ in range(random.randint(1, 3)):
                 if cycle < cycles:
                     agents = [start_agent(served.api, outbox, f"a{cycle}-{which}") for which in range(PROCESSES)]
-                    time.sleep(random.uniform(0.8, 1.8))
+                    wait_until(lambda agents=agents: all(agent.lines() for agent in agents))
+                    time.sleep(random.uniform(0, 1))
                     for agent in agents:
-                        queued |= killed(agent)
+                        queued |= agent.kill()
                     cycle += 1
             served.process.kill()
             served.process.wait(DEADLINE_SECONDS)
@@ -69,23 +73,31 @@ def test_no_kill_loses_or_repeats_anything(serve: Serve, tmp_path: Path, scale: 
     assert len(queued) > cycles
 
 
-def start_agent(api: Api, outbox: Path, name: str) -> "subprocess.Popen[str]":
-    """A process that reports run after run."""
-    return subprocess.Popen(
-        [sys.executable, "-c", AGENT, api.url, str(outbox), name],
-        env=own_environment({}),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+@attrs.frozen
+class Agent:
+    """A process that reports run after run, and the file that it writes each call that returned to."""
+
+    process: "subprocess.Popen[bytes]"
+    told: Path
+
+    def lines(self) -> list[str]:
+        """Return the whole lines so far."""
+        return [line for line in self.told.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+    def kill(self) -> dict[str, int]:
+        """Kill the process; return the last change of each run that it was told is queued."""
+        self.process.kill()
+        assert self.process.wait(DEADLINE_SECONDS) == -signal.SIGKILL
+        told = map(str.split, self.lines())
+        return {event_id: int(change) for event_id, change in told}
 
 
-def killed(agent: "subprocess.Popen[str]") -> dict[str, int]:
-    """Kill the agent; the last change of each run that it was told is queued."""
-    agent.kill()
-    output, _ = agent.communicate(timeout=DEADLINE_SECONDS)
-    assert agent.returncode == -signal.SIGKILL
-    lines = [line.split() for line in output.splitlines(keepends=True) if line.endswith("\n")]
-    return {event_id: int(change) for event_id, change in lines}
+def start_agent(api: Api, outbox: Path, name: str) -> Agent:
+    """Start an agent whose runs have this name."""
+    told = outbox.with_name(f"{name}.txt")
+    with told.open("wb") as output:
+        command = [sys.executable, "-c", PROGRAM, api.url, str(outbox), name]
+        return Agent(subprocess.Popen(command, env=own_environment({}), stdout=output), told)
 
 
 def every_run(client: Client) -> list[Run]:

@@ -5,11 +5,11 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
 from tests.figures import Figures, Scale
+from tests.jobs import wait_until
 from tests.servers import DEADLINE_SECONDS, RUNSINK, Api, own_environment
 
 _CLIENT = """
@@ -91,14 +91,6 @@ def test_no_kill_loses_or_doubles_an_entry(server: Api, tmp_path: Path, scale: S
     assert not +amiss
     assert kills > cycles / 2
     assert sum(written.values()) > cycles
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Return once it is so."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 def everything_of(server: Api, agent_name: str) -> list[dict[str, object]]:

@@ -1,7 +1,7 @@
 """Overload: rejected with the time to retry, in bounded memory, while the rest goes on."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +12,7 @@ import pytest
 
 from tests.faults.memory import resident_bytes
 from tests.figures import Figures, Scale
+from tests.jobs import wait_until
 from tests.servers import DEADLINE_SECONDS, Answer, Api, MakeRun, Serve, Start
 
 QUEUE_BYTES = 2_000_000
@@ -21,14 +22,6 @@ BODY_BYTES = 100_000
 def make_batch(make_run: MakeRun, number: int) -> Sequence[dict[str, Any]]:
     """Return a batch of some hundred thousand bytes."""
     return [make_run(event_id=f"{number}/{run}", input_summary="x" * (BODY_BYTES // 50)) for run in range(50)]
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition that holds soon."""
-    give_up = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < give_up
-        time.sleep(0.02)
 
 
 def upload_until_taken(api: Api, batch: Sequence[dict[str, Any]]) -> Answer:
