@@ -213,8 +213,12 @@ class Connection(web.RequestHandler):
         return response
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
-        """Log an exception, except for client errors: the client is told, and must not flood the log."""
-        if not isinstance(kw.get("exc_info"), web.RequestPayloadError | HttpProcessingError):
+        """Log an exception, except for client errors: the client is told, or has left, and must not flood the log."""
+        error = kw.get("exc_info")
+        is_told = isinstance(error, web.RequestPayloadError | HttpProcessingError)
+        # aiohttp fails when it reads on from a connection that is closed, and when a handler ends that it gave up.
+        has_left = self.transport is None and isinstance(error, RuntimeError | asyncio.InvalidStateError)
+        if not (is_told or has_left):
             super().log_exception(*args, **kw)
 
     def pause_writing(self) -> None:
