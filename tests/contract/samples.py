@@ -16,7 +16,7 @@ from core.ports.store import Store
 
 T = TypeVar("T")
 
-HANG_GUARD_SECONDS = 5
+HANG_GUARD_SECONDS = 30
 """The timeout for operations that must not wait at all. Only a broken store reaches it."""
 
 

@@ -16,6 +16,7 @@ from entrypoints.application import Application, build_application
 from entrypoints.process import job_runner
 from entrypoints.process.job_runner import JobRunner
 from entrypoints.settings import Settings
+from tests.contract.samples import HANG_GUARD_SECONDS
 from tests.figures import Figures, Scale
 from tests.jobs import job_of, lines, queue, sent_run, wait_until
 
@@ -72,7 +73,7 @@ def test_jobs_outlive_their_connections(postgres_url: str, tmp_path: Path, scale
     wait_until(lambda: all(not spool.job_ids() for _, spool in servers))
     stop.set()
     ending.join()
-    assert all(runner.close(5) for runner in runners)
+    assert all(runner.close(HANG_GUARD_SECONDS) for runner in runners)
     results = [job_of(servers[number][0], job_id).result for number, job_id in queued]
     wrong = sum(result != StreamResult(total=RUNS, created=RUNS, last_line=RUNS) for result in results)
     stored = servers[0][0].read(lambda runs: runs.count(RunFilter()))
@@ -93,7 +94,7 @@ def test_any_server_may_cancel_a_job(postgres_url: str, tmp_path: Path, monkeypa
     for job_id in (waiting, running):
         second.write(lambda work, job_id=job_id: delete_job(job_id, SystemClock().now(), work)).result()  # type: ignore[misc]
     wait_until(lambda: first_spool.job_ids() == [])
-    assert runner.close(5)
+    assert runner.close(HANG_GUARD_SECONDS)
     cancelled = [job_of(second, job_id) for job_id in (running, waiting)]
     assert {job.state for job in cancelled} == {JobState.CANCELLED}
     assert 0 < cancelled[0].result.last_line < 100_000

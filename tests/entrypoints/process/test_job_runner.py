@@ -26,6 +26,7 @@ from core.use_cases.jobs import advance_job, delete_job
 from entrypoints.application import Application
 from entrypoints.process import job_runner
 from entrypoints.process.job_runner import JobRunner
+from tests.contract.samples import HANG_GUARD_SECONDS
 from tests.jobs import job_of, lines, queue, sent_run, wait_until
 
 
@@ -62,7 +63,7 @@ def run_all(application: Application, spool: Spool, *job_ids: JobId, **settings:
     try:
         return [finished(application, spool, job_id) for job_id in job_ids]
     finally:
-        assert runner.close(5)
+        assert runner.close(HANG_GUARD_SECONDS)
 
 
 def count(application: Application) -> int:
@@ -118,7 +119,7 @@ def test_a_job_that_comes_later_is_run_at_once(
     job_id = queue(application, spool, lines([sent_run("a")]))
     runner.wake()
     assert finished(application, spool, job_id).state is JobState.SUCCEEDED
-    assert runner.close(5)
+    assert runner.close(HANG_GUARD_SECONDS)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +202,7 @@ def test_a_running_job_can_be_cancelled(
         before = count(application)
         runner = JobRunner(application, spool)
         wait_until(lambda job_id=job_id: job_id not in spool.job_ids())  # type: ignore[misc]
-        assert runner.close(5)
+        assert runner.close(HANG_GUARD_SECONDS)
         assert count(application) == before + 2000
         if not remove:
             job = job_of(application, job_id)
@@ -217,16 +218,16 @@ def test_stopping_leaves_the_rest_for_the_next_start(
     def slow(job_id: JobId, chunk: Any, done: int, work: UnitOfWork) -> Job | None:
         if chunk.last_line == 2000:
             reached.set()
-            allowed.wait(5)
+            allowed.wait(HANG_GUARD_SECONDS)
         return advance_job(job_id, chunk, done, work)
 
     monkeypatch.setattr(job_runner, "advance_job", slow)
     job_id = queue(application, spool, lines([sent_run(str(number)) for number in range(10_000)]))
     runner = JobRunner(application, spool)
-    assert reached.wait(5)
+    assert reached.wait(HANG_GUARD_SECONDS)
     assert not runner.close(0.05)
     allowed.set()
-    assert runner.close(5)
+    assert runner.close(HANG_GUARD_SECONDS)
     job = job_of(application, job_id)
     assert (job.state, job.result.last_line) == (JobState.RUNNING, 2000)
     (done,) = run_all(application, spool, job_id)
@@ -281,7 +282,7 @@ def test_a_file_without_its_job_is_removed(
     (tmp_path / "spool" / "half.part").write_bytes(b"x")
     runner = JobRunner(application, spool)
     wait_until(lambda: spool.used_bytes() == 0)
-    assert runner.close(5)
+    assert runner.close(HANG_GUARD_SECONDS)
     assert "there is no such job" in caplog.text
     assert "never whole" in caplog.text
 
@@ -292,7 +293,7 @@ def test_a_job_that_is_being_made_known_is_left_alone(application: Application, 
         writer.finish()
         runner = JobRunner(application, spool)
         time.sleep(0.1)
-        assert runner.close(5)
+        assert runner.close(HANG_GUARD_SECONDS)
         assert spool.job_ids() == ["new"]
 
 
@@ -316,7 +317,7 @@ def test_several_runners_share_a_spool(spool: Spool, tmp_path: Path) -> None:
     ]
     runners = [JobRunner(application, own) for application, own in zip(applications, spools, strict=True)]
     jobs = [finished(applications[0], spool, job_id) for job_id in job_ids]
-    assert all(runner.close(5) for runner in runners)
+    assert all(runner.close(HANG_GUARD_SECONDS) for runner in runners)
     assert {job.state for job in jobs} == {JobState.SUCCEEDED}
     assert {job.result.created for job in jobs} == {1500}
     assert count(applications[0]) == 9 * 1500
@@ -342,7 +343,7 @@ def test_old_finished_jobs_are_removed(application: Application, spool: Spool, m
             return [job_id for job_id in [*map(str, range(5)), "recent"] if jobs.get(JobId(job_id))]
 
     wait_until(lambda: left() == ["recent"])
-    assert runner.close(5)
+    assert runner.close(HANG_GUARD_SECONDS)
 
 
 def test_a_store_that_is_closed_ends_the_runner(
