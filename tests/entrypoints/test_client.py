@@ -34,6 +34,7 @@ from core.model.batch import BatchResult
 from core.model.run import JsonText, Run, Status
 from entrypoints.client import Client
 from entrypoints.embedded import RunStore, open_store
+from tests.jobs import wait_until
 from tests.servers import Api, MakeRun, Serve, Start
 
 NOBODY = "http://127.0.0.1:9"
@@ -197,6 +198,7 @@ def test_an_outbox_waits_for_the_server(serve: Serve, tmp_path: Path, make_run: 
     """Calls succeed while nobody listens; another client delivers them later."""
     with Client(NOBODY, outbox=tmp_path / "outbox") as client:
         client.send(make_run(event_id="e-1"))
+        wait_until(lambda: client.flush(0.1).obstacle)
         left = client.close(0.1)
     assert left.undelivered == 1
     assert left.obstacle is not None

@@ -47,6 +47,11 @@ def requests_of(served: Served) -> Sequence[Mapping[str, Any]]:
     return [line for line in lines_of(served.log) if line["logger"] == "runsink.requests"]
 
 
+def is_slow(line: Mapping[str, Any]) -> bool:
+    """Return whether a line is there, or at ``info``, because a request took long: on a busy machine any may."""
+    return line["event"] == "request" and line["duration_ms"] >= 1000 * SLOW_SECONDS
+
+
 def events_of(served: Served) -> Sequence[str]:
     """Return what a process that has ended has logged, but for requests."""
     return [line["event"] for line in lines_of(served.log) if line["logger"] == "runsink"]
@@ -59,7 +64,8 @@ def test_lines_of_a_server_at_info(serve: Serve, make_run: MakeRun) -> None:
         assert served.api.create({}).status == 422
         assert served.api.get("none").status == 404
         assert served.end() == (0, "")
-    migrated, listening, invalid, unknown, draining, stopped = lines_of(served.log)
+    quick = (line for line in lines_of(served.log) if not is_slow(line))
+    migrated, listening, invalid, unknown, draining, stopped = quick
     assert migrated["event"] == "migrated the database from schema version 0 to 1"
     assert listening["event"] == "listening"
     assert (listening["url"], listening["database"], listening["workers"]) == (served.api.url, "./runsink.db", 1)
@@ -88,7 +94,8 @@ def test_a_line_for_each_request_at_debug(serve: Serve, make_run: MakeRun) -> No
     created, read, denied, unknown = requests_of(served)
     assert created["event"] == read["event"] == "request"
     assert denied["event"] == unknown["event"] == "request failed"
-    assert [line["level"] for line in (created, read, denied, unknown)] == ["debug", "debug", "info", "info"]
+    expected = ["info" if is_slow(line) else "debug" for line in (created, read)]
+    assert [line["level"] for line in (created, read, denied, unknown)] == [*expected, "info", "info"]
     assert [line["status"] for line in (created, read, denied, unknown)] == [201, 200, 401, 404]
     assert [line["method"] for line in (created, read, denied, unknown)] == ["POST", "GET", "GET", "other"]
     assert [line.get("route") for line in (created, read, denied, unknown)] == [
@@ -147,8 +154,7 @@ def test_what_a_request_causes_in_other_threads_has_its_id(serve: Serve, make_ru
         assert answer.status == 500
         status, complaints = served.end()
         assert (status, "internal error" in complaints) == (0, True)
-    error, request = (line for line in lines_of(served.log) if "request_id" in line)
-    assert error["request_id"] == request["request_id"] == "the-cause"
+    error, request = (line for line in lines_of(served.log) if line.get("request_id") == "the-cause")
     assert "no such table" not in error["exception"]
     assert error["exception"].splitlines()[-1] == "apsw.SQLError"
     assert (request["level"], request["status"], request["reason"]) == ("info", 500, answer.body["detail"])
@@ -177,7 +183,7 @@ def test_slow_requests_are_logged(serve: Serve, make_run: MakeRun) -> None:
             other.execute("COMMIT")
             assert waiting.getresponse().status == 201
         assert served.end() == (0, "")
-    (slow,) = requests_of(served)
+    (slow,) = (line for line in requests_of(served) if line["route"] == "/api/v1/runs")
     assert (slow["event"], slow["status"], slow["level"]) == ("request", 201, "info")
     assert slow["duration_ms"] >= 1000 * SLOW_SECONDS
 

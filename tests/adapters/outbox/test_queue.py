@@ -68,7 +68,7 @@ def test_rejections(queue: Queue) -> None:
     assert [one.event_id for one in queue.rejections(limit=1, after=kept[0].position)] == ["e-3"]
 
 
-def test_claims_exclude_each_other(queue: Queue) -> None:
+def test_claims_exclude_each_other(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     """One client at a time delivers; a claim ends when it is let go of, expires, or its process has ended."""
     first, second = Claim(queue, 60), Claim(queue, 60)
     first.require()
@@ -78,9 +78,12 @@ def test_claims_exclude_each_other(queue: Queue) -> None:
     first.release()
     second.require()
     second.release()
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)
     assert queue.claim("::", 0.05)
+    monkeypatch.setattr(time, "time", lambda: now + 0.04)
     assert not queue.claim("another", 60)
-    time.sleep(0.06)
+    monkeypatch.setattr(time, "time", lambda: now + 0.06)
     assert queue.claim("another", 60)
 
 

@@ -244,7 +244,7 @@ def test_worker_that_hangs_before_it_is_ready_holds_nothing_up(serve: Serve, tmp
 
 def test_stuck_worker_is_killed_when_the_time_to_drain_is_over(serve: Serve) -> None:
     """A worker that does not respond to SIGTERM is killed; the server exits with 1 and says so."""
-    with serve(*OPTIONS, "--drain-seconds", "1") as served:
+    with serve(*OPTIONS, "--drain-seconds", "4") as served:
         stuck = min(workers(served))
         os.kill(stuck, signal.SIGSTOP)
         try:

@@ -152,12 +152,12 @@ def test_an_array_beyond_the_limit_of_bodies_is_413(shared_server: Api) -> None:
 
 def test_a_stream_may_take_longer_than_other_bodies(start: Start) -> None:
     """As long as it is fast enough."""
-    with start(body_seconds=1) as server, sending(server) as body:
-        for number in range(6):
-            body.send(lines([sent_run(f"{number}", output_summary="x" * 200)]))
+    with start(body_seconds=3) as server, sending(server) as body:
+        for number in range(8):
+            body.send(lines([sent_run(f"{number}", output_summary="x" * 2000)]))
             time.sleep(0.5)
         body.end()
-        assert numbers(body.answer()) == (6, 6, 0, 0, 6)
+        assert numbers(body.answer()) == (8, 8, 0, 0, 8)
 
 
 def test_progress_is_told_after_each_chunk(any_server: Api) -> None:
@@ -191,12 +191,12 @@ def test_a_client_of_progress_that_leaves_frees_its_place(start: Start, caplog: 
 def test_progress_may_be_read_when_everything_is_sent(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even if so much of it waits that none fits any more, for longer than a response may wait otherwise."""
     monkeypatch.setattr(stream_taker, "stream_progress", lambda result: {"total": result.total, "pad": "x" * 2**21})
-    with start(body_seconds=1) as server, sending(server, Accept=NDJSON) as body:
+    with start(body_seconds=3) as server, sending(server, Accept=NDJSON) as body:
         for number in range(20):
             body.send(lines([sent_run(f"{number}-{line}") for line in range(1000)]))
         for number in range(8):
             time.sleep(0.5)
-            body.send(lines([sent_run(f"late-{number}")]))
+            body.send(lines([sent_run(f"late-{number}", output_summary="x" * 2000)]))
         body.end()
         last = json.loads(body.begin_response().read().splitlines()[-1])
     assert (last["total"], last["created"], "status" in last) == (20_008, 20_008, False)
