@@ -38,8 +38,14 @@ def logging_to(file: Path) -> Iterator[None]:
     """Log to a file from this process, as a server does to stderr."""
     with file.open("w") as stream, pytest.MonkeyPatch.context() as patched:
         patched.setattr("sys.stderr", stream)
-        with logging_to_stderr(Settings()):
-            yield
+        # A server ends its process afterwards; this one has other tests, whose lines are at the levels of before.
+        levels = {logger: logger.level for logger in (logging.getLogger(), logging.getLogger("runsink"))}
+        try:
+            with logging_to_stderr(Settings()):
+                yield
+        finally:
+            for logger, level in levels.items():
+                logger.setLevel(level)
 
 
 def requests_of(served: Served) -> Sequence[Mapping[str, Any]]:
