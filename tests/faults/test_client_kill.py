@@ -75,7 +75,7 @@ def test_no_kill_loses_or_repeats_anything(serve: Serve, tmp_path: Path, scale: 
 
 @attrs.frozen
 class Agent:
-    """A process that reports run after run, and the file that it writes each call that returned to."""
+    """A process that reports run after run, and the file to which it writes each call that has returned."""
 
     process: "subprocess.Popen[bytes]"
     told: Path

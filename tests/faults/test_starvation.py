@@ -254,8 +254,9 @@ def test_slow_reads_do_not_delay_an_upload(
         while (answer := served.api.find(limit=1)).status == 503:
             time.sleep(0.05)
         assert answer.status == 200
-    # Loaded machines stumble; an upload that waited for the reads would take many seconds.
-    assert beside <= scale(10, 3) * alone + 1
+        # Other work may have come to the machine meanwhile.
+        alone = max(alone, upload_seconds(served.api, make_run, times))
+    assert beside <= scale(10, 3) * alone
     assert refused > 0
     figures(slow_readers=200, refused=refused, upload_alone=f"{alone * 1000:.0f} ms", beside=f"{beside * 1000:.0f} ms")
 

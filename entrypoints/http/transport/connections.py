@@ -216,7 +216,7 @@ class Connection(web.RequestHandler):
         """Log an exception, except for client errors: the client is told, or has left, and must not flood the log."""
         error = kw.get("exc_info")
         is_told = isinstance(error, web.RequestPayloadError | HttpProcessingError)
-        # aiohttp fails when it reads on from a connection that is closed, and when a handler ends that it gave up.
+        # aiohttp fails if it reads on from a closed connection, or if a handler ends for which it just stopped waiting.
         has_left = self.transport is None and isinstance(error, RuntimeError | asyncio.InvalidStateError)
         if not (is_told or has_left):
             super().log_exception(*args, **kw)
